@@ -1,0 +1,3 @@
+"""Capacity planning and cost-to-serve forecasting."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,399 @@
+"""The words of the house as frozen dataclasses: what every stage takes and gives.
+
+Nothing here computes much, opens a file or knows a library beyond NumPy and pandas. The planning unit is
+:class:`Unit`, a (service, region). Demand is in the unit's own demand unit (requests/s unless said otherwise).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+Paths = npt.NDArray[np.float32]
+
+# Quantiles of every stored forecast, in order, and their column names.
+QUANTILES: tuple[float, ...] = (0.025, 0.05, 0.1, 0.5, 0.9, 0.95, 0.975, 0.99)
+QUANTILE_COLUMNS: tuple[str, ...] = ("q025", "q05", "q10", "q50", "q90", "q95", "q975", "q99")
+
+
+@dataclass(frozen=True, order=True)
+class Unit:
+    """The planning unit: a service in a region."""
+
+    service: str
+    region: str
+
+    def __str__(self) -> str:
+        return f"{self.service}/{self.region}"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number that knows how sure it is. ``confidence`` is the probability of [low, high]."""
+
+    low: float
+    mid: float
+    high: float
+    confidence: float = 0.8
+
+
+# --- catalogue, prices, commitments, quotas ----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class InstanceType:
+    """One machine type of the catalogue."""
+
+    name: str
+    family: str
+    vcpu: int
+    cores: int
+    memory_gib: float
+    network_gbps: float
+    arch: Literal["x86_64", "arm64"]
+    current_generation: bool
+    burstable: bool
+    clock_ghz: float = 0.0
+    bare_metal: bool = False
+
+
+@dataclass(frozen=True)
+class Commitment:
+    """A commitment that is owned: runs from ``start`` (inclusive) to ``end`` (exclusive).
+
+    ``product`` is standard_ri, ec2_instance_sp or compute_sp. ``scope`` is an instance type (RI), a family
+    (EC2 instance SP) or "" (compute SP), with ``region`` "" where it covers all. ``hourly_usd`` is what it costs
+    an hour, used or not. ``count`` is the number of instances of an RI. ``account_id`` "" shares over all.
+    """
+
+    id: str
+    account_id: str
+    product: Literal["standard_ri", "ec2_instance_sp", "compute_sp"]
+    scope: str
+    region: str
+    hourly_usd: float
+    count: int
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class Quota:
+    """A provider's limit. ``code`` L-1216C47A counts the vCPUs of all standard families."""
+
+    account_id: str
+    region: str
+    code: str
+    name: str
+    limit: float
+    used: float
+
+
+# --- forecast ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MemberScore:
+    """How one member did at past origins: MAE over the seasonal naive's, and MASE, over ``origins`` origins."""
+
+    member: str
+    relative_mae: float
+    mase: float
+    origins: int
+
+
+@dataclass(frozen=True)
+class SeriesForecast:
+    """The forecast of one series.
+
+    Attributes
+    ----------
+    index
+        Start of each step of the horizon, H long, zone-less (local days, or UTC hours).
+    quantiles
+        (8, H): rows are :data:`QUANTILES`; finite, never crossing, never negative where the metric cannot be.
+    paths
+        (P, H) float32 sample paths whose marginals agree with ``quantiles``; row i of two series of one call
+        belongs to the same future, so they may be added.
+    peak, total
+        Quantiles of the largest value and of the sum over the horizon, each calibrated in its own right.
+    """
+
+    key: str
+    freq: Literal["D", "h"]
+    origin: pd.Timestamp
+    index: pd.DatetimeIndex
+    quantiles: Floats
+    paths: Paths
+    peak: Floats
+    total: Floats
+    model: str
+    reason: str
+    scores: tuple[MemberScore, ...]
+    flags: tuple[str, ...] = ()
+
+    def frame(self) -> pd.DataFrame:
+        """ts and one column a quantile."""
+        out = pd.DataFrame(self.quantiles.T, columns=list(QUANTILE_COLUMNS))
+        out.insert(0, "ts", self.index)
+        return out
+
+
+# --- saturation --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ResourceCost:
+    """What one unit of demand costs of one resource (vCPU per request/s), and how sure that is.
+
+    ``fixed`` is the part that does not grow with demand (per fleet). ``basis`` says where it comes from.
+    """
+
+    resource: str
+    per_demand: Interval
+    fixed: float
+    highest_demand_seen: float
+    basis: Literal["load_test", "fleet_history", "demand_is_resource", "config"]
+    r_squared: float | None = None
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SafeCapacity:
+    """What a fleet serves within the SLO: all zones up, and with ``zones_lost`` gone (the smaller one binds)."""
+
+    unit: Unit
+    normal: Interval
+    zone_loss: Interval
+    zones_lost: int
+    utilisation_frac: float
+    cost: ResourceCost
+    instances: int
+    vcpu: int
+    flags: tuple[str, ...] = ()
+
+    @property
+    def binding(self) -> Interval:
+        """The smaller of the two, by its middle."""
+        return self.zone_loss if self.zone_loss.mid < self.normal.mid else self.normal
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """When demand first passes a limit. A date of None means "not within the horizon"."""
+
+    unit: Unit
+    limit_name: str
+    limit: float
+    p10: date | None
+    p50: date | None
+    p90: date | None
+    probability: Floats  # (H,) P(crossed at or before each day), never falling
+    index: pd.DatetimeIndex
+
+    @property
+    def within_horizon(self) -> float:
+        return float(self.probability[-1]) if len(self.probability) else 0.0
+
+
+@dataclass(frozen=True)
+class OrderBy:
+    """A remedy and the last day to decide it: P10 date less its lead time."""
+
+    unit: Unit
+    remedy: str
+    lead_time_days: int
+    needed_by: date
+    order_by: date
+    overdue: bool
+
+
+# --- instance mix ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LoadBlock:
+    """Hours of a month that are provisioned alike. ``demand`` is what must be served in all of them."""
+
+    month: str  # YYYY-MM
+    block: str
+    hours: float
+    demand: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One instance type for one unit. ``safe`` and ``zone_loss`` are demand per instance in the two states."""
+
+    instance_type: str
+    family: str
+    arch: str
+    vcpu: int
+    quota_code: str
+    usd_per_hour: float
+    safe: float
+    zone_loss: float
+
+
+@dataclass(frozen=True)
+class Excuse:
+    """Why an instance type was kept out."""
+
+    unit: Unit
+    instance_type: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class UnitRequirement:
+    """All that the optimizer knows of one unit.
+
+    ``running`` maps (instance_type, zone) to a count. ``pinned`` keeps the mix of an earlier plan:
+    (month, instance_type) -> instances per zone.
+    """
+
+    unit: Unit
+    account_id: str
+    zones: int
+    zones_survived: int
+    autoscaled: bool
+    min_per_zone: int
+    max_per_zone: int
+    blocks: tuple[LoadBlock, ...]
+    candidates: tuple[Candidate, ...]
+    running: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    vertical: bool = False
+    pinned: Mapping[tuple[str, str], int] | None = None
+
+
+@dataclass(frozen=True)
+class MixProblem:
+    """The whole fleet's problem over ``months`` (YYYY-MM, in order; ``month_hours`` aligned).
+
+    ``committed_discount`` gives, by commitment id, the price of covered usage as a share of on demand
+    (a Compute SP at .72 covers on-demand dollars at .72); an RI covers its instance type whole.
+    """
+
+    months: tuple[str, ...]
+    month_hours: tuple[float, ...]
+    requirements: tuple[UnitRequirement, ...]
+    commitments: tuple[Commitment, ...] = ()
+    committed_rate: Mapping[str, float] = field(default_factory=dict)
+    quotas: tuple[Quota, ...] = ()
+    switching_penalty_frac: float = 0.02
+
+
+@dataclass(frozen=True)
+class SolveStatus:
+    """How a solve ended, told honestly. ``gap`` is (objective - bound) / |objective|."""
+
+    status: Literal["optimal", "feasible", "infeasible", "no_plan_in_time"]
+    termination: str
+    objective: float
+    bound: float
+    gap: float
+    runtime_seconds: float
+    solver: str
+
+
+@dataclass(frozen=True)
+class CheckedRequirement:
+    """One requirement that the independent checker verified: ``slack`` is never below -1e-6 in a shown plan."""
+
+    name: str
+    worst_slack: float
+    rows: int
+
+
+@dataclass(frozen=True)
+class MixSolution:
+    """A verified plan.
+
+    ``provisioned``: unit, month, instance_type, per_zone, instances, vcpu, usd_per_hour.
+    ``running``: unit, month, block, instance_type, per_zone, instances, hours, usd (on-demand list value).
+    ``commitment_use``: month, block, id, used_usd (of on-demand value), paid_usd, unused_usd.
+    ``spend``: month, unit, on_demand_usd, committed_usd, total_usd; a row of unit "(commitments unused)" a month.
+    Frames carry service and region columns beside unit.
+    """
+
+    status: SolveStatus
+    provisioned: pd.DataFrame
+    running: pd.DataFrame
+    commitment_use: pd.DataFrame
+    spend: pd.DataFrame
+    checks: tuple[CheckedRequirement, ...]
+    binding: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+# --- peak event --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """Something to do, and by when."""
+
+    action: str
+    by: date
+    lead_time_days: int
+
+
+@dataclass(frozen=True)
+class EventVerdict:
+    """GO or NO-GO of one unit for one event."""
+
+    event: str
+    unit: Unit
+    go: bool
+    demand_p50: float
+    demand_p95: float
+    safe_now: float
+    safe_at_group_maximum: float
+    probability_holds: float
+    multiplier: float
+    propagated_from: tuple[str, ...]
+    reasons: tuple[str, ...]
+    remedies: tuple[Remedy, ...]
+
+
+# --- money -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TieOut:
+    """What the model says today's fleet costs a month, against the last closed month of the bill."""
+
+    month: str
+    currency: str
+    modelled: Decimal
+    billed_effective: Decimal
+    private_discount_frac: float
+    remainder: Mapping[str, Decimal]  # named: storage, transfer, load balancers, ...
+    difference_frac: float
+    ties: bool
+
+
+# --- provenance --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The seven things that make a plan, and whether the same seven will make it again."""
+
+    config_digest: str
+    scenario: str
+    store_versions: Mapping[str, int]
+    catalogue_version: str
+    as_of: datetime
+    seed: int
+    package_version: str
+    reproducible: bool
+    sources: tuple[str, ...] = ()

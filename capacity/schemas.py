@@ -1,0 +1,224 @@
+"""The canonical frames: columns, types, keys, and the check at the edges.
+
+Frames are pandas inside the tool and Arrow in the store. Time stamps are UTC and mark the start of their interval.
+Money is decimal128(38, 12) in Arrow and never passes through a float on its way into or out of the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+
+from capacity.errors import CorruptDataError
+
+if TYPE_CHECKING:
+    from pandera.pandas import DataFrameSchema
+
+UTC = pa.timestamp("us", tz="UTC")
+MONEY = pa.decimal128(38, 12)
+TEXT = pa.string()
+
+STATS = ("avg", "sum", "max", "min", "p50", "p90", "p95", "p99")
+PURCHASES = ("on_demand", "spot", "reserved")
+
+# Demand and resource metrics with fixed names, and the unit of each.
+METRIC_UNITS: Mapping[str, str] = {
+    "requests_per_second": "1/s",
+    "busy_vcpu": "vCPU",
+    "cpu_percent": "%",
+    "memory_used_bytes": "By",
+    "disk_used_bytes": "By",
+    "iops": "1/s",
+    "connections": "1",
+    "queue_depth": "1",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One canonical frame: its Arrow schema, its key, and the columns that may be null."""
+
+    name: str
+    schema: pa.Schema
+    key: tuple[str, ...]
+    nullable: frozenset[str] = frozenset()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(self.schema.names)
+
+    def empty(self) -> pd.DataFrame:
+        """A frame of this table with no row."""
+        frame: pd.DataFrame = self.schema.empty_table().to_pandas()
+        return frame
+
+
+def _table(name: str, columns: dict[str, pa.DataType], key: tuple[str, ...], nullable: tuple[str, ...] = ()) -> Table:
+    fields = [pa.field(n, t, nullable=n in nullable) for n, t in columns.items()]
+    return Table(name, pa.schema(fields), key, frozenset(nullable))
+
+
+USAGE = _table(
+    "usage",
+    {
+        "source": TEXT, "account_id": TEXT, "region": TEXT, "service": TEXT, "metric": TEXT, "stat": TEXT,
+        "period_seconds": pa.int64(), "ts": UTC, "value": pa.float64(), "unit": TEXT,
+    },
+    ("source", "account_id", "region", "service", "metric", "stat", "period_seconds", "ts"),
+)  # fmt: skip
+
+FLEET = _table(
+    "fleet",
+    {
+        "ts": UTC, "account_id": TEXT, "service": TEXT, "region": TEXT, "zone": TEXT, "instance_type": TEXT,
+        "count": pa.int64(), "min": pa.int64(), "max": pa.int64(), "purchase": TEXT,
+    },
+    ("ts", "account_id", "service", "region", "zone", "instance_type", "purchase"),
+    ("min", "max"),
+)  # fmt: skip
+
+PRICES = _table(
+    "prices",
+    {
+        "instance_type": TEXT, "region": TEXT, "os": TEXT, "tenancy": TEXT, "product": TEXT,
+        "rate": pa.float64(), "currency": TEXT, "source": TEXT, "as_of": UTC,
+    },
+    ("instance_type", "region", "os", "tenancy", "product", "currency", "source", "as_of"),
+)  # fmt: skip
+
+COMMITMENTS = _table(
+    "commitments",
+    {
+        "id": TEXT, "account_id": TEXT, "product": TEXT, "scope": TEXT, "region": TEXT, "sharing": TEXT,
+        "hourly_usd": pa.float64(), "count": pa.int64(), "start": UTC, "end": UTC,
+    },
+    ("id",),
+)  # fmt: skip
+
+QUOTAS = _table(
+    "quotas",
+    {"account_id": TEXT, "region": TEXT, "code": TEXT, "name": TEXT, "limit": pa.float64(), "used": pa.float64()},
+    ("account_id", "region", "code"),
+)
+
+# The FOCUS 1.2 columns that the tool uses, in the specification's spelling. Quantities and prices are decimals
+# too: a bill is re-added from them in checks.
+COST_MONEY: tuple[str, ...] = ("BilledCost", "EffectiveCost", "ListCost", "ContractedCost")
+COST_QUANTITY: tuple[str, ...] = (
+    "ListUnitPrice", "ContractedUnitPrice", "PricingQuantity", "ConsumedQuantity", "CommitmentDiscountQuantity",
+)  # fmt: skip
+COST_TIME: tuple[str, ...] = ("BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd")
+COST_TEXT: tuple[str, ...] = (
+    "BillingAccountId", "BillingAccountName", "BillingCurrency", "SubAccountId", "SubAccountName",
+    "ProviderName", "PublisherName", "InvoiceIssuerName", "InvoiceId",
+    "ServiceName", "ServiceCategory", "ServiceSubcategory",
+    "ChargeCategory", "ChargeClass", "ChargeDescription", "ChargeFrequency",
+    "PricingCategory", "PricingUnit", "ConsumedUnit",
+    "CommitmentDiscountId", "CommitmentDiscountCategory", "CommitmentDiscountName", "CommitmentDiscountStatus",
+    "CommitmentDiscountType", "CommitmentDiscountUnit",
+    "RegionId", "RegionName", "AvailabilityZone", "ResourceId", "ResourceName", "ResourceType",
+    "SkuId", "SkuPriceId", "SkuMeter", "Tags",
+)  # fmt: skip
+COST_REQUIRED: tuple[str, ...] = (
+    "BillingAccountId", "BillingCurrency", "BillingPeriodStart", "BillingPeriodEnd",
+    "ChargePeriodStart", "ChargePeriodEnd", "ChargeCategory", "BilledCost", "EffectiveCost", "ServiceName",
+)  # fmt: skip
+
+COST = _table(
+    "cost",
+    {
+        "source": TEXT, "file": TEXT,
+        **dict.fromkeys(COST_TIME, UTC),
+        **dict.fromkeys(COST_MONEY, MONEY),
+        **dict.fromkeys(COST_QUANTITY, MONEY),
+        **dict.fromkeys(COST_TEXT, TEXT),
+    },
+    (),  # a bill has no stable row key: (source, BillingAccountId, BillingPeriodStart) is replaced whole
+    tuple(c for c in (*COST_MONEY, *COST_QUANTITY, *COST_TEXT) if c not in COST_REQUIRED),
+)  # fmt: skip
+COST_PERIOD_KEY: tuple[str, ...] = ("source", "BillingAccountId", "BillingPeriodStart")
+
+FORECAST = _table(
+    "forecast",
+    {
+        "service": TEXT, "region": TEXT, "metric": TEXT, "target": TEXT, "scenario": TEXT, "origin_ts": UTC, "ts": UTC,
+        **dict.fromkeys(("q025", "q05", "q10", "q50", "q90", "q95", "q975", "q99"), pa.float64()), "model": TEXT,
+    },
+    ("service", "region", "metric", "target", "scenario", "origin_ts", "ts"),
+)  # fmt: skip
+
+TABLES: Mapping[str, Table] = {t.name: t for t in (USAGE, COST, FLEET, PRICES, COMMITMENTS, QUOTAS, FORECAST)}
+
+_PANDERA_TYPES = {
+    pa.types.is_string: "object",
+    pa.types.is_int64: "Int64",
+    pa.types.is_float64: "float64",
+    pa.types.is_timestamp: "datetime64[us, UTC]",
+}
+
+
+@lru_cache
+def frame_schema(name: str) -> DataFrameSchema:
+    """The pandera schema of table ``name`` (coercing; unknown columns refused)."""
+    import pandera.pandas as pandera  # a second to import: only where a frame enters
+
+    table = TABLES[name]
+    checks: dict[str, list[Any]] = {}
+    if name == "usage":
+        checks = {"stat": [pandera.Check.isin(STATS)], "period_seconds": [pandera.Check.gt(0)]}
+    if name == "fleet":
+        checks = {"count": [pandera.Check.ge(0)], "purchase": [pandera.Check.isin(PURCHASES)]}
+    columns = {
+        f.name: pandera.Column(_pandera_type(f.type), checks.get(f.name, []), nullable=f.nullable, coerce=True)
+        for f in table.schema
+    }
+    return pandera.DataFrameSchema(
+        columns, strict=True, unique=list(table.key) or None, report_duplicates="exclude_first"
+    )
+
+
+def check_frame(name: str, frame: pd.DataFrame, where: str) -> pd.DataFrame:
+    """``frame`` with the column order and types of table ``name``.
+
+    Raises
+    ------
+    CorruptDataError
+        Names ``where``, the columns at fault, how many rows, and an example of each.
+    """
+    import pandera.errors
+
+    table = TABLES[name]
+    missing = [c for c in table.columns if c not in frame.columns and c not in table.nullable]
+    if missing:
+        raise CorruptDataError(
+            f"{where}: columns missing for {name}: {', '.join(missing)}; map them with 'columns' or 'defaults'"
+        )
+    full = frame.reindex(columns=list(table.columns))
+    try:
+        checked: pd.DataFrame = frame_schema(name).validate(full, lazy=True)
+        return checked
+    except pandera.errors.SchemaErrors as error:
+        raise CorruptDataError(_describe(where, name, error.failure_cases)) from None
+
+
+def _describe(where: str, name: str, cases: pd.DataFrame) -> str:
+    lines = [f"{where}: not a valid {name} frame"]
+    for (column, check), group in cases.groupby(["column", "check"], dropna=False, sort=False):
+        lines.append(f"  {column}: {check}: {len(group)} value(s), e.g. {group['failure_case'].iloc[0]!r}")
+    return "\n".join(lines[:12])
+
+
+def _pandera_type(arrow: pa.DataType) -> str | None:
+    return next((kind for test, kind in _PANDERA_TYPES.items() if test(arrow)), None)
+
+
+def to_arrow(name: str, frame: pd.DataFrame) -> pa.Table:
+    """``frame`` as an Arrow table with exactly the schema of table ``name``."""
+    return pa.Table.from_pandas(
+        frame.reindex(columns=list(TABLES[name].columns)), schema=TABLES[name].schema, preserve_index=False
+    )

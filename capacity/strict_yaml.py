@@ -1,0 +1,152 @@
+"""YAML without surprises: YAML 1.2 scalars, no duplicate keys, no aliases, and the line of every key.
+
+PyYAML's own safe loader takes the last of two equal keys, reads ``NO`` as false, ``1.10`` as 1.1 and
+``12:30:45`` as 45045, and expands aliases without bound. A capacity plan must not rest on any of these.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+
+from capacity.errors import ConfigError
+
+Loc = tuple[str | int, ...]
+
+# A config is written by hand; a larger or deeper file is a mistake or an attack.
+MAX_BYTES = 4_000_000
+MAX_DEPTH = 40
+
+_SCALARS: tuple[tuple[str, re.Pattern[str], str], ...] = (
+    ("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|)$"), "~n\0"),
+    ("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), "tf"),
+    ("tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9_]*)$"), "-+0123456789"),
+    (
+        "tag:yaml.org,2002:float",
+        re.compile(
+            r"^[-+]?(?:(?:[0-9][0-9_]*)?\.[0-9]+(?:[eE][-+]?[0-9]+)?|[0-9][0-9_]*\.?[eE][-+]?[0-9]+)$",
+        ),
+        "-+.0123456789",
+    ),
+)
+
+
+class _Loader(yaml.SafeLoader):
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+
+
+for _tag, _pattern, _first in _SCALARS:
+    for _char in _first:
+        _Loader.yaml_implicit_resolvers.setdefault("" if _char == "\0" else _char, []).append((_tag, _pattern))
+
+
+@dataclass(frozen=True)
+class Document:
+    """A parsed file: plain data, and the line (from 1) on which each key or item stands."""
+
+    path: str
+    data: Any
+    lines: dict[Loc, int] = field(default_factory=dict)
+
+    def line(self, loc: Iterable[str | int]) -> int:
+        """Line of ``loc``, or of its nearest parent that the file holds."""
+        at = tuple(loc)
+        while at and at not in self.lines:
+            at = at[:-1]
+        return self.lines.get(at, 1)
+
+
+def load(path: Path) -> Document:
+    """Read one YAML document from ``path``.
+
+    Raises
+    ------
+    ConfigError
+        The file is absent, too large, not UTF-8 or not the YAML subset described above.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError([f"{path}: larger than {MAX_BYTES} bytes; a config is written by hand, is this one?"])
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError([f"{path}: no such file; give the path of a YAML file"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: cannot be read as UTF-8 text ({error})"]) from None
+    return loads(text, str(path))
+
+
+def loads(text: str, path: str = "<text>") -> Document:
+    """Parse ``text``; see :func:`load`."""
+    lines: dict[Loc, int] = {(): 1}
+    try:
+        root = _compose(text, path)
+        data = _build(root, (), lines, path) if root is not None else {}
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{path}:{mark.line + 1}" if mark else path
+        raise ConfigError([f"{where}: not valid YAML: {error.problem or error.context}"]) from None
+    except yaml.YAMLError as error:
+        raise ConfigError([f"{path}: not valid YAML: {error}"]) from None
+    except RecursionError:
+        raise ConfigError([f"{path}: nested too deeply"]) from None
+    return Document(path, data, lines)
+
+
+def _compose(text: str, path: str) -> yaml.Node | None:
+    loader = _Loader(text)
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+                line = event.start_mark.line + 1 if event.start_mark else 0
+                raise ConfigError([f"{path}:{line}: anchors and aliases are not allowed; write the value out"])
+        return loader.get_single_node()
+    finally:
+        loader.dispose()
+
+
+def _build(node: yaml.Node, loc: Loc, lines: dict[Loc, int], path: str) -> Any:
+    line = node.start_mark.line + 1
+    lines.setdefault(loc, line)
+    if len(loc) > MAX_DEPTH:
+        raise ConfigError([f"{path}:{line}: nested deeper than {MAX_DEPTH} levels"])
+    if isinstance(node, yaml.MappingNode):
+        return _build_mapping(node, loc, lines, path)
+    if isinstance(node, yaml.SequenceNode):
+        return [_build(item, (*loc, i), lines, path) for i, item in enumerate(node.value)]
+    if not isinstance(node, yaml.ScalarNode):
+        raise ConfigError([f"{path}:{line}: unexpected YAML node"])
+    return _scalar(node, path)
+
+
+def _build_mapping(node: yaml.MappingNode, loc: Loc, lines: dict[Loc, int], path: str) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise ConfigError([f"{path}:{line}: a key must be plain text"])
+        key = str(key_node.value)
+        if key in out:
+            raise ConfigError([f"{path}:{line}: key '{key}' is given twice (first on line {lines[(*loc, key)]})"])
+        lines[(*loc, key)] = line
+        out[key] = _build(value_node, (*loc, key), lines, path)
+    return out
+
+
+def _scalar(node: yaml.ScalarNode, path: str) -> Any:
+    text = str(node.value)
+    if node.tag == "tag:yaml.org,2002:str" or node.style in ("'", '"', "|", ">"):
+        return text
+    if node.tag == "tag:yaml.org,2002:null":
+        return None
+    if node.tag == "tag:yaml.org,2002:bool":
+        return text == "true"
+    if node.tag == "tag:yaml.org,2002:int":
+        return int(text.replace("_", ""))
+    if node.tag == "tag:yaml.org,2002:float":
+        return float(text.replace("_", ""))
+    raise ConfigError([f"{path}:{node.start_mark.line + 1}: the tag {node.tag} is not allowed; use plain values"])
