@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -37,12 +37,13 @@ _SCALARS: tuple[tuple[str, re.Pattern[str], str], ...] = (
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+    """PyYAML's safe loader with the scalars of YAML 1.2 only."""
 
 
-for _tag, _pattern, _first in _SCALARS:
-    for _char in _first:
-        _Loader.yaml_implicit_resolvers.setdefault("" if _char == "\0" else _char, []).append((_tag, _pattern))
+_Loader.yaml_implicit_resolvers = {
+    char: [(tag, pattern) for tag, pattern, first in _SCALARS if (char or "\0") in first]
+    for char in ["", *"~ntf-+.0123456789"]
+}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,25 @@
+"""What all tests share: Hypothesis profiles and the folder of real data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# "quick" for every change, "full" for the counts that are promised (make test-full).
+settings.register_profile("quick", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("full", max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("CAPACITY_TEST_PROFILE", "quick"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real series, bills and the catalogue; named by CAPACITY_REAL_DATA."""
+    folder = Path(os.environ.get("CAPACITY_REAL_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; point CAPACITY_REAL_DATA at it")
+    return folder
