@@ -75,6 +75,7 @@ class BillSource(Model):
     kind: Literal["focus_files"]
     name: Name
     path: str
+    defaults: dict[str, str] = Field({}, description="FOCUS column that the files lack -> its value in every row")
 
 
 class CloudWatchMetric(Model):

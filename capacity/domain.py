@@ -231,7 +231,10 @@ class LoadBlock:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One instance type for one unit. ``safe`` and ``zone_loss`` are demand per instance in the two states."""
+    """One instance type for one unit. ``safe`` and ``zone_loss`` are demand per instance in the two states.
+
+    ``allowed`` is False for a type that runs today against policy: it is priced, never planned.
+    """
 
     instance_type: str
     family: str
@@ -241,6 +244,7 @@ class Candidate:
     usd_per_hour: float
     safe: float
     zone_loss: float
+    allowed: bool = True
 
 
 @dataclass(frozen=True)

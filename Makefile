@@ -1,0 +1,65 @@
+# make run    the demo company through the whole job
+# make test   everything a change must pass; make test-full runs the promised counts
+# make lint   style, types, and the direction of imports
+# make bench  times and peak memory, never part of the tests
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+OUT ?= capacity-demo
+# Two test processes by default: what a small machine has.
+JOBS ?= 2
+
+.PHONY: run app test test-full lint bench wheel wheel-check fixtures constraints clean
+
+$(VENV)/.run: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	touch $@
+
+run: $(VENV)/.run
+	$(BIN)/capacity demo --out $(OUT)
+
+app: $(VENV)/.run
+	$(BIN)/capacity app --plans $(OUT)
+
+# As root on Debian the browser that the end-to-end tests drive is installed; elsewhere they skip and say so.
+.PHONY: browser
+browser:
+	@if ! command -v chromium >/dev/null 2>&1 && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
+	fi
+
+test: $(VENV)/.dev browser
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+test-full: $(VENV)/.dev browser
+	CAPACITY_TEST_PROFILE=full $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench
+
+wheel: $(VENV)/.dev
+	rm -rf dist
+	$(PIP) wheel -w dist --no-deps --no-build-isolation .
+
+# The wheel in a bare environment, outside the checkout.
+wheel-check: wheel
+	bash tests/packaging/try_wheel.sh dist/*.whl constraints.txt $(PYTHON)
+
+fixtures: $(VENV)/.dev
+	$(BIN)/python -m fixtures.generate --out fixtures/data
+
+clean:
+	rm -rf $(VENV) dist build capacity-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,3 @@
+from capacity.ui import main
+
+main()

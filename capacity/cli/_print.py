@@ -1,0 +1,333 @@
+"""What commands print: tables for a planning meeting. Text from data is printed as text, never as markup."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from capacity.pipeline.base import own_error
+from capacity.pipeline.findings import quantity
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from capacity.domain import EventVerdict, SeriesForecast
+    from capacity.pipeline import CostReport, StoreDescription
+    from capacity.plan import EventSummary, LimitOutlook, MixLine, Plan, UnitPlan
+    from capacity.sources import SourceInfo
+    from capacity.store import IngestReport
+
+# Wide enough for the tables where the output is a file or a pipe.
+PIPE_WIDTH = 118
+
+
+def console() -> Console:
+    """Standard output, without markup; as wide as the terminal, or PIPE_WIDTH in a pipe."""
+    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", PIPE_WIDTH))
+    return Console(file=sys.stdout, markup=False, highlight=False, width=width, soft_wrap=False)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], right: Sequence[int] = ()) -> None:
+    """One table; columns whose number is in ``right`` are aligned right."""
+    out = Table(title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for i, name in enumerate(columns):
+        out.add_column(name, justify="right" if i in right else "left", overflow="fold")
+    for row in rows:
+        out.add_row(*(Text(str(cell)) for cell in row))
+    console().print(out)
+
+
+def line(text: str = "", style: str | None = None) -> None:
+    console().print(Text(text, style=style or ""))
+
+
+def usd(value: float) -> str:
+    return f"{'−' if value < 0 else ''}${abs(value):,.0f}"
+
+
+def day(value: date | None) -> str:
+    return f"{value.day} {value:%b %Y}" if value else "–"
+
+
+def percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"
+
+
+# --- plan --------------------------------------------------------------------------------------------------
+
+
+def plan(found: Plan) -> None:
+    """A whole plan, in the order of a planning meeting's questions."""
+    span = f"{found.horizon_start} to {found.horizon_end}"
+    line(f"{found.company}: capacity plan as of {found.as_of:%Y-%m-%d %H:%M}Z, {span}", "bold")
+    decisions(found)
+    saturation(found)
+    mix(found)
+    cost_to_serve(found)
+    for event_summary in found.events:
+        event(event_summary)
+
+
+def decisions(found: Plan) -> None:
+    line()
+    line("What needs a decision", "bold")
+    for finding in found.findings:
+        mark = {"act": "!", "watch": "?", "info": " "}[finding.severity]
+        line(f"  {mark} {finding.text}")
+
+
+def saturation(found: Plan) -> None:
+    rows = sorted(
+        ((u, x) for u in found.units for x in u.limits if x.p10 is not None),
+        key=lambda pair: (pair[1].p10 or date.max, pair[0].unit),
+    )
+    line()
+    if not rows:
+        line("Saturation: no limit is passed within the horizon (P10)", "bold")
+        return
+    table(
+        "Saturation: the day demand first passes a limit, and the last day to order",
+        ("service", "limit", "at", "P10", "P50", "P90", "order by", "remedy"),
+        [_limit_row(u, x) for u, x in rows],
+    )
+    calm = sum(all(x.p10 is None for x in u.limits) for u in found.units)
+    line(f"{calm} of {len(found.units)} have no limit within the horizon.")
+
+
+def _limit_row(unit: UnitPlan, limit: LimitOutlook) -> tuple[object, ...]:
+    order = day(limit.order_by) + (" (past!)" if limit.overdue else "")
+    at = quantity(limit.limit, limit.unit_of_measure)
+    return (unit.unit, limit.name, at, day(limit.p10), day(limit.p50), day(limit.p90), order, limit.remedy)
+
+
+def mix(found: Plan) -> None:
+    if found.mix is None:
+        return
+    m = found.mix
+    rows = [
+        (u.unit, _lines(u.running), _lines(_last(u.recommended)), usd(u.running_usd), usd(u.recommended_usd),
+         percent(u.headroom_now_frac), percent(u.coverage_min_frac))
+        for u in found.units if u.running or u.recommended
+    ]  # fmt: skip
+    line()
+    table(
+        f"Instance mix, {m.months[0]} to {m.months[-1]}: running fleet {usd(m.running_usd)}, "
+        f"recommended {usd(m.recommended_usd)}, {'saves' if m.saving_usd >= 0 else 'needs'} {usd(abs(m.saving_usd))}",
+        ("service", "running", "recommended (last month)", "running", "recommended", "headroom now", "coverage"),
+        rows,
+        right=(3, 4, 5, 6),
+    )
+    line(
+        f"{m.status} by {m.solver}: objective {usd(m.objective)}, bound {usd(m.bound)}, gap {m.gap_frac:.2%}; "
+        f"lost by pruning types at most {m.prune_loss_frac:.2%}; {len(m.checks)} requirements checked independently"
+    )
+
+
+def _lines(lines: Sequence[MixLine]) -> str:
+    return " + ".join(f"{x.instances} × {x.instance_type}" for x in lines) or "–"
+
+
+def _last(recommended: Mapping[str, tuple[MixLine, ...]]) -> tuple[MixLine, ...]:
+    return recommended[max(recommended)] if recommended else ()
+
+
+def cost_to_serve(found: Plan) -> None:
+    line()
+    if found.costs:
+        last = found.costs[-1]
+        line(
+            f"Cost to serve, {last.month}: bill {last.effective:,.2f} {last.currency} = direct {last.direct:,.2f} "
+            f"+ shared {last.shared:,.2f} + unallocated {last.unallocated:,.2f}",
+            "bold",
+        )
+    for tie in found.tie_outs:
+        verdict = "ties" if tie.ties else "DOES NOT TIE"
+        line(
+            f"Tie to the bill, {tie.month}: fleet by the model {tie.modelled:,.2f}, by the bill "
+            f"{tie.billed_effective:,.2f} {tie.currency} ({tie.difference_frac:+.2%}, {verdict})"
+        )
+    frame = found.frame("unit_cost")
+    if len(frame):
+        month = frame["month"].max()
+        rows = frame[frame["month"] == month].sort_values("service")
+        table(
+            f"Cost per 1,000 requests, {month}",
+            ("service", "cost", "requests (millions)", "per 1,000"),
+            [
+                (r["service"], f"{r['effective_cost']:,.2f} {r['currency']}", f"{float(r['units']) / 1e6:,.1f}",
+                 "–" if r["usd_per_1000"] is None else f"{r['usd_per_1000']:.5f}")
+                for r in rows.to_dict("records")
+            ],
+            right=(1, 2, 3),
+        )  # fmt: skip
+    _spend(found)
+
+
+def _spend(found: Plan) -> None:
+    if not found.spend:
+        return
+    table(
+        f"Spend forecast ({found.spend_note})",
+        ("month", "P10", "P50", "P90", "budget", "P(over)"),
+        [
+            (m.month, usd(m.q10), usd(m.q50), usd(m.q90), "–" if m.budget is None else f"${m.budget:,.0f}",
+             percent(m.over_budget))
+            for m in found.spend
+        ],
+        right=(1, 2, 3, 4, 5),
+    )  # fmt: skip
+
+
+def scenarios(plans: Sequence[Plan]) -> None:
+    from capacity.scenario import compare
+
+    if len(plans) < 2:
+        return
+    line()
+    table(
+        "Scenarios side by side",
+        ("scenario", "cost", "against base", "saturating", "first P10", "min headroom", "NO-GO", "in words"),
+        [
+            (r.scenario, usd(r.recommended_usd), f"{r.delta_frac:+.1%}", r.saturating_units, day(r.first_p10),
+             percent(r.min_headroom_frac), r.no_go, r.sentence)
+            for r in compare(plans)
+        ],
+        right=(1, 2, 3, 5, 6),
+    )  # fmt: skip
+
+
+def written(out: Path) -> None:
+    line()
+    line(f"written: {out / 'plan.json'}, {out / 'run.json'}, {out / 'report.html'}, and the frames as Parquet")
+
+
+def next_step(out: Path) -> None:
+    line(f"Open the front end:  capacity app --plans {out}", "bold")
+
+
+# --- event -------------------------------------------------------------------------------------------------
+
+
+def event(found: EventSummary) -> None:
+    refused = sum(not v.go for v in found.verdicts)
+    verdict = "GO" if found.go else f"NO-GO: {refused} of {len(found.verdicts)} do not hold"
+    line()
+    table(
+        f"{found.name}, {found.start:%Y-%m-%d %H:%M}Z to {found.end:%Y-%m-%d %H:%M}Z: {verdict}",
+        ("service", "verdict", "demand P95", "safe now", "at maximum", "P(holds)", "reason and remedy"),
+        [_verdict_row(v) for v in sorted(found.verdicts, key=lambda v: (v.go, v.probability_holds, v.unit))],
+        right=(2, 3, 4, 5),
+    )
+
+
+def _verdict_row(v: EventVerdict) -> tuple[object, ...]:
+    remedies = [f"{r.action} by {day(r.by)}" for r in v.remedies]
+    words = "; ".join([*(v.reasons[:1] if not v.go else ()), *remedies[:2]])
+    return (
+        v.unit, "GO" if v.go else "NO-GO",
+        f"{v.demand_p95:,.0f}", f"{v.safe_now:,.0f}", f"{v.safe_at_group_maximum:,.0f}",
+        percent(v.probability_holds), words,
+    )  # fmt: skip
+
+
+# --- the rest ----------------------------------------------------------------------------------------------
+
+
+def cost(found: CostReport) -> None:
+    """Cost to serve of one month, and the bridge where there is one."""
+    for text in found.sentences:
+        line(text)
+    for t in found.tables:
+        line()
+        table(t.title, t.columns, t.rows, tuple(range(t.first_number, len(t.columns))))
+
+
+def forecasts(known: Mapping[str, SeriesForecast]) -> None:
+    table(
+        "Forecasts",
+        ("series", "model", "past error against naive", "peak P50", "peak P90", "why"),
+        [
+            (key, f.model, _own_score(f), f"{f.peak[3]:,.2f}", f"{f.peak[4]:,.2f}", "; ".join([f.reason, *f.flags]))
+            for key, f in known.items()
+        ],
+        right=(2, 3, 4),
+    )
+
+
+def _own_score(found: SeriesForecast) -> str:
+    own = own_error(found)
+    return "–" if own is None else f"{own:.2f}"
+
+
+def backtest(scores: pd.DataFrame) -> None:
+    numbers = [c for c in scores.columns if c not in ("series", "origin", "who")]
+    means = scores.groupby("who")[numbers].mean().reset_index()
+    table(
+        "Past origins, mean over series and origins",
+        tuple(means.columns),
+        [[r["who"], *(f"{r[c]:.3f}" for c in numbers)] for r in means.to_dict("records")],
+        right=tuple(range(1, len(numbers) + 1)),
+    )
+
+
+def ingest(report: IngestReport) -> None:
+    """What came from each source; for bills the exact sums by account, period and currency."""
+    for source in report.sources:
+        mark = "FAILED" if source.failures else "ok"
+        line(
+            f"{source.source} ({source.kind}): {mark}; {source.rows_read:,} rows read, {source.rows_changed:,} changed"
+        )
+        for text in (*source.notes, *source.failures):
+            line(f"    {text}")
+        for m in source.money:
+            line(
+                f"    {m.account_id} {m.period_start:%Y-%m} {m.currency}: {m.rows:,} rows, billed {m.billed}, "
+                f"effective {m.effective}, list {m.list}, contracted {m.contracted}"
+            )
+    line(f"store versions: {', '.join(f'{name} {version}' for name, version in report.versions.items())}")
+
+
+def sources(infos: Sequence[SourceInfo]) -> None:
+    for info in infos:
+        line(info.kind, "bold")
+        line(f"  reads        {info.reads}")
+        line(f"  fills        {', '.join(info.frames)}")
+        line(f"  permissions  {', '.join(info.permissions) or 'none'}")
+        line(f"  price        {info.price}")
+        line(f"  limits       {info.limits}")
+
+
+def catalogue(document: Mapping[str, Any]) -> None:
+    if "type" in document:
+        for key, value in vars(document["type"]).items():
+            line(f"{key}: {value}")
+    else:
+        line(f"catalogue of {document['version']}: {document['types']} instance types")
+    table(
+        "Rates",
+        ("product", "rate or types", "as of", "source"),
+        [
+            (r["product"], r.get("rate", r.get("types")), f"{r['as_of']:%Y-%m-%d}", r["source"])
+            for r in document["rates"]
+        ],
+        right=(1,),
+    )
+
+
+def store(document: StoreDescription) -> None:
+    line(f"store at {document.root}")
+    table(
+        "Tables",
+        ("table", "version", "rows", "size", "newest"),
+        [(t.name, t.version, f"{t.rows:,}", f"{t.bytes / 1e6:,.1f} MB", t.newest or "–") for t in document.tables],
+        right=(1, 2, 3),
+    )

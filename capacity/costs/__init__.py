@@ -1,0 +1,33 @@
+"""Cost to serve: bills to services, exactly; unit cost, the bridge between two months, spend and the tie-out."""
+
+from capacity.costs.allocation import UNALLOCATED, Allocation, allocate, split
+from capacity.costs.attribution import Attribution, attribute, needed_columns
+from capacity.costs.bridge import TERMS, Bridge, bridge
+from capacity.costs.spend import daily_spend, month_totals, month_variance, variance_grade
+from capacity.costs.tieout import tie_out
+from capacity.costs.totals import bill_totals, closed_months, reported_list
+from capacity.costs.unit_cost import Marginal, marginal_cost, unit_costs
+
+__all__ = [
+    "TERMS",
+    "UNALLOCATED",
+    "Allocation",
+    "Attribution",
+    "Bridge",
+    "Marginal",
+    "allocate",
+    "attribute",
+    "bill_totals",
+    "bridge",
+    "closed_months",
+    "daily_spend",
+    "marginal_cost",
+    "month_totals",
+    "month_variance",
+    "needed_columns",
+    "reported_list",
+    "split",
+    "tie_out",
+    "unit_costs",
+    "variance_grade",
+]

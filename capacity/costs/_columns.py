@@ -1,0 +1,95 @@
+"""Columns as whole-number codes of their distinct values, and several of them as one group number.
+
+A bill of millions of rows has few distinct values a column. Work per distinct value, then per code, is what keeps
+200 rules over 5,000,000 rows within seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Codes = npt.NDArray[np.int32]
+Groups = npt.NDArray[np.int64]
+_WIDEST = 2**62  # products of cardinalities stay inside int64
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A column as codes: 0 is null, code c > 0 stands for ``distinct[c - 1]``."""
+
+    codes: Codes
+    distinct: pa.Array
+
+    @property
+    def cardinality(self) -> int:
+        return len(self.distinct) + 1
+
+    def code_of(self, value: str) -> int:
+        """The code of ``value``, or -1 where the column never has it."""
+        found = pc.index(self.distinct, pa.scalar(value, self.distinct.type)).as_py()
+        return int(found) + 1 if found >= 0 else -1
+
+    def take(self, rows: Groups) -> pa.Array:
+        """The values at ``rows``, nulls as null."""
+        codes = self.codes[rows]
+        return self.distinct.take(pa.array(codes - 1, mask=codes == 0))
+
+
+def column_or_null(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """Column ``name`` of ``table``; all null where a bill does not have it."""
+    if name in table.column_names:
+        return table.column(name)
+    return pa.chunked_array([pa.nulls(table.num_rows, pa.string())])
+
+
+def encode(column: pa.ChunkedArray) -> Coded:
+    """Codes of a column of any type; dictionary columns keep their dictionary."""
+    coded = column.unify_dictionaries() if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    if not coded.num_chunks:
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        return Coded(np.zeros(0, np.int32), pa.array([], kind))
+    codes = [pc.fill_null(c.indices.cast(pa.int32()), -1).to_numpy(zero_copy_only=False) for c in coded.chunks]
+    return Coded(np.concatenate(codes) + np.int32(1), coded.chunk(0).dictionary)
+
+
+def encode_month(column: pa.ChunkedArray) -> Coded:
+    """UTC month (YYYY-MM) of a column of time stamps."""
+    stamps = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy()
+    months = stamps.view("M8[us]").astype("M8[M]").astype(np.int64)
+    codes, found = pd.factorize(months)
+    names = [str(np.datetime64(int(m), "M")) for m in found]
+    return Coded((codes + 1).astype(np.int32), pa.array(names, pa.string()))
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Rows grouped by several columns: the group of each row, and one row that stands for each group."""
+
+    group: Groups
+    first_row: Groups
+
+    @property
+    def count(self) -> int:
+        return len(self.first_row)
+
+
+def group_rows(columns: Sequence[tuple[Codes, int]], rows: int) -> Grouping:
+    """Group by columns given as (codes, cardinality). Groups are numbered by first appearance."""
+    key, width = np.zeros(rows, np.int64), 1
+    for codes, cardinality in columns:
+        if width * cardinality >= _WIDEST:
+            key, found = pd.factorize(key)
+            width = len(found)
+        key = key * cardinality + codes
+        width *= cardinality
+    group, found = pd.factorize(key)
+    first = np.empty(len(found), np.int64)
+    first[group[::-1]] = np.arange(rows - 1, -1, -1)
+    return Grouping(group.astype(np.int64, copy=False), first)

@@ -1,0 +1,183 @@
+"""Daily amortised spend for the models, and months of a spend forecast against their budgets.
+
+Here amounts become floats, on purpose: a model needs no last decimal, and nothing here goes back into a bill.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from capacity.config import CostsConfig
+from capacity.costs._columns import column_or_null, encode, group_rows
+from capacity.costs._matching import match_rows
+from capacity.costs._money import sums_by_group
+from capacity.costs.allocation import UNALLOCATED
+from capacity.domain import Floats
+from capacity.errors import UsageError
+
+PARTS = ("running", "credit", "tax", "refund", "one_off")
+# Providers restate the newest days while usage is still being metered; AWS refreshes a bill up to three times a day
+# and finishes a day within about 24 hours. Two days keep a half-metered one out of a trend.
+SETTLE_DAYS = 2
+# FinOps Framework, forecasting maturity: largest variance of each grade.
+GRADES: tuple[tuple[float, Literal["run", "walk", "crawl"]], ...] = ((0.12, "run"), (0.15, "walk"), (0.20, "crawl"))
+_DAY_US = 86_400_000_000
+
+
+def daily_spend(
+    cost: pa.Table, costs: CostsConfig, services: Sequence[str], as_of: date, settle_days: int = SETTLE_DAYS
+) -> pd.DataFrame:
+    """EffectiveCost by UTC day and service, with what does not follow demand kept apart.
+
+    Parameters
+    ----------
+    cost, costs, services
+        As for :func:`capacity.costs.attribute`; rows of pools stay with their pool.
+    as_of
+        The day of the question. Days from ``as_of - settle_days`` on are left out: they are not complete.
+
+    Returns
+    -------
+    DataFrame
+        day (zone-less), currency, kind (service, pool, unallocated), service (or the pool's name),
+        part (running, credit, tax, refund, one_off), effective_cost (float), spread (bool: some of it was given for
+        more than a day and is spread evenly over its days). A day without a charge has no row.
+    """
+    targets = match_rows(cost, costs, services)
+    currency = encode(cost.column("BillingCurrency"))
+    part = _parts(cost)
+    start, days = _days(cost)
+    first, longest = (int(start.min()), int(days.max())) if len(start) else (0, 1)
+    grouping = group_rows(
+        [
+            (currency.codes, currency.cardinality), (targets.target, len(targets.names)), (part, len(PARTS)),
+            ((start - first).astype(np.int32), int((start - first).max(initial=0)) + 1),
+            (days.astype(np.int32), longest + 1),
+        ],
+        cost.num_rows,
+    )  # fmt: skip
+    sums = sums_by_group(cost, grouping.group, grouping.count, ("EffectiveCost",))
+    at = grouping.first_row
+    target = targets.target[at]
+    names = np.array([UNALLOCATED, *targets.names[1:]], object)
+    frame = pd.DataFrame(
+        {
+            "start": start[at], "days": days[at], "currency": currency.take(at).to_pylist(),
+            "kind": np.array(targets.kinds, object)[target], "service": names[target],
+            "part": np.array(PARTS, object)[part[at]],
+            "effective_cost": sums["EffectiveCost"].cast(pa.float64()).to_numpy(),
+        }
+    )  # fmt: skip
+    return _spread(frame, (as_of - timedelta(days=settle_days) - date(1970, 1, 1)).days)
+
+
+def _days(cost: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """First day (since 1970) and number of days of each row's charge period, at least one."""
+    start, end = (
+        cost.column(f"ChargePeriod{side}").cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy()
+        for side in ("Start", "End")
+    )
+    first = start // _DAY_US
+    return first, np.maximum(-(-end // _DAY_US) - first, 1)
+
+
+def _parts(cost: pa.Table) -> npt.NDArray[np.int32]:
+    """Code into PARTS of each row."""
+    category, kind, frequency = (
+        encode(column_or_null(cost, c)) for c in ("ChargeCategory", "ChargeClass", "ChargeFrequency")
+    )
+    once = np.array([False, *(v.casefold() == "one-time" for v in frequency.distinct.to_pylist())])[frequency.codes]
+    purchase = category.codes == category.code_of("Purchase")
+    refund = (category.codes == category.code_of("Adjustment")) | (kind.codes == kind.code_of("Correction"))
+    out = np.where(refund, PARTS.index("refund"), np.where(purchase & once, PARTS.index("one_off"), 0))
+    for name in ("Credit", "Tax"):
+        out[category.codes == category.code_of(name)] = PARTS.index(name.lower())
+    return out.astype(np.int32)
+
+
+def _spread(frame: pd.DataFrame, before_day: int) -> pd.DataFrame:
+    """Each row over its days, evenly; days from ``before_day`` on are dropped."""
+    days = frame["days"].to_numpy()
+    out = frame.loc[frame.index.repeat(days)].reset_index(drop=True)
+    nth = np.arange(len(out)) - np.repeat(np.cumsum(days) - days, days)
+    out["effective_cost"] /= out["days"]
+    out["spread"] = out["days"] > 1
+    number = out["start"].to_numpy() + nth
+    out = out[number < before_day].assign(day=pd.to_datetime(number[number < before_day], unit="D"))
+    keys = ["day", "currency", "kind", "service", "part"]
+    by_day: pd.DataFrame = out.groupby(keys, as_index=False, sort=True).agg(
+        effective_cost=("effective_cost", "sum"), spread=("spread", "any")
+    )
+    return by_day
+
+
+def month_totals(
+    paths: npt.NDArray[Any],
+    index: pd.DatetimeIndex,
+    known: Mapping[str, float] | None = None,
+    budgets: Mapping[str, Decimal] | None = None,
+) -> pd.DataFrame:
+    """Monthly totals of a daily spend forecast.
+
+    Parameters
+    ----------
+    paths
+        (P, H) daily spend; row i is one future, so its days may be added.
+    index
+        (H,) days, zone-less.
+    known
+        Month (YYYY-MM) -> spend of that month before ``index[0]``: the month to date.
+    budgets
+        Month -> budget in the same currency.
+
+    Returns
+    -------
+    DataFrame
+        month, known, q10, q50, q90 (of the whole month's total), complete (every day of the month is known or
+        forecast), budget (Decimal or None), p_over (share of futures above the budget, NaN without one).
+
+    Notes
+    -----
+    Quantiles are of the sums of paths; the sum of daily quantiles is no quantile of the sum.
+    """
+    if paths.ndim != 2 or paths.shape[1] != len(index) or not len(paths):
+        raise UsageError(f"paths of shape {paths.shape} for {len(index)} days; (futures, days) is wanted")
+    known, budgets = known or {}, budgets or {}
+    months = index.strftime("%Y-%m").to_numpy()
+    rows = []
+    for month in sorted(set(months)):
+        total = paths[:, months == month].sum(axis=1, dtype=np.float64) + known.get(month, 0.0)
+        q10, q50, q90 = np.quantile(total, (0.1, 0.5, 0.9))
+        budget = budgets.get(month)
+        over = float(np.mean(total > float(budget))) if budget is not None else float("nan")
+        complete = _is_complete(month, index[months == month], month in known)
+        rows.append((month, known.get(month, 0.0), q10, q50, q90, complete, budget, over))
+    return pd.DataFrame(rows, columns=["month", "known", "q10", "q50", "q90", "complete", "budget", "p_over"])
+
+
+def _is_complete(month: str, days: pd.DatetimeIndex, has_known: bool) -> bool:
+    period = pd.Period(month, "M")
+    return bool(days[-1].day == period.days_in_month and (days[0].day == 1 or has_known))
+
+
+def variance_grade(variance_frac: float) -> Literal["run", "walk", "crawl", "below crawl"]:
+    """The FinOps grade of a forecast's variance, |actual - forecast| / forecast: 12 % run, 15 % walk, 20 % crawl."""
+    for limit, grade in GRADES:
+        if variance_frac <= limit:
+            return grade
+    return "below crawl"
+
+
+def month_variance(actual: Floats, forecast: Floats) -> float:
+    """Mean of |actual - forecast| / |forecast| over months, as a fraction."""
+    if len(actual) != len(forecast) or not len(actual):
+        raise UsageError(f"{len(actual)} actual and {len(forecast)} forecast months; the same number, at least one")
+    return float(np.mean(np.abs(actual - forecast) / np.abs(forecast)))

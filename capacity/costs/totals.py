@@ -1,0 +1,90 @@
+"""Totals of a bill: exact ones that include every row, and reported ones that count nothing twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from capacity.costs._columns import column_or_null, encode, encode_month, group_rows
+from capacity.costs._money import sums_by_group, to_decimals
+from capacity.costs.attribution import GROUP_KEY
+from capacity.schemas import COST_MONEY
+
+
+def bill_totals(cost: pa.Table) -> pd.DataFrame:
+    """The invoice view: every row, by source, billing account, billing period and currency.
+
+    Returns
+    -------
+    DataFrame
+        source, BillingAccountId, BillingPeriodStart (UTC), BillingCurrency, rows, then for each of the four cost
+        columns its sum (Decimal, nulls as zero) and ``<column>_nulls``; ordered by the key.
+    """
+    keys = {n: encode(cost.column(n)) for n in GROUP_KEY}
+    grouping = group_rows([(c.codes, c.cardinality) for c in keys.values()], cost.num_rows)
+    sums = sums_by_group(cost, grouping.group, grouping.count, COST_MONEY)
+    out = pd.DataFrame({n: c.take(grouping.first_row).to_pandas() for n, c in keys.items()})
+    out["rows"] = sums["rows"].to_numpy()
+    for name in COST_MONEY:
+        out[name] = pd.Series(to_decimals(sums[name]), dtype=object)
+        out[f"{name}_nulls"] = sums[f"{name}_nulls"].to_numpy()
+    return out.sort_values(list(GROUP_KEY), ignore_index=True)
+
+
+def reported_list(
+    cost: pa.Table, leave_out: Literal["purchases", "covered_usage"] = "purchases", by: Sequence[str] = ()
+) -> pd.DataFrame:
+    """List and Contracted totals that a report may show, by charge month and currency.
+
+    A commitment's purchase and the usage it covers both carry a list and a contracted cost. FOCUS says to leave out
+    one of the two when these columns are added up: the purchases for a view of what was used, the covered usage
+    (the unused part is of it) for a view of what was bought. BilledCost and EffectiveCost need no such care.
+
+    Parameters
+    ----------
+    leave_out
+        "purchases": rows of ChargeCategory Purchase that have a CommitmentDiscountId;
+        "covered_usage": rows of ChargeCategory Usage that have one.
+    by
+        More columns to group by, e.g. ("ServiceName",).
+
+    Returns
+    -------
+    DataFrame
+        month (YYYY-MM), currency, the columns of ``by``, ListCost, ContractedCost (Decimal), rows, left_out_rows.
+    """
+    out_rows = _commitment_rows(cost, "Purchase" if leave_out == "purchases" else "Usage")
+    keys = {"month": encode_month(cost.column("ChargePeriodStart")), "currency": encode(cost.column("BillingCurrency"))}
+    keys |= {n: encode(column_or_null(cost, n)) for n in by}
+    grouping = group_rows([(c.codes, c.cardinality) for c in keys.values()], cost.num_rows)
+    kept = np.flatnonzero(~out_rows)
+    used, group = np.unique(grouping.group[kept], return_inverse=True)
+    sums = sums_by_group(cost.take(pa.array(kept)), group.astype(np.int64), len(used), ("ListCost", "ContractedCost"))
+    out = pd.DataFrame({n: c.take(grouping.first_row[used]).to_pylist() for n, c in keys.items()})
+    for name in ("ListCost", "ContractedCost"):
+        out[name] = pd.Series(to_decimals(sums[name]), dtype=object)
+    out["rows"] = sums["rows"].to_numpy()
+    out["left_out_rows"] = np.bincount(grouping.group[out_rows], minlength=grouping.count)[used]
+    return out.sort_values(list(keys), ignore_index=True)
+
+
+def _commitment_rows(cost: pa.Table, category: str) -> npt.NDArray[np.bool_]:
+    charge = encode(column_or_null(cost, "ChargeCategory"))
+    commitment = encode(column_or_null(cost, "CommitmentDiscountId"))
+    out: npt.NDArray[np.bool_] = (charge.codes == charge.code_of(category)) & (commitment.codes > 0)
+    return out
+
+
+def closed_months(cost: pa.Table, as_of: datetime) -> tuple[str, ...]:
+    """Billing months (YYYY-MM) that had ended at ``as_of`` (with a zone), in order."""
+    ends = encode(cost.column("BillingPeriodEnd"))
+    starts = encode_month(cost.column("BillingPeriodStart"))
+    grouping = group_rows([(ends.codes, ends.cardinality), (starts.codes, starts.cardinality)], cost.num_rows)
+    pairs = zip(starts.take(grouping.first_row).to_pylist(), ends.take(grouping.first_row).to_pylist(), strict=True)
+    return tuple(sorted({month for month, end in pairs if end <= as_of}))

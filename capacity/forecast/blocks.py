@@ -1,0 +1,218 @@
+"""Hours of the future from daily mean and peak, and the load blocks that are cut from them.
+
+A block is a fixed set of (weekday, hour) classes within a calendar month: known in advance, so that scheduled scaling
+can follow it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from capacity.domain import Floats, LoadBlock, Paths, SeriesForecast
+from capacity.errors import UsageError
+from capacity.forecast._paths import ranks
+from capacity.forecast.targets import HOURS, DayShapes
+
+Ints = npt.NDArray[np.intp]
+CLASSES = 7 * HOURS
+# Correlation of the errors of a service's mean and peak. Peaks move with the mean but not in lockstep; measured on
+# hourly series reduced to daily mean and maximum it is .7 to .9.
+MEAN_PEAK_CORRELATION = 0.8
+# Classes are grouped by what they need in all but a tenth of the futures; the demand of a block is set afterwards.
+GROUPING_LEVEL = 0.9
+
+
+def hourly_paths(mean: SeriesForecast, peak: SeriesForecast, shapes: DayShapes, seed: int) -> Paths:
+    """(P, D, 24) float32 hours: each path's day has that path's daily mean and peak.
+
+    Rows are the futures of ``mean``. The peaks of a day keep their own distribution and are matched to the means by rank
+    with a correlation of .8. A peak below its mean is raised to it, one above 24 means is lowered to that (all of the
+    day in one hour). Hours are mean + (peak - mean) x shape; where that would fall below zero, the hours beside the
+    peak are scaled so that the day's mean stays.
+
+    Raises
+    ------
+    UsageError
+        The two forecasts differ in their dates or number of paths.
+    """
+    if not mean.index.equals(peak.index) or mean.paths.shape != peak.paths.shape:
+        raise UsageError(
+            f"mean and peak of {mean.key!r} differ in dates or paths ({mean.paths.shape} and {peak.paths.shape}); "
+            "forecast both in one call"
+        )
+    means = mean.paths
+    peaks = _matched(means, peak.paths)
+    peaks = np.clip(peaks, means, np.where(means > 0, means * HOURS, np.abs(means)))
+    rng = np.random.default_rng(seed)
+    chosen = np.stack([rng.choice(shapes.by_weekday[d], size=len(means)) for d in mean.index.dayofweek], axis=1)
+    shape = shapes.bank[chosen]
+    hours = means[:, :, None] + (peaks - means)[:, :, None] * shape
+    if bool((means < 0).any()):
+        return np.asarray(hours, dtype=np.float32)
+    return _without_negatives(hours, means, peaks)
+
+
+def cut_blocks(hours: Paths, days: pd.DatetimeIndex, n_blocks: int, service_level: float) -> tuple[LoadBlock, ...]:
+    """Load blocks of every calendar month in ``days``.
+
+    The hours of a month are grouped into ``n_blocks`` by level (named b1, the highest, downwards). The demands of a
+    month's blocks are quantiles of the blocks' largest hours at one common level, the smallest at which the share of
+    paths with no hour above its block's demand reaches ``service_level``, jointly over all blocks of the month.
+
+    Parameters
+    ----------
+    hours
+        (P, D, 24).
+    days
+        (D,) zone-less local dates; a month that is there in part is cut from the days that are there.
+    n_blocks
+        Blocks a month; fewer where fewer (weekday, hour) classes occur.
+    service_level
+        In (0, 1].
+
+    Returns
+    -------
+    In the order of months, then b1, b2, ...; ``hours`` of the blocks of a month add up to 24 x its days.
+    """
+    _check(hours, days, n_blocks)
+    if not 0.0 < service_level <= 1.0:
+        raise UsageError(f"service level is {service_level}; it must be above 0 and at most 1")
+    groups = block_of(hours, days, n_blocks)
+    out: list[LoadBlock] = []
+    for month, at in _months(days):
+        tops, counts = _block_maxima(hours[:, at], groups[at])
+        for b, demand in enumerate(_joint_demand(tops, service_level)):
+            out.append(LoadBlock(month, f"b{b + 1}", float(counts[b]), float(demand)))
+    return tuple(out)
+
+
+def block_of(hours: Paths, days: pd.DatetimeIndex, n_blocks: int) -> Ints:
+    """(D, 24) index of the block (0 is b1) that every hour belongs to; the same for the same paths and days."""
+    _check(hours, days, n_blocks)
+    out = np.zeros((len(days), HOURS), dtype=np.intp)
+    for _, at in _months(days):
+        weekdays = days[at].dayofweek.to_numpy()
+        present = np.unique(weekdays)
+        # (P, W, 24): the largest of each class in the month.
+        tops = np.stack([hours[:, at[weekdays == d]].max(axis=1) for d in present], axis=1)
+        need = np.quantile(tops, GROUPING_LEVEL, axis=0).astype(float)
+        counts = np.repeat([int((weekdays == d).sum()) for d in present], HOURS).astype(float)
+        labels = _partition(need.ravel(), counts, n_blocks).reshape(len(present), HOURS)
+        out[at] = labels[np.searchsorted(present, weekdays)]
+    return out
+
+
+def plan_coverage(
+    hours: Paths, days: pd.DatetimeIndex, blocks: Sequence[LoadBlock], served: Mapping[tuple[str, str], float]
+) -> dict[str, float]:
+    """Month -> share of paths with no hour above what is served in that hour's block.
+
+    ``blocks`` are those that were cut from ``hours`` and ``days``; ``served`` maps (month, block) to the demand that
+    the plan serves. A block that ``served`` does not name is served nothing.
+    """
+    names: dict[str, list[str]] = {}
+    for block in blocks:
+        names.setdefault(block.month, []).append(block.block)
+    out: dict[str, float] = {}
+    for month, at in _months(days):
+        if month not in names:
+            continue
+        groups = block_of(hours[:, at], days[at], len(names[month]))
+        limits = np.array([served.get((month, name), 0.0) for name in names[month]])
+        tops, _ = _block_maxima(hours[:, at], groups)
+        # Demands are float64 of float32 paths; a hair of tolerance keeps a demand served exactly from being short.
+        out[month] = float((tops <= limits * (1.0 + 1e-6)).all(axis=1).mean())
+    return out
+
+
+def _check(hours: Paths, days: pd.DatetimeIndex, n_blocks: int) -> None:
+    if hours.ndim != 3 or hours.shape[1:] != (len(days), HOURS):
+        raise UsageError(f"hours have shape {hours.shape}; (paths, {len(days)} days, {HOURS}) is needed")
+    if n_blocks < 1:
+        raise UsageError(f"{n_blocks} blocks; at least 1 is needed")
+
+
+def _months(days: pd.DatetimeIndex) -> list[tuple[str, Ints]]:
+    names = days.strftime("%Y-%m").to_numpy()
+    return [(str(m), np.flatnonzero(names == m)) for m in dict.fromkeys(names)]
+
+
+def _matched(means: Paths, peaks: Paths) -> Paths:
+    """Peaks (P, D) reordered within each day so that their ranks go with those of the means."""
+    from scipy.special import ndtri
+
+    n = len(means)
+    own = ndtri((ranks(peaks) + 0.5) / n)
+    theirs = ndtri((ranks(means) + 0.5) / n)
+    r = MEAN_PEAK_CORRELATION
+    order = ranks(r * theirs + np.sqrt(1.0 - r * r) * own).astype(np.intp)
+    return np.asarray(np.take_along_axis(np.sort(peaks, axis=0), order, axis=0), dtype=np.float32)
+
+
+def _without_negatives(hours: Paths, means: Paths, peaks: Paths) -> Paths:
+    """Lift hours below zero to zero and scale those beside the peak so that mean and peak stay."""
+    bad = (hours < 0).any(axis=2)
+    if bad.any():
+        rows = np.maximum(hours[bad].astype(float), 0.0)
+        top = rows.argmax(axis=1)
+        line = np.arange(len(rows))
+        rows[line, top] = 0.0
+        left = HOURS * means[bad].astype(float) - peaks[bad]
+        others = rows.sum(axis=1)
+        rows *= np.where(others > 0, np.maximum(left, 0.0) / np.where(others > 0, others, 1.0), 0.0)[:, None]
+        rows[line, top] = peaks[bad]
+        hours[bad] = rows
+    return np.asarray(hours, dtype=np.float32)
+
+
+def _block_maxima(hours: Paths, groups: Ints) -> tuple[Paths, Floats]:
+    """(P, B) largest hour of each block, and (B,) hours in it."""
+    flat, labels = hours.reshape(len(hours), -1), groups.ravel()
+    count = int(labels.max()) + 1
+    tops = np.stack([flat[:, labels == b].max(axis=1) for b in range(count)], axis=1)
+    return tops, np.bincount(labels, minlength=count).astype(float)
+
+
+def _joint_demand(tops: Paths, service_level: float) -> Floats:
+    """(B,) demands at the smallest common rank that ``service_level`` of the rows stay within in every block.
+
+    A row is within rank k in all blocks exactly if its largest rank over blocks is at most k, so the smallest k is an
+    order statistic of these largest ranks: no search is needed.
+    """
+    ordered = np.sort(tops, axis=0)
+    rank = np.stack([np.searchsorted(o, t, side="left") for o, t in zip(ordered.T, tops.T, strict=True)], axis=1)
+    needed = int(np.ceil(service_level * len(tops) - 1e-9))
+    k = int(np.sort(rank.max(axis=1))[needed - 1])
+    return np.asarray(ordered[k], dtype=float)
+
+
+def _partition(need: Floats, counts: Floats, n_blocks: int) -> Ints:
+    """Group classes by level so that sum of hours x (block's need) is least: exact, by dynamic programming.
+
+    ``need`` and ``counts`` are (C,); the answer (C,) is 0 for the group of the highest needs.
+    """
+    order = np.argsort(-need, kind="stable")
+    level, mass = need[order], np.r_[0.0, np.cumsum(counts[order])]
+    c, groups = len(need), min(n_blocks, len(need))
+    # cost[i, j]: one block of the sorted classes i..j-1, at the need of the highest, i.
+    cost = np.where(
+        np.arange(c)[:, None] < np.arange(c + 1), level[:, None] * (mass[None, :] - mass[:-1, None]), np.inf
+    )
+    best = np.full(c + 1, np.inf)
+    best[0] = 0.0
+    cuts = []
+    for _ in range(groups):
+        through = best[:c, None] + cost
+        cuts.append(through.argmin(axis=0))
+        best = through.min(axis=0)
+    labels = np.empty(c, dtype=np.intp)
+    end = c
+    for b in range(groups - 1, -1, -1):
+        start = int(cuts[b][end])
+        labels[order[start:end]] = b
+        end = start
+    return labels

@@ -1,0 +1,51 @@
+"""First passage: when a forecast first passes a limit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from capacity.domain import QUANTILES, Floats, SeriesForecast
+
+
+def crossing(forecast: SeriesForecast, limit: float) -> Floats:
+    """P(limit crossed at or before each step).
+
+    The last step is the calibrated distribution of the horizon's maximum. Earlier steps share it out as the paths do:
+    the limit is replaced by the one that the paths' maximum passes as often, and the paths that pass that one by each
+    step are counted.
+
+    Returns
+    -------
+    (H,) probabilities, never falling; the last is 1 - F(limit) with F the distribution behind ``forecast.peak``.
+    """
+    at_end = exceedance(forecast.peak, limit)
+    running = np.maximum.accumulate(forecast.paths.astype(float), axis=1)
+    tops = np.sort(running[:, -1])
+    count = len(tops)
+    stand_in = tops[min(count - 1, max(0, int(np.floor((1.0 - at_end) * count))))]
+    share = (running >= stand_in).mean(axis=0)
+    return np.asarray(np.clip(share * (at_end / share[-1]), 0.0, 1.0), dtype=float)
+
+
+def exceedance(quantiles: Floats, limit: float) -> float:
+    """P(value > limit) where ``quantiles`` (8,) are at :data:`~capacity.domain.QUANTILES`.
+
+    Between them the quantile function is straight in the normal score; beyond the outermost it goes on with the slope
+    of the outermost pair.
+    """
+    from scipy.special import ndtr, ndtri
+
+    scores = ndtri(np.array(QUANTILES))
+    values = np.asarray(quantiles, dtype=float)
+    if values[-1] <= values[0]:
+        return float(values[0] > limit)
+    if limit <= values[0] or limit >= values[-1]:
+        pair = (0, 1) if limit <= values[0] else (-2, -1)
+        rise = values[pair[1]] - values[pair[0]]
+        if rise <= 0:
+            return float(limit < values[0]) if limit != values[-1] else 1.0 - QUANTILES[-1]
+        anchor = pair[0] if limit <= values[0] else pair[1]
+        score = scores[anchor] + (limit - values[anchor]) / rise * (scores[pair[1]] - scores[pair[0]])
+        return float(ndtr(-score))
+    keep = np.r_[True, np.diff(values) > 0]
+    return float(ndtr(-np.interp(limit, values[keep], scores[keep])))

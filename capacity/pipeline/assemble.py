@@ -1,0 +1,410 @@
+"""From the stages' results to one Plan: what each unit is told, the frames beside it, and what violates a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+
+import pandas as pd
+
+import capacity
+from capacity.domain import QUANTILES, Interval, Provenance, SeriesForecast, Unit
+from capacity.pipeline import findings
+from capacity.pipeline.base import Base, own_error
+from capacity.pipeline.demand import UnitData
+from capacity.pipeline.futures import Future
+from capacity.pipeline.inputs import Inputs
+from capacity.pipeline.mix import Mix, UnitNeed, planned_safe, weekly_headroom
+from capacity.pipeline.money import Money, cost_months
+from capacity.pipeline.outlook import Outlook, by_type
+from capacity.plan import FRAMES, EventSummary, MixLine, MixSummary, Plan, SpendMonth, UnitPlan
+from capacity.scenario import Scenario
+
+# Realised coverage may be this far below the tier's promise before it counts as broken: the error of 1,000 paths.
+COVERAGE_TOLERANCE = 0.02
+HEADROOM_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Parts:
+    """All that a plan is made of."""
+
+    inputs: Inputs
+    change: Scenario
+    data: Mapping[Unit, UnitData]
+    known: Mapping[Unit, Future]
+    base: Base
+    needs: Mapping[Unit, UnitNeed]
+    mix: Mix | None
+    outlooks: Mapping[Unit, Outlook]
+    money: Money
+    spend: tuple[SpendMonth, ...]
+    spend_by_service: pd.DataFrame
+    spend_note: str
+    ties: tuple[object, ...]
+    events: tuple[EventSummary, ...]
+    problems: tuple[str, ...]
+    seed: int
+
+
+def assemble(parts: Parts) -> Plan:
+    """The plan of ``parts``, with its findings and frames."""
+    inputs, config = parts.inputs, parts.inputs.config
+    days = [f.peak.index for f in parts.known.values()]
+    units = tuple(_unit_plan(parts, unit) for unit in sorted(parts.known))
+    plan = Plan(
+        company=config.company,
+        currency=config.currency,
+        as_of=inputs.as_of,
+        scenario=parts.change.name,
+        description=parts.change.description,
+        horizon_start=min(i[0] for i in days).date(),
+        horizon_end=max(i[-1] for i in days).date(),
+        provenance=_provenance(parts),
+        units=units,
+        mix=_mix_summary(parts),
+        costs=cost_months(parts.money),
+        spend=parts.spend,
+        spend_note=parts.spend_note,
+        tie_outs=parts.ties,  # type: ignore[arg-type]
+        events=parts.events,
+        findings=(),
+        violations=violations(parts, units),
+        freshness=inputs.freshness,
+        frames=_frames(parts),
+    )
+    return replace(plan, findings=findings.findings(plan, parts.problems))
+
+
+def _provenance(parts: Parts) -> Provenance:
+    inputs = parts.inputs
+    return Provenance(
+        config_digest=inputs.config.digest(),
+        scenario=parts.change.name,
+        store_versions=dict(sorted(inputs.versions.items())),
+        catalogue_version=inputs.catalogue_version,
+        as_of=inputs.as_of,
+        seed=parts.seed,
+        package_version=capacity.__version__,
+        reproducible=parts.mix is None or parts.mix.solution.status.status == "optimal",
+        sources=tuple(f"{f.frame}: {f.source}" for f in inputs.freshness),
+    )
+
+
+# --- units -------------------------------------------------------------------------------------------------
+
+
+def _unit_plan(parts: Parts, unit: Unit) -> UnitPlan:
+    data, future, need = parts.data[unit], parts.known[unit], parts.needs.get(unit)
+    peak, tier = future.peak, data.tier
+    headroom = weekly_headroom(data, future, need.safe.binding.mid)["headroom_frac"] if need else None
+    running_usd, recommended_usd = _unit_money(parts, unit)
+    return UnitPlan(
+        service=unit.service,
+        region=unit.region,
+        tier=tier.name,
+        team=data.service.team,
+        kind=data.service.kind,
+        account_id=data.account_id,
+        demand_metric=data.service.demand_metric,
+        demand_unit=data.unit_of_measure,
+        last_point=data.last_point,
+        forecast_model=peak.model,
+        forecast_reason=peak.reason,
+        relative_mae=own_error(peak),
+        flags=_flags(data, peak, need),
+        peak_recent=data.peak_recent,
+        peak_horizon=Interval(*(float(peak.peak[QUANTILES.index(q)]) for q in (0.1, 0.5, 0.9))),
+        safe_now=need.safe.binding if need else None,
+        zones_lost=tier.zones_survived,
+        utilisation_frac=need.safe.utilisation_frac if need else None,
+        cost_basis=_basis(need),
+        service_level=tier.service_level,
+        headroom_now_frac=_headroom_now(data, need),
+        headroom_min_frac=float(headroom.min()) if headroom is not None and len(headroom) else None,
+        headroom_policy_frac=tier.min_headroom_frac,
+        limits=parts.outlooks[unit].limits,
+        running=_lines(by_type(data.running), need),
+        recommended=_recommended(parts, unit, need),
+        running_usd=running_usd,
+        recommended_usd=recommended_usd,
+        coverage_min_frac=_coverage_min(parts.mix, unit),
+        why=_why(parts, unit, need),
+        usd_per_1000=_latest_unit_cost(parts.money, unit.service),
+    )
+
+
+def _flags(data: UnitData, peak: SeriesForecast, need: UnitNeed | None) -> tuple[str, ...]:
+    safe = need.safe.flags if need else ()
+    return tuple(dict.fromkeys([*data.flags, *peak.flags, *safe]))
+
+
+def _basis(need: UnitNeed | None) -> str:
+    if need is None:
+        return "no instances: usage-priced, or nothing ties demand to vCPU"
+    per = need.cost.per_demand
+    words = {
+        "load_test": "from load tests",
+        "fleet_history": "from the fleet's history, not load-tested",
+        "demand_is_resource": "demand is vCPU itself",
+        "config": "from the config",
+    }[need.cost.basis]
+    return f"{per.mid:.4g} vCPU per unit of demand ({per.low:.4g} to {per.high:.4g}, {per.confidence:.0%}), {words}"
+
+
+def _headroom_now(data: UnitData, need: UnitNeed | None) -> float | None:
+    if need is None or need.safe.binding.mid <= 0:
+        return None
+    return 1.0 - data.peak_recent / need.safe.binding.mid
+
+
+def _lines(counts: Mapping[str, int], need: UnitNeed | None) -> tuple[MixLine, ...]:
+    rates = {c.instance_type: c.usd_per_hour for c in need.requirement.candidates} if need else {}
+    return tuple(MixLine(t, n, rates.get(t, 0.0)) for t, n in sorted(counts.items()))
+
+
+def _recommended(parts: Parts, unit: Unit, need: UnitNeed | None) -> dict[str, tuple[MixLine, ...]]:
+    if parts.mix is None or need is None:
+        return {}
+    rows = _of(parts.mix.solution.provisioned, unit)
+    rows = rows[rows["instances"] > 0]
+    return {
+        str(month): _lines(dict(zip(part["instance_type"], part["instances"].astype(int), strict=True)), need)
+        for month, part in rows.groupby("month", sort=True)
+    }
+
+
+def _of(frame: pd.DataFrame, unit: Unit) -> pd.DataFrame:
+    return frame[(frame["service"] == unit.service) & (frame["region"] == unit.region)]
+
+
+def _unit_money(parts: Parts, unit: Unit) -> tuple[float, float]:
+    """Money over the plan's months: the running fleet's and the recommended one's; a usage-priced bill is both."""
+    if parts.data[unit].service.kind == "usage_priced":
+        rows = parts.spend_by_service[parts.spend_by_service["service"] == unit.service]
+        both = float(rows["q50"].sum()) / len(parts.data[unit].service.regions)
+        return both, both
+    if parts.mix is None:
+        return 0.0, 0.0
+    running = float(_of(parts.mix.running_spend, unit)["total_usd"].sum())
+    return running, float(_of(parts.mix.solution.spend, unit)["total_usd"].sum())
+
+
+def _coverage_min(mix: Mix | None, unit: Unit) -> float | None:
+    if mix is None:
+        return None
+    rows = _of(mix.coverage, unit)
+    return float(rows["coverage_frac"].min()) if len(rows) else None
+
+
+def _why(parts: Parts, unit: Unit, need: UnitNeed | None) -> str:
+    """Why this mix: the price of a unit of safe capacity, chosen against running."""
+    planned = _recommended(parts, unit, need)
+    if not planned or need is None:
+        return "no instances to choose"
+    price = {c.instance_type: c.usd_per_hour / c.safe for c in need.requirement.candidates if c.safe > 0}
+    last = planned[max(planned)]
+    chosen = [x.instance_type for x in last if x.instance_type in price]
+    if not chosen:
+        return "nothing is needed"
+    best = min(chosen, key=lambda name: price[name])
+    measure = "vCPU" if parts.data[unit].service.demand_metric == "busy_vcpu" else "unit of safe demand"
+    text = f"{best} costs ${price[best]:.5f} an hour a {measure}"
+    running = [t for t in by_type(parts.data[unit].running) if t in price and t not in chosen]
+    if running:
+        dear = min(running, key=lambda name: price[name])
+        text += f", the running {dear} ${price[dear]:.5f}"
+    others = sorted((price[n], n) for n in price if n not in chosen and n not in running)
+    if others and others[0][0] < price[best]:
+        text += f"; {others[0][1]} is cheaper a unit but its size does not fit three zones as well"
+    elif others:
+        text += f"; next best {others[0][1]} at ${others[0][0]:.5f}"
+    return text
+
+
+def _latest_unit_cost(money: Money, service: str) -> Decimal | None:
+    rows = money.unit_cost[(money.unit_cost["service"] == service) & (money.unit_cost["month"] == money.newest)]
+    values = [v for v in rows["usd_per_1000"] if isinstance(v, Decimal)]
+    return values[0] if values else None
+
+
+# --- the whole ---------------------------------------------------------------------------------------------
+
+
+def _mix_summary(parts: Parts) -> MixSummary | None:
+    mix = parts.mix
+    if mix is None:
+        return None
+    solution, status = mix.solution, mix.solution.status
+    return MixSummary(
+        status=status.status,
+        termination=status.termination,
+        solver=status.solver,
+        objective=status.objective,
+        bound=status.bound,
+        gap_frac=status.gap,
+        prune_loss_frac=max((n.prune_loss_frac for n in mix.needs.values()), default=0.0),
+        running_usd=float(mix.running_spend["total_usd"].sum()),
+        recommended_usd=float(solution.spend["total_usd"].sum()),
+        months=mix.problem.months,
+        binding=solution.binding,
+        checks=tuple(f"{c.name}: {c.rows} rows, worst slack {c.worst_slack:.6g}" for c in solution.checks),
+        notes=solution.notes,
+    )
+
+
+def violations(parts: Parts, units: tuple[UnitPlan, ...]) -> tuple[str, ...]:
+    """Where the recommended plan breaks a tier's promise: coverage below P, or headroom below the policy."""
+    out = []
+    for unit in units:
+        need = parts.needs.get(unit.unit)
+        if unit.coverage_min_frac is not None and unit.coverage_min_frac < unit.service_level - COVERAGE_TOLERANCE:
+            out.append(f"{unit.unit}: coverage {unit.coverage_min_frac:.1%}, promised {unit.service_level:.1%}")
+        short = _headroom_short(parts, unit, need) if need else None
+        if short is not None:
+            out.append(f"{unit.unit}: headroom {short:.1%} in the plan, policy {unit.headroom_policy_frac:.1%}")
+    return tuple(out)
+
+
+def _headroom_short(parts: Parts, unit: UnitPlan, need: UnitNeed) -> float | None:
+    """The plan's smallest headroom over its blocks, where it is below the policy."""
+    if parts.mix is None:
+        return None
+    served = planned_safe(need, parts.mix.solution)
+    fractions = [
+        1.0 - b.demand / served[b.month, b.block] for b in need.blocks if served.get((b.month, b.block), 0) > 0
+    ]
+    least = min(fractions, default=0.0)
+    return least if least < unit.headroom_policy_frac - HEADROOM_TOLERANCE else None
+
+
+# --- frames ------------------------------------------------------------------------------------------------
+
+
+def _frames(parts: Parts) -> dict[str, pd.DataFrame]:
+    built = {
+        "forecast": _forecast_frame(parts),
+        "history": _history_frame(parts),
+        "headroom": _stacked([weekly_headroom(parts.data[u], parts.known[u], n.safe.binding.mid)
+                              for u, n in sorted(parts.needs.items())], "headroom"),
+        "saturation": _stacked([pd.DataFrame({"service": u.service, "region": u.region, "limit_name": c.limit_name,
+                                              "ts": c.index, "probability": c.probability})
+                                for u, o in sorted(parts.outlooks.items()) for c in o.curves], "saturation"),
+        "blocks": _blocks_frame(parts),
+        "cost": parts.money.allocation.frame if parts.money.allocation else _empty("cost"),
+        "unit_cost": parts.money.unit_cost,
+        "unallocated": _unallocated(parts.money),
+        "spend_forecast": parts.spend_by_service,
+        "excuses": pd.DataFrame([(u.service, u.region, e.instance_type, e.reason)
+                                 for u, n in sorted(parts.needs.items()) for e in n.excuses],
+                                columns=list(FRAMES["excuses"])),
+        **_mix_frames(parts),
+    }  # fmt: skip
+    return {name: _in_shape(name, frame) for name, frame in built.items()}
+
+
+def _in_shape(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """The promised columns first and in order; further columns a stage gives stay behind them."""
+    first = [c for c in FRAMES[name] if c in frame.columns]
+    missing = {c: None for c in FRAMES[name] if c not in frame.columns}
+    rest = [c for c in frame.columns if c not in first]
+    return frame[[*first, *rest]].assign(**missing).reset_index(drop=True)
+
+
+def _empty(name: str) -> pd.DataFrame:
+    return pd.DataFrame(columns=list(FRAMES[name]))
+
+
+def _stacked(found: list[pd.DataFrame], name: str) -> pd.DataFrame:
+    return pd.concat(found, ignore_index=True) if found else _empty(name)
+
+
+def _forecast_frame(parts: Parts) -> pd.DataFrame:
+    found = []
+    for unit, future in sorted(parts.known.items()):
+        metric = parts.data[unit].service.demand_metric
+        for target, forecast in (("mean", future.mean), ("peak", future.peak)):
+            found.append(_quantile_rows(forecast, unit, metric, target, parts.change.name))
+    for (unit, metric), forecast in sorted(parts.base.limits.items()):
+        if unit in parts.known and metric != parts.data[unit].service.demand_metric:
+            found.append(_quantile_rows(forecast, unit, metric, "peak", parts.change.name))
+    for service, forecast in sorted(parts.base.spend.items()):
+        found.append(_quantile_rows(forecast, Unit(service, ""), "effective_cost", "total", parts.change.name))
+    return _stacked(found, "forecast")
+
+
+def _quantile_rows(forecast: SeriesForecast, unit: Unit, metric: str, target: str, name: str) -> pd.DataFrame:
+    frame = forecast.frame()
+    return frame.assign(
+        service=unit.service, region=unit.region, metric=metric, target=target, scenario=name,
+        origin_ts=forecast.origin, model=forecast.model,
+    )  # fmt: skip
+
+
+def _history_frame(parts: Parts) -> pd.DataFrame:
+    found = []
+    for unit in sorted(parts.known):
+        data = parts.data[unit]
+        series = [("mean", data.service.demand_metric, data.mean), ("peak", data.service.demand_metric, data.peak)]
+        series += [("peak", m, v) for m, v in sorted(data.limits.items()) if m != data.service.demand_metric]
+        for target, metric, values in series:
+            known = values.dropna()
+            frame = pd.DataFrame({"target": target, "ts": known.index, "value": known.to_numpy(float)})
+            found.append(frame.assign(service=unit.service, region=unit.region, metric=metric))
+    return _stacked(found, "history")
+
+
+def _blocks_frame(parts: Parts) -> pd.DataFrame:
+    rows = [
+        (
+            u.service,
+            u.region,
+            b.month,
+            b.block,
+            b.hours,
+            b.demand,
+            b.demand / (1.0 - parts.data[u].tier.min_headroom_frac),
+        )
+        for u, need in sorted(parts.needs.items())
+        for b in need.blocks
+    ]
+    return pd.DataFrame(rows, columns=list(FRAMES["blocks"]))
+
+
+def _mix_frames(parts: Parts) -> dict[str, pd.DataFrame]:
+    if parts.mix is None:
+        return {name: _empty(name) for name in ("mix", "running", "spend_plan", "coverage")}
+    solution, running = parts.mix.solution, parts.mix.running_spend
+    keys = ["service", "region", "month"]
+    spend = solution.spend.merge(
+        running[[*keys, "total_usd"]].rename(columns={"total_usd": "running_total_usd"}), how="outer", on=keys
+    )
+    found = parts.mix.coverage
+    promised = [
+        parts.data[Unit(s, r)].tier.service_level for s, r in zip(found["service"], found["region"], strict=True)
+    ]
+    coverage = found.assign(required_frac=promised)
+    return {
+        "mix": _without_unit(solution.provisioned),
+        "running": _without_unit(solution.running),
+        "spend_plan": _without_unit(spend),
+        "coverage": coverage,
+    }
+
+
+def _without_unit(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.drop(columns=[c for c in ("unit",) if c in frame.columns])
+
+
+def _unallocated(money: Money) -> pd.DataFrame:
+    if money.attribution is None:
+        return _empty("unallocated")
+    names = {"provider_service": "ServiceName", "sub_account": "SubAccountId"}
+    return money.attribution.unallocated.rename(columns=names)
+
+
+def today(inputs: Inputs) -> date:
+    """The day of the question."""
+    return inputs.as_of.date()

@@ -1,0 +1,149 @@
+"""What the commands and the page ask of the pipeline, beside a whole plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+
+import pandas as pd
+
+from capacity import config as configuration
+from capacity import forecast, scenario, sources, store
+from capacity.config import Config
+from capacity.domain import SeriesForecast
+from capacity.errors import ConfigError, MissingDataError, PartialIngestError, UsageError
+from capacity.pipeline import events, files
+from capacity.pipeline.base import demand_histories, worker_count
+from capacity.pipeline.demand import gather
+from capacity.pipeline.futures import futures
+from capacity.pipeline.inputs import read_inputs
+from capacity.pipeline.planning import prepare, versions_at
+from capacity.pipeline.progress import Progress, silent
+from capacity.plan import EventSummary
+from capacity.scenario import Scenario
+from capacity.store import IngestReport, Store
+
+
+def open_store(config: Config) -> Store:
+    """The config's store; a folder that is created on the first write."""
+    return Store(config.store if "://" in config.store else config.resolve(config.store))
+
+
+def ingest(config: Config, into: Store, now: datetime, progress: Progress = silent) -> IngestReport:
+    """Pull every source of the config into the store. Failures are in the report, source by source."""
+    built = [sources.build(s, config.resolve) for s in config.sources]
+    if not built:
+        raise ConfigError([f"{config.path}: no sources; name at least one under 'sources'"])
+    return store.ingest(built, into, now, lambda text: progress(text, 0, 0))
+
+
+def require_complete(report: IngestReport) -> None:
+    """Raise where a source failed.
+
+    Raises
+    ------
+    PartialIngestError
+        With every failure; what came is in the store.
+    """
+    if report.failed:
+        raise PartialIngestError("\n".join(report.failures))
+
+
+# --- the demo ----------------------------------------------------------------------------------------------
+
+
+def demo_config(out: Path) -> Config:
+    """The demo company's config, with its store inside ``out``."""
+    packaged = Path(str(resources.files("capacity"))) / "data" / "demo" / "configs" / "demo.yaml"
+    beside = Path(str(resources.files("capacity"))).parent / "configs" / "demo.yaml"
+    path = packaged if packaged.is_file() else beside
+    if not path.is_file():
+        raise MissingDataError("the demo data is not in this installation; install the wheel, or run from a checkout")
+    settings = configuration.load(path)
+    inside = settings.model_copy(update={"store": str((out / "store").absolute())})
+    inside._path = settings.path
+    return inside
+
+
+def all_scenarios(config: Config) -> tuple[Scenario, ...]:
+    """Every scenario that the config names."""
+    return tuple(scenario.load(config.resolve(p), config) for p in config.scenarios)
+
+
+# --- forecasts ---------------------------------------------------------------------------------------------
+
+
+def forecast_config(
+    config: Config, from_store: Store, out: Path, *, as_of: datetime, progress: Progress = silent
+) -> dict[str, SeriesForecast]:
+    """Forecast every service of the config; writes forecast.csv and summary.csv into ``out``."""
+    ground = prepare(config, from_store, as_of=as_of, with_money=False, progress=progress)
+    known = {
+        f"{u}|{t}": f for t, group in (("mean", ground.base.mean), ("peak", ground.base.peak)) for u, f in group.items()
+    }
+    known |= {f"{u}|{metric}": f for (u, metric), f in ground.base.limits.items()}
+    files.write_forecasts(dict(sorted(known.items())), out)
+    return known
+
+
+def backtest(
+    config: Config,
+    from_store: Store,
+    *,
+    as_of: datetime,
+    origins: int,
+    horizon: int,
+    step: int,
+    progress: Progress = silent,
+) -> pd.DataFrame:
+    """Score the daily mean and peak forecasts of every unit at past origins; see :func:`capacity.forecast.backtest`."""
+    inputs = read_inputs(config, from_store, as_of, versions_at(from_store, as_of))
+    histories, masks = demand_histories(gather(inputs)[0])
+    masked = {key: _masked(values, masks.get(key, ())) for key, values in histories.items()}
+    return forecast.backtest(
+        masked,
+        freq="D",
+        horizon=horizon,
+        origins=origins,
+        step=step,
+        seed=config.seed,
+        past_origins=config.forecast.past_origins,
+        workers=worker_count(config.forecast.workers),
+        progress=lambda done, total, _: progress("backtest", done, total),
+    )
+
+
+def _masked(values: pd.Series, spans: Sequence[tuple[pd.Timestamp, pd.Timestamp]]) -> pd.Series:
+    out = values.copy()
+    for start, end in spans:
+        out.loc[start:end] = float("nan")
+    return out
+
+
+# --- the event check ---------------------------------------------------------------------------------------
+
+
+def check(
+    config: Config, from_store: Store, event: str, *, as_of: datetime, progress: Progress = silent
+) -> EventSummary:
+    """GO or NO-GO for one event of the config.
+
+    Raises
+    ------
+    UsageError
+        No such event, or it is not within the horizon that begins at ``as_of``.
+    """
+    names = [e.name for e in config.events]
+    if event not in names:
+        raise UsageError(f"--event: found '{event}'; allowed: {', '.join(names) or 'none: the config has no events'}")
+    ground = prepare(config, from_store, as_of=as_of, with_money=False, progress=progress)
+    known = futures(ground.base, config, scenario.base())
+    for found in events.coming(ground.inputs, known):
+        if found.name == event:
+            return events.check(found, ground.inputs, ground.data, known, ground.base)
+    raise UsageError(
+        f"event '{event}' does not lie between {as_of:%Y-%m-%d} and the end of the horizon "
+        f"({config.forecast.horizon_days} days, forecast.horizon_days); lengthen the horizon or ask for another --as-of"
+    )

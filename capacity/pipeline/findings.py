@@ -1,0 +1,141 @@
+"""The sentences of a plan: what the meeting must decide, watch or know, most urgent first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+from capacity.plan import EventSummary, Finding, LimitOutlook, Plan, UnitPlan
+
+# From this probability on a budget that will be passed is a matter for a decision.
+BUDGET_ALARM = 0.5
+_ORDER = {"act": 0, "watch": 1, "info": 2}
+
+
+def findings(plan: Plan, problems: tuple[str, ...] = ()) -> tuple[Finding, ...]:
+    """Findings of ``plan`` (whose own are ignored); ``problems`` are sentences on data that was left out."""
+    found = [
+        *_data(plan, problems),
+        *_saturation(plan),
+        *_events(plan),
+        *_mix(plan),
+        *_money(plan),
+        *_spend(plan),
+    ]
+    return tuple(sorted(found, key=lambda f: (_ORDER[f.severity], f.by or date.max, f.topic, f.text)))
+
+
+def _data(plan: Plan, problems: tuple[str, ...]) -> Iterator[Finding]:
+    for problem in problems:
+        yield Finding("watch", "data", problem)
+    for fresh in plan.freshness:
+        if fresh.stale:
+            yield Finding("watch", "data", f"{fresh.frame} of {fresh.source} is {fresh.age_days:.0f} days old")
+
+
+def _saturation(plan: Plan) -> Iterator[Finding]:
+    for unit in plan.units:
+        for limit in unit.limits:
+            if limit.p10 is not None:
+                yield _passed(unit, limit)
+
+
+def _passed(unit: UnitPlan, limit: LimitOutlook) -> Finding:
+    text = (
+        f"{unit.unit} passes {limit.name} ({quantity(limit.limit, limit.unit_of_measure)}) "
+        f"{_span(limit)}; {limit.remedy}, decided by {_day(limit.order_by)}"
+    )
+    urgent = limit.p50 is not None or limit.overdue
+    return Finding(
+        "act" if urgent else "watch",
+        "saturation",
+        text + (" (already past)" if limit.overdue else ""),
+        unit.service,
+        unit.region,
+        by=limit.order_by,
+    )
+
+
+def _span(limit: LimitOutlook) -> str:
+    last = f"{_day(limit.p90)} (P90)" if limit.p90 else "after the horizon (P90)"
+    middle = _day(limit.p50) if limit.p50 else "after the horizon"
+    return f"between {_day(limit.p10)} (P10) and {last}, P50 {middle}"
+
+
+def _day(day: date | None) -> str:
+    return f"{day.day} {day:%b %Y}" if day else "no date"
+
+
+def quantity(value: float, measure: str) -> str:
+    """A number with its unit, in three figures."""
+    if measure == "By":
+        for factor, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
+            if abs(value) >= factor:
+                return f"{value / factor:,.1f} {name}"
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    unit = {"1/s": "req/s", "1": ""}.get(measure, measure)
+    return f"{value:,.{digits}f} {unit}".strip()
+
+
+def _events(plan: Plan) -> Iterator[Finding]:
+    for event in plan.events:
+        refused = [v for v in event.verdicts if not v.go]
+        days = [r.by for v in refused for r in v.remedies]
+        yield Finding(
+            "act" if refused else "info",
+            "event",
+            _event_text(event, [str(v.unit) for v in refused]),
+            by=min(days, default=None),
+        )
+
+
+def _event_text(event: EventSummary, refused: list[str]) -> str:
+    day = f"{event.name} on {_day(event.start.date())}"
+    if not refused:
+        return f"{day}: GO for all {len(event.verdicts)} checked"
+    return f"{day}: NO-GO for {len(refused)} of {len(event.verdicts)}: {', '.join(refused)}"
+
+
+def _mix(plan: Plan) -> Iterator[Finding]:
+    if plan.mix is None:
+        return
+    saving = plan.mix.saving_usd
+    share = abs(saving) / plan.mix.running_usd if plan.mix.running_usd else 0.0
+    span = f"{plan.mix.months[0]} to {plan.mix.months[-1]}" if plan.mix.months else "the horizon"
+    proven = f"proven within {max(plan.mix.gap_frac, 0.0):.2%} of the best possible"
+    if saving >= 0:
+        text = f"the recommended mix costs ${saving:,.0f} ({share:.0%}) less than the running fleet, {span}; {proven}"
+    else:
+        text = f"the recommended mix needs ${-saving:,.0f} ({share:.0%}) more than the running fleet, {span}; {proven}"
+    yield Finding("act" if abs(share) >= 0.01 else "info", "mix", text, usd=saving)
+    for violation in plan.violations:
+        yield Finding("act", "mix", f"policy violated: {violation}")
+
+
+def _money(plan: Plan) -> Iterator[Finding]:
+    for tie in plan.tie_outs:
+        if not tie.ties:
+            text = (
+                f"the model prices today's fleet at {tie.modelled:,.0f} {tie.currency} a month, "
+                f"the bill of {tie.month} says {tie.billed_effective:,.0f}: {tie.difference_frac:+.1%}; "
+                "take savings with care"
+            )
+            yield Finding("watch", "cost", text)
+    for month in plan.costs[-1:]:
+        share = month.unallocated / month.effective if month.effective else 0
+        text = (
+            f"{month.month}: {month.effective:,.2f} {month.currency} in all; direct {month.direct:,.2f} + shared "
+            f"{month.shared:,.2f} + unallocated {month.unallocated:,.2f} ({share:.1%}) adds up exactly"
+        )
+        yield Finding("info", "cost", text)
+
+
+def _spend(plan: Plan) -> Iterator[Finding]:
+    over = [m for m in plan.spend if m.over_budget is not None and m.over_budget >= BUDGET_ALARM]
+    if over:
+        first = over[0]
+        text = (
+            f"{len(over)} of {len(plan.spend)} months are more likely than not over budget, first {first.month}: "
+            f"{first.q50:,.0f} {first.currency} (P50) against {first.budget:,.0f}"
+        )
+        yield Finding("act", "spend", text)

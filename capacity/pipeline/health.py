@@ -1,0 +1,116 @@
+"""Is everything there? The store's tables and the installation, described."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from capacity import config as configuration
+from capacity.config import Config
+from capacity.errors import CapacityError
+from capacity.pipeline.commands import all_scenarios, open_store
+from capacity.pipeline.inputs import read_inputs
+from capacity.plan import Freshness
+
+
+@dataclass(frozen=True)
+class TableDescription:
+    name: str
+    version: int
+    rows: int
+    bytes: int
+    newest: str | None
+
+
+@dataclass(frozen=True)
+class StoreDescription:
+    root: str
+    tables: tuple[TableDescription, ...]
+
+
+def describe_store(config: Config, as_of: datetime | None = None) -> StoreDescription:
+    """Tables of the store with version, rows, size on disk and newest time stamp."""
+    known = open_store(config)
+    found = []
+    for name, version in known.versions(as_of).items():
+        table = known.read(name, version)
+        stamps = [c for c in ("ts", "ChargePeriodEnd") if c in table.column_names]
+        newest = table[stamps[0]].to_pandas().max() if stamps and table.num_rows else None
+        folder = Path(known.root) / name
+        size = sum(p.stat().st_size for p in folder.rglob("*.parquet")) if folder.is_dir() else 0
+        found.append(TableDescription(name, version, table.num_rows, size, None if newest is None else f"{newest}"))
+    return StoreDescription(known.root, tuple(found))
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of ``capacity doctor``."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def doctor(config: Path | None) -> tuple[Check, ...]:
+    """Is everything there that the commands need? With a config: is it valid, and is its store fresh?"""
+    found = [_version_of(name) for name in ("prophet", "pulp", "highspy", "deltalake", "streamlit", "pyarrow")]
+    found += [_solver(), _prophet()]
+    if config is not None:
+        found += _config_checks(config)
+    return tuple(found)
+
+
+def _version_of(name: str) -> Check:
+    try:
+        return Check(name, True, metadata.version(name))
+    except metadata.PackageNotFoundError:
+        return Check(name, False, "not installed; run `make run`, or pip install this package again")
+
+
+def _solver() -> Check:
+    import pulp
+
+    solver = pulp.HiGHS(msg=False)
+    ok = bool(solver.available())
+    return Check("HiGHS through PuLP", ok, "ready" if ok else "not available; pip install highspy")
+
+
+def _prophet() -> Check:
+    try:
+        from prophet.models import CmdStanPyBackend
+
+        CmdStanPyBackend()
+    except Exception as error:
+        return Check("Prophet's CmdStan", False, f"{type(error).__name__}: {error}")
+    return Check("Prophet's CmdStan", True, "ready")
+
+
+def _config_checks(path: Path) -> list[Check]:
+    try:
+        settings = configuration.load(path)
+        all_scenarios(settings)
+    except CapacityError as error:
+        return [Check("config", False, str(error))]
+    out = [Check("config", True, f"{len(settings.services)} services, {len(settings.sources)} sources")]
+    try:
+        moment = settings.as_of or datetime.now(UTC)
+        inputs = read_inputs(_patient(settings), open_store(settings), moment)
+    except CapacityError as error:
+        return [*out, Check("store", False, str(error))]
+    return out + [_fresh(f) for f in inputs.freshness]
+
+
+def _patient(config: Config) -> Config:
+    """The config without a refusal of stale data: the doctor says how old it is instead."""
+    patient = config.forecast.model_copy(update={"stale_after_days": 10**6})
+    out = config.model_copy(update={"forecast": patient})
+    out._path = config.path
+    return out
+
+
+def _fresh(known: Freshness) -> Check:
+    return Check(
+        f"{known.frame} of {known.source}", not known.stale, f"newest {known.last_point}, {known.age_days} days old"
+    )

@@ -1,0 +1,251 @@
+"""What a run reads: store, catalogue and config, gathered once and checked for age."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from capacity import catalogue
+from capacity.config import Config
+from capacity.domain import Commitment, InstanceType, Quota, Unit
+from capacity.errors import MissingDataError, StaleDataError
+from capacity.plan import Freshness
+from capacity.store import Store
+
+# A bill is finished days after its month; a fleet that does not change may not be observed for weeks.
+STALE_AFTER_DAYS: Mapping[str, int] = {"fleet": 45, "cost": 45}
+
+
+HOUR = 3600
+DAY = 86400
+
+# (service, region, metric, stat)
+SeriesKey = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything a run knows, as of one moment. Frames are cut at ``as_of``: nothing later is seen."""
+
+    config: Config
+    as_of: datetime
+    versions: Mapping[str, int]
+    usage: Mapping[SeriesKey, pd.Series]
+    periods: Mapping[SeriesKey, int]
+    fleet: pd.DataFrame
+    cost: pa.Table
+    types: Mapping[str, InstanceType]
+    prices: pd.DataFrame
+    commitments: tuple[Commitment, ...]
+    committed_rate: Mapping[str, float]
+    quotas: tuple[Quota, ...]
+    catalogue_version: str
+    freshness: tuple[Freshness, ...]
+
+    def usage_of(self, unit: Unit, metric: str, stat: str = "avg") -> pd.Series:
+        """Values of one metric of one unit, UTC, on the grid of :meth:`period_of`; empty where there are none."""
+        return self.usage.get((unit.service, unit.region, metric, stat), pd.Series(dtype=float))
+
+    def period_of(self, unit: Unit, metric: str, stat: str = "avg") -> int:
+        """Seconds between points: 3600, or 86400 where only daily points are known."""
+        return self.periods.get((unit.service, unit.region, metric, stat), HOUR)
+
+    def fleet_of(self, unit: Unit) -> pd.DataFrame:
+        f = self.fleet
+        return f[(f["service"] == unit.service) & (f["region"] == unit.region)]
+
+
+def read_inputs(config: Config, store: Store, as_of: datetime, versions: Mapping[str, int] | None = None) -> Inputs:
+    """Read the newest versions at ``as_of`` (or ``versions``, to make an earlier plan again).
+
+    Raises
+    ------
+    MissingDataError
+        The store holds no usage at all.
+    StaleDataError
+        Usage ends longer before ``as_of`` than forecast.stale_after_days allows.
+    """
+    used = dict(versions) if versions is not None else store.versions()
+    tables = {
+        name: store.read(name, used.get(name)) for name in ("usage", "fleet", "cost", "prices", "commitments", "quotas")
+    }
+    usage = _until(tables["usage"].to_pandas(strings_to_categorical=True), as_of)
+    if usage.empty:
+        raise MissingDataError(
+            f"{config.path}: no usage in the store before {as_of:%Y-%m-%d %H:%M}Z; "
+            f"run `capacity ingest -c {config.path}`"
+        )
+    series, periods = _series(usage)
+    fleet = _until(tables["fleet"].to_pandas(), as_of)
+    known = catalogue.load()
+    freshness = _freshness(usage, fleet, tables["cost"], config, as_of)
+    _refuse_stale(freshness, config)
+    prices = _prices(tables["prices"].to_pandas(), known.prices, as_of)
+    commitments = _commitments(tables["commitments"].to_pandas())
+    return Inputs(
+        config=config,
+        as_of=as_of,
+        versions=used,
+        usage=series,
+        periods=periods,
+        fleet=fleet,
+        cost=_closed(tables["cost"], as_of),
+        types=known.types,
+        prices=prices,
+        commitments=commitments,
+        committed_rate=committed_rates(commitments, prices),
+        quotas=tuple(_quota(row) for row in tables["quotas"].to_pandas().to_dict("records")),
+        catalogue_version=known.version,
+        freshness=freshness,
+    )
+
+
+def with_config(inputs: Inputs, config: Config) -> Inputs:
+    """The same data under another config (a scenario's)."""
+    return replace(inputs, config=config)
+
+
+def _series(usage: pd.DataFrame) -> tuple[dict[SeriesKey, pd.Series], dict[SeriesKey, int]]:
+    """Every metric of every unit on an hourly grid (daily where only daily points are known).
+
+    Finer points are brought to the hour by their own statistic (a mean of means, a sum of sums, the largest of
+    maxima and percentiles); then sources and accounts are added, as parts of one service are, but for percentages,
+    which are averaged.
+    """
+    keys = ["service", "region", "metric", "stat"]
+    series: dict[SeriesKey, pd.Series] = {}
+    periods: dict[SeriesKey, int] = {}
+    for key, rows in usage.groupby(keys, sort=True, observed=True):
+        name = (str(key[0]), str(key[1]), str(key[2]), str(key[3]))
+        periods[name] = max(HOUR, int(rows["period_seconds"].min()))
+        series[name] = _on_grid(rows, name, periods[name])
+    return series, periods
+
+
+def _on_grid(rows: pd.DataFrame, key: SeriesKey, period: int) -> pd.Series:
+    inside = {"avg": "mean", "sum": "sum", "min": "min"}.get(key[3], "max")
+    grid = rows["ts"].dt.floor(f"{period}s")
+    parts = rows.groupby([rows["source"], rows["account_id"], grid], observed=True)["value"].agg(inside)
+    across = _across(key[2], inside)
+    return parts.groupby(level="ts").agg(across).sort_index()
+
+
+def _across(metric: str, inside: str) -> str:
+    """How sources and accounts of one service are put together. Maxima that add up bound the whole's from above."""
+    if metric.endswith("_percent"):
+        return "mean" if inside == "mean" else "max"
+    return "sum"
+
+
+def _until(frame: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
+    return frame[frame["ts"] < pd.Timestamp(as_of)].sort_values("ts", kind="stable").reset_index(drop=True)
+
+
+def _closed(cost: pa.Table, as_of: datetime) -> pa.Table:
+    """Rows of billing periods that had begun at ``as_of``."""
+    return cost.filter(
+        pc.less(cost["BillingPeriodStart"], pa.scalar(as_of, cost.schema.field("BillingPeriodStart").type))
+    )
+
+
+def _prices(stored: pd.DataFrame, bundled: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
+    """The newest rate of each key at ``as_of``; a stored rate goes before the bundled one."""
+    both = pd.concat([bundled.assign(_rank=0), stored.assign(_rank=1)], ignore_index=True)
+    both = both[both["as_of"] <= pd.Timestamp(as_of)]
+    both = both.sort_values(["_rank", "as_of"], kind="stable")
+    return both.drop_duplicates(["instance_type", "region", "os", "tenancy", "product", "currency"], keep="last").drop(
+        columns="_rank"
+    )
+
+
+def on_demand(prices: pd.DataFrame, region: str) -> dict[str, float]:
+    """On-demand $/h by instance type in ``region`` (Linux, shared tenancy); a region without rates has none."""
+    rows = prices[(prices["product"] == "on_demand") & (prices["region"] == region) & (prices["os"] == "Linux")]
+    return dict(zip(rows["instance_type"].astype(str), rows["rate"].astype(float), strict=True))
+
+
+def _commitments(frame: pd.DataFrame) -> tuple[Commitment, ...]:
+    return tuple(
+        Commitment(
+            id=str(row["id"]),
+            account_id="" if row["sharing"] == "organization" else str(row["account_id"]),
+            product=row["product"],
+            scope=str(row["scope"]),
+            region=str(row["region"]),
+            hourly_usd=float(row["hourly_usd"]),
+            count=int(row["count"]),
+            start=row["start"].to_pydatetime(),
+            end=row["end"].to_pydatetime(),
+        )
+        for row in frame.sort_values("id").to_dict("records")
+    )
+
+
+def committed_rates(commitments: tuple[Commitment, ...], prices: pd.DataFrame) -> dict[str, float]:
+    """Price of usage that each commitment covers, as a share of on demand, from the rate card.
+
+    A Savings Plan's rate is the median over its scope of (plan rate / on-demand rate). Where the card knows no rate
+    of that product the commitment is left out here, and the optimizer refuses it by name: a rate is never guessed.
+    """
+    rate = prices.pivot_table(index=["instance_type", "region"], columns="product", values="rate", aggfunc="last")
+    out: dict[str, float] = {}
+    for commitment in commitments:
+        if commitment.product == "standard_ri":
+            out[commitment.id] = 0.0
+            continue
+        columns = [c for c in rate.columns if str(c).startswith(commitment.product)]
+        if not columns or "on_demand" not in rate.columns:
+            continue
+        rows = rate[_in_scope(rate.index.get_level_values(0).astype(str), commitment)]
+        ratios = (rows[columns[0]] / rows["on_demand"]).dropna()
+        if len(ratios):
+            out[commitment.id] = float(ratios.median())
+    return out
+
+
+def _in_scope(names: pd.Index, commitment: Commitment) -> pd.Series:
+    families = pd.Series(names, index=names).str.split(".").str[0]
+    return ((families == commitment.scope) | (commitment.scope == "")).to_numpy()
+
+
+def _quota(row: Mapping[str, object]) -> Quota:
+    return Quota(
+        account_id=str(row["account_id"]),
+        region=str(row["region"]),
+        code=str(row["code"]),
+        name=str(row["name"]),
+        limit=float(str(row["limit"])),
+        used=float(str(row["used"])),
+    )
+
+
+def _freshness(
+    usage: pd.DataFrame, fleet: pd.DataFrame, cost: pa.Table, config: Config, as_of: datetime
+) -> tuple[Freshness, ...]:
+    found = [("usage", str(k), v) for k, v in usage.groupby("source", observed=True)["ts"].max().items()]
+    if len(fleet):
+        found.append(("fleet", "fleet", fleet["ts"].max()))
+    if cost.num_rows:
+        ends = cost.select(["source", "ChargePeriodEnd"]).group_by("source").aggregate([("ChargePeriodEnd", "max")])
+        found += [("cost", str(r["source"]), pd.Timestamp(r["ChargePeriodEnd_max"])) for r in ends.to_pylist()]
+    out = []
+    for frame, source, last in sorted(found, key=lambda item: item[:2]):
+        age = max(0.0, (pd.Timestamp(as_of) - last) / pd.Timedelta(days=1))
+        limit = STALE_AFTER_DAYS.get(frame, config.forecast.stale_after_days)
+        out.append(Freshness(source, frame, last.to_pydatetime(), round(age, 3), age > limit))
+    return tuple(out)
+
+
+def _refuse_stale(freshness: tuple[Freshness, ...], config: Config) -> None:
+    ages = [f.age_days for f in freshness if f.frame == "usage" and f.age_days is not None]
+    if ages and min(ages) > config.forecast.stale_after_days:
+        raise StaleDataError(
+            f"usage ends {min(ages):.1f} days before the moment asked about; "
+            f"allowed: {config.forecast.stale_after_days} (forecast.stale_after_days). "
+            f"Run `capacity ingest -c {config.path}`, or ask for an earlier --as-of"
+        )

@@ -1,0 +1,220 @@
+"""The one way through: config, store and scenarios in, plans out."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from capacity import scenario
+from capacity.config import Config
+from capacity.domain import Unit
+from capacity.pipeline import events, money
+from capacity.pipeline.assemble import Parts, assemble
+from capacity.pipeline.base import Base, forecast_base
+from capacity.pipeline.demand import UnitData, gather
+from capacity.pipeline.futures import futures
+from capacity.pipeline.inputs import Inputs, read_inputs, with_config
+from capacity.pipeline.mix import Mix, UnitNeed, pins, solve_mix, unit_need
+from capacity.pipeline.outlook import outlook
+from capacity.pipeline.progress import Progress, silent
+from capacity.plan import Plan
+from capacity.scenario import Scenario
+from capacity.store import Store
+
+
+@dataclass(frozen=True)
+class Run:
+    """Plans (the base first) and what run.json says: clock, run times, machine."""
+
+    plans: tuple[Plan, ...]
+    about: Mapping[str, Any]
+
+
+@dataclass
+class Clock:
+    """Wall seconds by stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - began, 3)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What every scenario stands on: data, base forecast and money, made once."""
+
+    inputs: Inputs
+    data: Mapping[Unit, UnitData]
+    base: Base
+    money: money.Money
+    spend: Mapping[str, Any]
+    problems: tuple[str, ...]
+    seed: int
+
+
+def versions_at(store: Store, as_of: datetime) -> dict[str, int]:
+    """Version of each table that stood at ``as_of``; the newest where the table came later (history loaded since)."""
+    return store.versions() | store.versions(as_of)
+
+
+def prepare(
+    config: Config,
+    store: Store,
+    *,
+    as_of: datetime,
+    seed: int | None = None,
+    versions: Mapping[str, int] | None = None,
+    with_money: bool = True,
+    progress: Progress = silent,
+    clock: Clock | None = None,
+) -> Ground:
+    """Read, gather, forecast and allocate: all that no scenario changes."""
+    clock = clock or Clock()
+    used = config.seed if seed is None else seed
+    progress("read the store", 0, 1)
+    with clock.stage("read"):
+        inputs = read_inputs(config, store, as_of, versions or versions_at(store, as_of))
+    with clock.stage("demand"):
+        data, problems = gather(inputs)
+    with clock.stage("cost to serve"):
+        served = money.cost_to_serve(inputs) if with_money else money.nothing()
+        spend = money.daily_spend(inputs) if with_money else {}
+    with clock.stage("forecast"):
+        cache = Path(store.root) / "forecasts"
+        base = forecast_base(inputs, data, spend, seed=used, cache=cache, progress=progress)
+    return Ground(inputs, data, base, served, spend, problems, used)
+
+
+def run(
+    config: Config,
+    store: Store,
+    *,
+    scenarios: Sequence[Scenario] = (),
+    as_of: datetime,
+    seed: int | None = None,
+    versions: Mapping[str, int] | None = None,
+    progress: Progress = silent,
+) -> Run:
+    """Plan the base and each scenario beside it.
+
+    Parameters
+    ----------
+    config, store, scenarios
+        What is planned, from what, and which overlays are compared. They are never stacked.
+    as_of
+        Nothing later is seen.
+    seed
+        Instead of the config's.
+    versions
+        Store versions to read instead of the newest: an earlier plan is made again.
+
+    Raises
+    ------
+    CapacityError
+        See :mod:`capacity.errors`; nothing is written here.
+    """
+    began, clock = datetime.now(UTC), Clock()
+    ground = prepare(config, store, as_of=as_of, seed=seed, versions=versions, progress=progress, clock=clock)
+    plans: list[Plan] = []
+    base_mix: Mix | None = None
+    for change in (scenario.base(), *scenarios):
+        progress(f"plan {change.name}", len(plans), 1 + len(scenarios))
+        with clock.stage(f"plan {change.name}"):
+            plan, mix = _plan(ground, change, base_mix, plans[0] if plans else None, progress)
+        base_mix = base_mix or mix
+        plans.append(plan)
+    return Run(tuple(plans), _about(config, began, clock))
+
+
+def _plan(
+    ground: Ground, change: Scenario, base_mix: Mix | None, base_plan: Plan | None, progress: Progress
+) -> tuple[Plan, Mix | None]:
+    config = scenario.overlay_config(ground.inputs.config, change)
+    inputs = with_config(ground.inputs, config)
+    data = {unit: _under(found, config) for unit, found in ground.data.items()}
+    known = futures(ground.base, config, change)
+    needs: dict[Unit, UnitNeed] = {}
+    for unit, future in known.items():
+        need = unit_need(inputs, data[unit], future, change, ground.seed)
+        if need is not None:
+            needs[unit] = need
+    pinned = _pinned(config, change, base_mix)
+    mix = solve_mix(inputs, needs, seed=ground.seed, pinned=pinned, progress=progress)
+    outlooks = {
+        u: outlook(data[u], known[u], needs.get(u), ground.base, mix, config.lead_times, inputs.as_of.date())
+        for u in known
+    }
+    extra = _added_money(mix, base_mix)
+    spend, by_service = money.spend_months(ground.base, ground.spend, config, extra)
+    plan = assemble(
+        Parts(
+            inputs=inputs,
+            change=change,
+            data=data,
+            known=known,
+            base=ground.base,
+            needs=needs,
+            mix=mix,
+            outlooks=outlooks,
+            money=ground.money,
+            spend=spend,
+            spend_by_service=by_service,
+            spend_note=money.spend_note(ground.base),
+            ties=base_plan.tie_outs if base_plan else money.tie_outs(ground.inputs, ground.data, ground.money),
+            events=tuple(events.check(e, inputs, data, known, ground.base) for e in events.coming(inputs, known)),
+            problems=ground.problems,
+            seed=ground.seed,
+        )
+    )
+    return plan, mix
+
+
+def _under(data: UnitData, config: Config) -> UnitData:
+    """The unit's data under another config's service and tier."""
+    service = config.service(data.unit.service)
+    return replace(data, service=service, tier=config.tier(service.tier))
+
+
+def _pinned(config: Config, change: Scenario, base_mix: Mix | None) -> dict[Unit, dict[tuple[str, str], int]] | None:
+    """Counts of the units that the scenario leaves alone: they keep the base plan's mix."""
+    if base_mix is None:
+        return None
+    untouched = frozenset(s.name for s in config.services) - scenario.touches(change, config)
+    return pins(base_mix, untouched)
+
+
+def _added_money(mix: Mix | None, base_mix: Mix | None) -> dict[str, float]:
+    """Money by month that the scenario's fleet costs beyond the base plan's."""
+    if mix is None or base_mix is None:
+        return {}
+    now = mix.solution.spend.groupby("month")["total_usd"].sum()
+    was = base_mix.solution.spend.groupby("month")["total_usd"].sum()
+    return {str(month): float(x) for month, x in now.sub(was, fill_value=0.0).items()}
+
+
+def _about(config: Config, began: datetime, clock: Clock) -> dict[str, Any]:
+    # Kilobytes on Linux, bytes on macOS; children are the forecast's workers.
+    unit = 1024 if sys.platform != "darwin" else 1
+    usage = [resource.getrusage(who).ru_maxrss * unit for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return {
+        "config": str(config.path),
+        "started": began.isoformat(timespec="seconds"),
+        "seconds": dict(clock.seconds),
+        "seconds_total": round(sum(clock.seconds.values()), 3),
+        "peak_memory_bytes": {"this process": usage[0], "largest worker": usage[1]},
+        "python": platform.python_version(),
+    }

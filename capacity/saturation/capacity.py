@@ -1,0 +1,212 @@
+"""Safe capacity: what instances serve within the SLO, with all zones up and with the largest ones lost.
+
+Per instance: vCPU × relative speed × utilisation / cost per unit of demand. The utilisation is rho* (from the SLO, or
+the service's ``max_utilisation_frac``) with all zones up, and the tier's ``zone_loss_utilisation_frac`` (never below
+rho*) with zones lost. A load-tested figure overrides both: it was measured at the SLO, so a lost zone allows no more.
+
+**What is fixed** (``ResourceCost.fixed``, vCPU that is busy without any demand) is *reserved*, not spread: expressed in
+demand, ``fixed / cost per unit``, it is taken off the fleet's capacity in both states. So for any fleet
+
+    safe_capacity = Σ per_instance - reserved_demand
+
+and a plan that is built from :func:`per_instance` must add :func:`reserved_demand` to the demand of every block, of
+the survivors too. That is exact where the fixed part does not grow with the fleet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from capacity.config import ServiceConfig, TierConfig
+from capacity.domain import InstanceType, Interval, ResourceCost, SafeCapacity, Unit
+from capacity.errors import MissingDataError, UsageError
+from capacity.saturation.queueing import safe_utilisation
+
+Running = Mapping[tuple[str, str], int]
+
+# A measurement is not carried beyond 1.5 times its largest load without saying so.
+EXTRAPOLATION_LIMIT = 1.5
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Instances of one type in one zone, and what they serve at cost ``mid``, before the reserve."""
+
+    zone: str
+    count: int
+    kind: InstanceType
+    tested: bool
+    normal: float
+    zone_loss: float
+
+
+def rho_star(kind: InstanceType, service: ServiceConfig) -> float:
+    """Safe utilisation of one instance: from the SLO where there is one, else ``max_utilisation_frac``."""
+    if service.slo_p99_ms is None or service.service_time_ms is None:
+        return service.max_utilisation_frac
+    return safe_utilisation(
+        kind.vcpu, service.service_time_ms, service.slo_p99_ms, service.service_time_cv2, service.arrival_cv2
+    )
+
+
+def reference_scale(running: Running, types: Mapping[str, InstanceType], service: ServiceConfig) -> float:
+    """Speed of the average running vCPU in x86_64 vCPUs: what the measured cost per demand refers to.
+
+    1 on an x86_64 fleet or where nothing runs; ``arm_per_core_scale`` on an arm64 one.
+    """
+    vcpu = {name: count * _type(name, types).vcpu for (name, _), count in _sum_zones(running).items()}
+    total = sum(vcpu.values())
+    if total == 0:
+        return 1.0
+    return sum(v * _speed(types[name], service) for name, v in vcpu.items()) / total
+
+
+def per_instance(
+    kind: InstanceType, service: ServiceConfig, tier: TierConfig, cost: ResourceCost, measured_scale: float = 1.0
+) -> tuple[float, float]:
+    """(safe, zone_loss) demand that one instance serves, before the reserve for what is fixed.
+
+    Parameters
+    ----------
+    kind
+        The instance type.
+    service, tier
+        The promise: SLO or largest utilisation, and what a lost zone allows.
+    cost
+        Resource (vCPU) per unit of demand; its middle is used.
+    measured_scale
+        :func:`reference_scale` of the fleet that ``cost`` was measured on.
+
+    Returns
+    -------
+    tuple of float
+        In the unit of demand; (0, 0) where even an idle instance misses the SLO.
+    """
+    tested = service.load_tested.get(kind.name)
+    if tested is not None:
+        return tested, tested
+    rho = rho_star(kind, service)
+    if rho <= 0:
+        return 0.0, 0.0
+    per_utilisation = kind.vcpu * _speed(kind, service) / measured_scale / cost.per_demand.mid
+    return per_utilisation * rho, per_utilisation * max(rho, tier.zone_loss_utilisation_frac)
+
+
+def reserved_demand(cost: ResourceCost) -> float:
+    """What is fixed, expressed in demand: add it to the demand that instances must serve."""
+    return cost.fixed / cost.per_demand.mid
+
+
+def safe_capacity(
+    unit: Unit,
+    running: Running,
+    types: Mapping[str, InstanceType],
+    service: ServiceConfig,
+    tier: TierConfig,
+    cost: ResourceCost,
+) -> SafeCapacity:
+    """What the running fleet serves within the SLO, judged on its real zones.
+
+    Parameters
+    ----------
+    unit
+        Whose fleet it is.
+    running
+        (instance type, zone) -> instances.
+    types
+        The catalogue by instance type.
+    service, tier, cost
+        As for :func:`per_instance`.
+
+    Returns
+    -------
+    SafeCapacity
+        ``zone_loss`` is what is left when the ``tier.zones_survived`` largest zones (by what they serve) are gone.
+        Both are intervals through the interval of the cost: a dear unit of demand gives the low end. The fixed part
+        is held at its estimate, so the interval is on the wide side. Never below 0.
+
+    Raises
+    ------
+    MissingDataError
+        An instance type that the catalogue does not know.
+    UsageError
+        The service is usage-priced: it has no instances, only hard limits and quotas.
+    """
+    if service.kind == "usage_priced":
+        raise UsageError(f"{unit}: a usage-priced service has no instances; judge it by its hard limits and quotas")
+    scale = reference_scale(running, types, service)
+    parts = [
+        _Part(zone, count, _type(name, types), name in service.load_tested,
+              *(count * x for x in per_instance(_type(name, types), service, tier, cost, scale)))
+        for (name, zone), count in sorted(running.items()) if count > 0
+    ]  # fmt: skip
+    survivors = _survivors(parts, tier.zones_survived)
+    vcpu = sum(p.count * p.kind.vcpu for p in parts)
+    untested = sum(p.count * p.kind.vcpu for p in parts if not p.tested)
+    reserve = reserved_demand(cost) * (untested / vcpu if vcpu else 0.0)  # a load test held its own fixed part
+    normal = _interval([(p.normal, p.tested) for p in parts], reserve, cost)
+    zone_loss = _interval([(p.zone_loss, p.tested) for p in survivors], reserve, cost)
+    rho = sum(p.count * p.kind.vcpu * rho_star(p.kind, service) for p in parts) / vcpu if vcpu else 0.0
+    return SafeCapacity(
+        unit, normal, zone_loss, tier.zones_survived, rho, cost, sum(p.count for p in parts), vcpu,
+        _flags(parts, survivors, normal, rho, service, tier, cost),
+    )  # fmt: skip
+
+
+def _survivors(parts: list[_Part], lost: int) -> list[_Part]:
+    """The parts outside the ``lost`` zones that serve most."""
+    serves: dict[str, float] = {}
+    for p in parts:
+        serves[p.zone] = serves.get(p.zone, 0.0) + p.zone_loss
+    gone = set(sorted(serves, key=lambda zone: (-serves[zone], zone))[:lost])
+    return [p for p in parts if p.zone not in gone]
+
+
+def _interval(served: list[tuple[float, bool]], reserve: float, cost: ResourceCost) -> Interval:
+    """Sum of what is served less the reserve, at the high, middle and low cost; tested figures do not move."""
+    tested = sum(x for x, is_tested in served if is_tested)
+    costed = sum(x for x, is_tested in served if not is_tested) - reserve
+    per = cost.per_demand
+    low, mid, high = (max(0.0, tested + costed * per.mid / c) for c in (per.high, per.mid, per.low))
+    if costed < 0:  # the reserve is larger than what the untested part serves: a dear unit then costs less
+        low, high = high, low
+    return Interval(low, mid, high, per.confidence)
+
+
+def _flags(
+    parts: list[_Part], survivors: list[_Part], normal: Interval, rho: float,
+    service: ServiceConfig, tier: TierConfig, cost: ResourceCost,
+) -> tuple[str, ...]:  # fmt: skip
+    zones = len({p.zone for p in parts})
+    tested = bool(parts) and all(p.tested for p in parts)
+    seen = cost.highest_demand_seen
+    found = [
+        (not parts, "no instance runs"),
+        (bool(parts) and not survivors, f"runs in {zones} zone(s): losing {tier.zones_survived} leaves nothing"),
+        (bool(parts) and rho <= 0, f"even an idle server misses the SLO of {service.slo_p99_ms:g} ms"
+         if service.slo_p99_ms else ""),
+        (any(p.kind.burstable for p in parts), "burstable instances: CPU credits are not modelled"),
+        (not tested and 0 < EXTRAPOLATION_LIMIT * seen < normal.mid,
+         f"extrapolates: safe capacity is {normal.mid / seen:.1f} times the highest load seen" if seen > 0 else ""),
+    ]  # fmt: skip
+    own = tuple(text for holds, text in found if holds)
+    return own if tested else (*cost.flags, *own)
+
+
+def _speed(kind: InstanceType, service: ServiceConfig) -> float:
+    return service.candidates.arm_per_core_scale if kind.arch == "arm64" else 1.0
+
+
+def _type(name: str, types: Mapping[str, InstanceType]) -> InstanceType:
+    if name not in types:
+        raise MissingDataError(f"instance type {name} is not in the catalogue; refresh the catalogue or mend the fleet")
+    return types[name]
+
+
+def _sum_zones(running: Running) -> dict[tuple[str, str], int]:
+    """Counts by type, kept under (type, "")."""
+    out: dict[tuple[str, str], int] = {}
+    for (name, _), count in running.items():
+        out[(name, "")] = out.get((name, ""), 0) + count
+    return out

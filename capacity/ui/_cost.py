@@ -1,0 +1,134 @@
+"""Cost to serve: the bill by service, added up to the cent, its unit cost, and what no rule takes."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from capacity import charts
+from capacity.plan import CostMonth, Plan
+from capacity.ui import _costs as costs
+from capacity.ui import _format as fmt
+from capacity.ui import _widgets as ui
+
+_TREND_SERVICES = 5  # colours that stay apart
+
+
+def draw(plan: Plan) -> None:
+    """The whole page."""
+    choices = costs.months(plan)
+    if not choices:
+        st.info("This plan has no closed month of a bill: add a source of kind focus_files.", icon=":material/info:")
+        return
+    name = st.selectbox("Month of the bill", list(choices), key="bill_month", bind="query-params", width=220)
+    month = choices.get(name or "") or next(iter(choices.values()))
+    ui.cards(_cards(month))
+    _equation(month)
+    left, right = st.columns([3, 2])
+    with left:
+        _allocation(plan, month)
+    with right:
+        _tie(plan, month)
+    left, right = st.columns(2)
+    with left:
+        _stack(plan)
+    with right:
+        _trend(plan)
+    _unallocated(plan)
+    _ahead(plan)
+
+
+def _cards(month: CostMonth) -> list[ui.Card]:
+    def share(part: object) -> str:
+        return f"{fmt.percent(float(costs.decimal(part) / month.effective), 1)} of the bill" if month.effective else ""
+
+    billed = f"billed in cash {fmt.money(month.billed, month.currency)}"
+    unknown = month.effective and month.unallocated / month.effective > costs.decimal("0.1")
+    return [
+        ui.Card("Bill, effective cost", fmt.money(month.effective, month.currency), billed, "gray",
+                "The accrual view: commitments are spread over the usage that they cover."),
+        ui.Card("Direct", fmt.money(month.direct, month.currency), share(month.direct)),
+        ui.Card("Shared", fmt.money(month.shared, month.currency), share(month.shared), "gray",
+                "Pools that all services pay into, split by the config's rules."),
+        ui.Card("Unallocated", fmt.money(month.unallocated, month.currency), share(month.unallocated),
+                "orange" if unknown else "green", "What no rule takes. The FinOps target is at most 10% of the bill."),
+    ]  # fmt: skip
+
+
+def _equation(month: CostMonth) -> None:
+    result = costs.equation(month)
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        st.badge("Adds up exactly" if result.exact else "Does not add up", color="green" if result.exact else "red",
+                 icon=":material/check:" if result.exact else ":material/close:")  # fmt: skip
+        st.text(result.text)
+
+
+def _allocation(plan: Plan, month: CostMonth) -> None:
+    money = ui.money_column(month.currency, 2)
+    with ui.card("Cost by service", stretch=True):
+        ui.table(
+            costs.allocation(plan, month),
+            "Cost of each service in this month: direct, shared and total",
+            {
+                "Service": st.column_config.TextColumn(width=170),
+                "Direct": money,
+                "Shared": money,
+                "Total": money,
+                "Share": ui.chance("Share", "Part of the bill"),
+            },
+            "No cost rows in this month.",
+        )
+
+
+def _tie(plan: Plan, month: CostMonth) -> None:
+    ties = [t for t in plan.tie_outs if t.currency == month.currency]
+    with ui.card("Tie to the bill", "What the model says today's fleet costs, against the last closed month.", True):
+        if not ties:
+            st.caption("No tie: there is no closed month of usage and bill together.")
+        for tie in ties:
+            st.badge(f"{'Ties' if tie.ties else 'Does not tie'} in {fmt.plain(tie.month)}",
+                     color="green" if tie.ties else "red")  # fmt: skip
+            ui.facts(costs.tie_lines(tie))
+
+
+def _stack(plan: Plan) -> None:
+    with ui.card("Bill by month", stretch=True):
+        frame = plan.frame("cost")
+        if frame.empty:
+            st.caption("No cost rows.")
+            return
+        ui.chart(charts.cost_stack(frame, theme=ui.theme()), "Effective cost by month, stacked by service")
+
+
+def _trend(plan: Plan) -> None:
+    frame = plan.frame("unit_cost")
+    with ui.card("Cost per 1,000 units of demand", stretch=True):
+        if frame.empty:
+            st.caption("No service has both a bill and usage.")
+            return
+        names = {fmt.visible(s): s for s in sorted({str(s) for s in frame["service"]})}
+        usual = [fmt.visible(s) for s in costs.largest_services(plan, _TREND_SERVICES)]
+        chosen = st.multiselect("Services", list(names), default=usual, key="trend", max_selections=_TREND_SERVICES)
+        wanted = [names[c] for c in chosen if c in names] or [names[u] for u in usual]
+        ui.chart(charts.unit_cost_trend(frame, wanted, theme=ui.theme()), "Unit cost by month and service")
+
+
+def _unallocated(plan: Plan) -> None:
+    note = "The largest pieces of the bill that no rule takes, each with a rule to copy into the config."
+    with ui.card("Unallocated spend", note):
+        ui.table(
+            costs.unallocated(plan),
+            "Unallocated spend with suggested rules",
+            {"Suggested rule": st.column_config.TextColumn(width=420), "Cost": ui.money_column(plan.currency, 2)},
+            "Every row of the bill is allocated.",
+        )
+
+
+def _ahead(plan: Plan) -> None:
+    money = ui.money_column(plan.currency)
+    with ui.card("Spend of the next month by service"):
+        ui.table(
+            costs.spend_ahead(plan),
+            "Forecast spend of each service in the next month",
+            {"P10": money, "P50": money, "P90": money},
+            "No spend forecast by service.",
+        )

@@ -1,0 +1,198 @@
+"""Scenarios: plans made by one button, and compared side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from capacity import charts
+from capacity import scenario as scenarios
+from capacity.errors import CapacityError
+from capacity.plan import Plan
+from capacity.ui import _data, jobs
+from capacity.ui import _format as fmt
+from capacity.ui import _tables as tables
+from capacity.ui import _widgets as ui
+
+_MOST = 5  # side by side on one screen
+_POLL_SECONDS = 1.0
+
+
+def draw(plan: Plan) -> None:
+    """The whole page. ``plan`` is the base; the others are read here."""
+    del plan
+    folder = _data.plans_folder()
+    choices = _data.planned(folder)
+    run_card(folder, list(choices))
+    _comparison(choices)
+
+
+# --- the run button ----------------------------------------------------------------------------------------
+
+
+def run_card(folder: Path | None, planned: Sequence[str]) -> None:
+    """Choose scenarios, start the job, watch it, cancel it."""
+    config = _data.config_path(folder)
+    with ui.card("Make plans"):
+        if folder is None or config is None:
+            st.caption("No config is known. Start the page with one to plan from here:")
+            st.code("capacity app -c CONFIG", language=None)
+            return
+        runner = _data.runner(folder)
+        status = runner.status()
+        if status is not None and status.state == "running":
+            _watching(runner)
+            return
+        if status is not None:
+            _ended(status)
+        _choose(runner, config, folder, planned)
+
+
+def _choose(runner: jobs.Runner, config: Path, folder: Path, planned: Sequence[str]) -> None:
+    known, problems = _data.known_scenarios(config)
+    if problems:
+        ui.problem("The config or a scenario file is wrong", problems)
+    new = [name for name in known if name not in planned]
+    with st.form("run", border=False):
+        chosen = st.multiselect(
+            "Scenarios to plan beside the base",
+            list(known),
+            default=new,
+            format_func=fmt.visible,
+            placeholder="The base only",
+            help="Those planned before stay: they are planned again with the base, on the same data.",
+        )
+        pressed = st.form_submit_button(
+            "Run plan", type="primary", icon=":material/play_arrow:", disabled=not known and bool(problems)
+        )
+    if new:
+        st.text(f"Not planned yet: {fmt.visible(fmt.listed(new))}")
+    if pressed:
+        _start(runner, config, folder, [n for n in known if n in chosen or n in planned])
+
+
+def _start(runner: jobs.Runner, config: Path, folder: Path, names: Sequence[str]) -> None:
+    try:
+        runner.start(config, folder, names)
+    except (CapacityError, OSError) as error:
+        ui.problem("The plan was not started", str(error).splitlines())
+    else:
+        st.rerun()
+
+
+def _watch(runner: jobs.Runner) -> None:
+    """Progress of the running job; the whole page again once it has ended."""
+    status = runner.status()
+    if status is None or status.state != "running":
+        st.rerun()
+        return
+    told = status.progress
+    steps = f", {told.done:,} of {told.total:,}" if told.total else ""
+    st.progress(told.share, text=fmt.plain(f"Planning: {told.stage}{steps}"))
+    st.text("Base" + "".join(f", {fmt.visible(name)}" for name in status.scenarios))
+    if st.button("Cancel", icon=":material/stop:", key="cancel"):
+        with st.spinner("Ending the job"):
+            runner.cancel()
+        st.rerun()
+
+
+_watching: Callable[[jobs.Runner], None] = st.fragment(run_every=_POLL_SECONDS)(_watch)
+
+
+def _ended(status: jobs.Status) -> None:
+    """How the last job ended, in words."""
+    code = f" (exit code {status.exit_code})" if status.state == "failed" else ""
+    text = fmt.plain(status.meaning + code)
+    if status.state == "done" and status.exit_code == 0:
+        st.success(text, icon=":material/check_circle:")
+    elif status.state == "failed":
+        st.error(text, title="The plan failed. The plan that was there is unchanged.", icon=":material/error:")
+        if status.error_tail:
+            st.code("\n".join(status.error_tail), language=None, wrap_lines=True)
+    else:
+        st.warning(text, icon=":material/info:")
+
+
+# --- the comparison ----------------------------------------------------------------------------------------
+
+
+def _comparison(choices: Mapping[str, Path]) -> None:
+    if len(choices) < 2:
+        st.info("One plan is there. Make a scenario's plan above to compare.", icon=":material/info:")
+        return
+    with ui.card("Compare"):
+        chosen = _chosen(list(choices))
+    names = [name for name in chosen if name in choices][:_MOST]
+    plans = _read_all({name: choices[name] for name in names})
+    if len(plans) < 2:
+        st.info("Choose at least two scenarios.", icon=":material/info:")
+        return
+    _side_by_side(plans)
+
+
+def _chosen(names: Sequence[str]) -> list[str]:
+    """The reader's choice, kept in the page's address."""
+    if "compare" not in st.query_params and "compare" not in st.session_state:
+        st.session_state["compare"] = list(names)[:_MOST]
+    chosen: list[str] = st.multiselect(
+        f"Scenarios, 2 to {_MOST}; the first is what the others are held against",
+        names,
+        key="compare",
+        bind="query-params",
+        max_selections=_MOST,
+        format_func=fmt.visible,
+        help="The address of this page holds the choice: send it to reopen the same comparison.",
+    )
+    return chosen
+
+
+def _read_all(choices: Mapping[str, Path]) -> dict[str, Plan]:
+    plans = {}
+    for name, folder in choices.items():
+        try:
+            plans[name] = _data.read(folder)
+        except CapacityError as error:
+            ui.problem("A plan cannot be read and is left out", str(error).splitlines())
+    return plans
+
+
+def _side_by_side(plans: Mapping[str, Plan]) -> None:
+    ordered = list(plans.values())
+    rows = scenarios.compare(ordered)
+    with ui.card("What differs"):
+        for row in rows[1:]:
+            left, right = st.columns([2, 9], gap="small")
+            left.text(fmt.visible(row.scenario))
+            right.text(fmt.visible(row.sentence))
+    with ui.card("Side by side"):
+        ui.table(
+            tables.comparison(rows, ordered),
+            "Scenarios side by side: money, risk, headroom and the peak event",
+            {"Question": st.column_config.TextColumn(width=190)},
+        )
+        ui.chart(charts.scenario_compare(plans, theme=ui.theme()), "Money and smallest headroom of each scenario")
+    _by_service(ordered)
+
+
+def _by_service(plans: Sequence[Plan]) -> None:
+    names = tables.scenario_names(plans)
+    service = st.column_config.TextColumn(width=170)
+    dates = {name: st.column_config.DateColumn(format="DD MMM YYYY", width=95) for name in names}
+    shares = {name: st.column_config.NumberColumn(format="percent", width=95) for name in names}
+    left, right = st.columns(2)
+    with left, ui.card("P50 date of the first limit", stretch=True):
+        ui.table(tables.first_dates(plans), "P50 dates by service and scenario", {"Service": service, **dates})
+    with right, ui.card("Smallest headroom", stretch=True):
+        ui.table(tables.smallest_headroom(plans), "Headroom by service and scenario", {"Service": service, **shares})
+    left, right = st.columns(2)
+    with left, ui.card("Cost per 1,000 units of demand", stretch=True):
+        ui.table(tables.unit_costs(plans), "Unit cost by service and scenario", {"Service": service})
+    with right, ui.card("Recommended instances, end of the plan", stretch=True):
+        ui.table(
+            tables.mix_totals(plans),
+            "Recommended instances by type and scenario",
+            {"Instance type": st.column_config.TextColumn(width=120)},
+            "No instances to choose.",
+        )

@@ -1,0 +1,231 @@
+"""Service: one unit's demand against what it can serve, its limits, its instances and what it costs."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+import streamlit as st
+
+from capacity import charts
+from capacity.plan import Plan, UnitPlan
+from capacity.ui import _format as fmt
+from capacity.ui import _tables as tables
+from capacity.ui import _widgets as ui
+
+_NOTABLE = 0.01  # a chance below one in a hundred makes a flat curve: the table says it
+_KINDS = {"fleet": "Instances", "vertical": "One machine, its type chosen", "usage_priced": "Priced by use"}
+
+
+def draw(plan: Plan) -> None:
+    """The whole page."""
+    choices = ui.unit_choices(plan.units)
+    if not choices:
+        st.info("This plan has no service: the config names none that has usage.", icon=":material/info:")
+        return
+    name = st.selectbox("Service and region", list(choices), key="unit", bind="query-params")
+    unit = choices.get(name or "") or next(iter(choices.values()))
+    ui.cards([_headroom_now(unit), _headroom_min(unit), _full(unit), _unit_cost(plan, unit)])
+    _fan(plan, unit)
+    left, right = st.columns(2)
+    with left:
+        _facts(unit)
+    with right:
+        _mix(plan, unit)
+    _limits(plan, unit)
+    left, right = st.columns(2)
+    with left:
+        _load(plan, unit)
+    with right:
+        _trend(plan, unit)
+    _excuses(plan, unit)
+
+
+# --- figures -----------------------------------------------------------------------------------------------
+
+
+def _against_policy(frac: float | None, policy: float) -> tuple[str, ui.Tone]:
+    if frac is None:
+        return "safe capacity not known", "gray"
+    return (f"policy {fmt.percent(policy)}", "green" if frac >= policy else "red")
+
+
+def _headroom_now(unit: UnitPlan) -> ui.Card:
+    note, tone = _against_policy(unit.headroom_now_frac, unit.headroom_policy_frac)
+    help_text = "1 − the tier's quantile of the forecast peak over the safe capacity of the running fleet."
+    return ui.Card("Headroom now", fmt.percent(unit.headroom_now_frac), note, tone, help_text)
+
+
+def _headroom_min(unit: UnitPlan) -> ui.Card:
+    note, tone = _against_policy(unit.headroom_min_frac, unit.headroom_policy_frac)
+    help_text = "The smallest headroom of the running fleet within the horizon. Negative: demand passes it."
+    return ui.Card("Smallest headroom", fmt.percent(unit.headroom_min_frac), note, tone, help_text)
+
+
+def _full(unit: UnitPlan) -> ui.Card:
+    first = unit.first_limit
+    help_text = "P50 date of the limit that is passed first: as likely before as after."
+    if first is None:
+        return ui.Card("First limit passed", "None", "not within the horizon", "green", help_text)
+    value = fmt.day(first.p50) if first.p50 else f"P10 {fmt.day(first.p10)}"
+    order = f"order by {fmt.day(first.order_by)}" if first.order_by else fmt.visible(first.name)
+    return ui.Card("First limit passed", value, "order overdue" if first.overdue else order,
+                   "red" if first.overdue else "orange", help_text)  # fmt: skip
+
+
+def _unit_cost(plan: Plan, unit: UnitPlan) -> ui.Card:
+    value = fmt.unit_price(unit.usd_per_1000, plan.currency)
+    note = "last closed month" if unit.usd_per_1000 is not None else "no bill for this service"
+    return ui.Card("Cost per 1,000", value, note, "gray", "Allocated cost per 1,000 units of demand of the service.")
+
+
+# --- parts -------------------------------------------------------------------------------------------------
+
+
+def of_unit(frame: pd.DataFrame, unit: UnitPlan) -> pd.DataFrame:
+    """Rows of one unit."""
+    return frame[(frame["service"] == unit.service) & (frame["region"] == unit.region)]
+
+
+def _fan(plan: Plan, unit: UnitPlan) -> None:
+    forecast = _peak(of_unit(plan.frame("forecast"), unit), unit)
+    history = _peak(of_unit(plan.frame("history"), unit), unit)
+    note = (
+        f"{_metric_name(unit.demand_metric)}: the day's peak, its forecast with 80% and 95% intervals, and its limits."
+    )
+    with ui.card("Peak demand against capacity"):
+        st.text(fmt.visible(note))
+        if forecast.empty and history.empty:
+            st.caption("No forecast and no history of this service.")
+            return
+        lines = [(fmt.shorten(fmt.visible(x.name)), x.limit) for x in unit.limits if x.metric == unit.demand_metric]
+        ui.chart(
+            charts.fan(forecast, history, lines, _dates(unit), fmt.visible(unit.demand_unit), theme=ui.theme()),
+            "Fan chart of the daily peak demand with safe capacity, limits and saturation dates",
+        )
+
+
+def _dates(unit: UnitPlan) -> list[tuple[str, date]]:
+    """The dates of the limit that is passed first, as the chart's lines."""
+    first = unit.first_limit
+    if first is None:
+        return []
+    named = (("P10", first.p10), ("P50", first.p50), ("P90", first.p90))
+    return [
+        (f"{name} passes {fmt.shorten(fmt.visible(first.name), 24)}", day) for name, day in named if day is not None
+    ]
+
+
+def _peak(frame: pd.DataFrame, unit: UnitPlan) -> pd.DataFrame:
+    return frame[(frame["metric"] == unit.demand_metric) & (frame["target"] == "peak")]
+
+
+def _metric_name(metric: str) -> str:
+    return metric.replace("_", " ").capitalize()
+
+
+def _facts(unit: UnitPlan) -> None:
+    error = unit.relative_mae
+    scored = f"{error:.2f} of a seasonal naive forecast's" if error is not None else "not scored: too little history"
+    rows = [
+        ("Served by", _KINDS[unit.kind]),
+        ("Tier, team", fmt.listed([x for x in (unit.tier, unit.team) if x])),
+        ("Account", unit.account_id),
+        ("Last point", fmt.moment(unit.last_point)),
+        ("Recent peak", fmt.quantity(unit.peak_recent, unit.demand_unit)),
+        ("Peak ahead", fmt.interval(unit.peak_horizon, unit.demand_unit)),
+        ("Safe capacity", fmt.interval(unit.safe_now, unit.demand_unit)),
+        ("Known from", unit.cost_basis),
+        ("Utilisation", _utilisation(unit)),
+        ("Service level", f"{fmt.percent(unit.service_level)} of futures must fit; {_zones(unit)}"),
+        ("Forecast", unit.forecast_model),
+        ("Why this model", unit.forecast_reason),
+        ("Past error", scored),
+        ("Flags", fmt.listed(unit.flags)),
+    ]
+    with ui.card("What this rests on", stretch=True):
+        ui.facts(rows)
+
+
+def _utilisation(unit: UnitPlan) -> str:
+    if unit.utilisation_frac is None:
+        return fmt.NONE
+    return f"at most {fmt.percent(unit.utilisation_frac)} keeps the service's promise"
+
+
+def _zones(unit: UnitPlan) -> str:
+    return f"{fmt.count(unit.zones_lost, 'zone')} may be lost" if unit.zones_lost else "no zone loss planned for"
+
+
+def _mix(plan: Plan, unit: UnitPlan) -> None:
+    frame = tables.mix(unit)
+    with ui.card("Instances: now and recommended", stretch=True):
+        if frame.empty:
+            st.caption("No instances to choose for this service.")
+        else:
+            ui.chart(charts.mix_compare([unit], theme=ui.theme()), "Instances by type, running and recommended")
+            ui.table(frame, "Instances by type, now and in each month of the plan",
+                     {"Instance type": st.column_config.TextColumn(width=120)})  # fmt: skip
+            st.text(tables.mix_cost(unit, plan.currency))
+        st.caption("Why")
+        st.text(fmt.visible(unit.why) or fmt.NONE)
+        if unit.coverage_min_frac is not None:
+            said = f"{fmt.percent(unit.coverage_min_frac, 1)} of futures fit in the worst month"
+            st.text(f"{said}, {fmt.percent(unit.service_level)} required.")
+
+
+def _limits(plan: Plan, unit: UnitPlan) -> None:
+    with ui.card("Limits", "When demand passes each limit, and by when its remedy must be ordered."):
+        ui.table(
+            tables.limits(unit.limits),
+            "Limits of this service with their dates and remedies",
+            {
+                "Limit": st.column_config.TextColumn(width=140),
+                "Chance": ui.chance("Chance", "Probability that the limit is passed within the horizon"),
+                "Remedy": st.column_config.TextColumn(width=330),
+            },
+            "No limit is known for this service.",
+        )
+        curves = of_unit(plan.frame("saturation"), unit)
+        if any(x.within_horizon >= _NOTABLE for x in unit.limits) and not curves.empty:
+            ui.chart(
+                charts.saturation_curves(curves, theme=ui.theme()), "Probability that each limit is passed, by day"
+            )
+
+
+def _load(plan: Plan, unit: UnitPlan) -> None:
+    frame = of_unit(plan.frame("blocks"), unit)
+    with ui.card("Load through the horizon", stretch=True):
+        if frame.empty:
+            st.caption("No load blocks: nothing is provisioned for this service.")
+            return
+        ui.chart(
+            charts.load_duration(
+                frame, fmt.visible(unit.demand_unit), unit.safe_now.mid if unit.safe_now else None, theme=ui.theme()
+            ),
+            "Load duration: hours of the horizon at or above each demand",
+        )
+
+
+def _trend(plan: Plan, unit: UnitPlan) -> None:
+    frame = plan.frame("unit_cost")
+    frame = frame[frame["service"] == unit.service]
+    with ui.card("Cost per 1,000 units of demand", "Of the service in all its regions, by closed month.", stretch=True):
+        if frame.empty:
+            st.caption("No bill is allocated to this service.")
+            return
+        ui.chart(charts.unit_cost_trend(frame, [unit.service], theme=ui.theme()), "Unit cost by month")
+
+
+def _excuses(plan: Plan, unit: UnitPlan) -> None:
+    frame = of_unit(plan.frame("excuses"), unit)
+    if frame.empty:
+        return
+    with st.expander(f"Instance types kept out ({len(frame)})"):
+        shown = pd.DataFrame(
+            {
+                "Instance type": [fmt.visible(str(x)) for x in frame["instance_type"]],
+                "Reason": [fmt.visible(str(x)) for x in frame["reason"]],
+            }
+        )
+        ui.table(shown, "Instance types kept out, with the reason", {"Reason": st.column_config.TextColumn(width=700)})

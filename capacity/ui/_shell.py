@@ -1,0 +1,98 @@
+"""The frame around every page: navigation, title, whose plan it is, and what to do where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from capacity.errors import CapacityError, MissingDataError
+from capacity.plan import Plan
+from capacity.ui import _cost, _data, _event, _fleet, _scenarios, _service, _trust
+from capacity.ui import _format as fmt
+from capacity.ui import _widgets as ui
+
+_ICON = Path(__file__).with_name("icon.png")
+
+
+@dataclass(frozen=True)
+class PageInfo:
+    """A page: its address, its name, and what draws it from a plan."""
+
+    key: str
+    title: str
+    icon: str
+    help: str
+    draw: Callable[[Plan], None]
+
+
+PAGES = (
+    PageInfo("fleet", "Fleet", ":material/dashboard:", "What needs a decision now, headroom and spend.", _fleet.draw),
+    PageInfo("service", "Service", ":material/trending_up:", "One service: demand, limits, instances.", _service.draw),
+    PageInfo("scenarios", "Scenarios", ":material/alt_route:", "Make plans and compare them.", _scenarios.draw),
+    PageInfo("cost", "Cost to serve", ":material/payments:", "The bill by service, to the cent.", _cost.draw),
+    PageInfo("event", "Peak event", ":material/bolt:", "Whether the fleet holds a peak event.", _event.draw),
+    PageInfo("trust", "Trust", ":material/verified:", "Freshness, errors, solver, provenance.", _trust.draw),
+)
+
+
+def run() -> None:
+    """The body of the script."""
+    st.set_page_config(page_title="Capacity", page_icon=str(_ICON), layout="wide")
+    pages = [
+        st.Page(_page(info), title=info.title, icon=info.icon, url_path=info.key, default=info.key == "fleet",
+                help=info.help)
+        for info in PAGES
+    ]  # fmt: skip
+    st.navigation(pages, position="top").run()
+    # Streamlit makes the page's own icon the tab's, and fetches it from a host of fonts: ours is set last.
+    st.set_page_config(page_icon=str(_ICON))
+
+
+def _page(info: PageInfo) -> Callable[[], None]:
+    def page() -> None:
+        show(info.key)
+
+    return page
+
+
+def show(key: str) -> None:
+    """Draw page ``key``: header, then the page, or what is missing."""
+    info = next(p for p in PAGES if p.key == key)
+    folder = _data.plans_folder()
+    choices = _data.planned(folder)
+    if folder is None or not choices:
+        _no_plan(info, folder)
+        return
+    scenario = _title(info, list(choices))
+    try:
+        plan = _data.read(choices[scenario])
+    except CapacityError as error:
+        ui.problem("This plan cannot be read", str(error).splitlines())
+        return
+    ui.about(plan, scenario)
+    ui.stale(plan)
+    info.draw(plan)
+
+
+def _title(info: PageInfo, names: list[str]) -> str:
+    """The page's name, and the choice of scenario beside it where there is one to choose."""
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    left.title(info.title, anchor=False)
+    if len(names) == 1 or info.key == "scenarios":
+        return names[0]
+    chosen = right.selectbox("Scenario", names, key="scenario", bind="query-params", format_func=fmt.visible)
+    return chosen if chosen in names else names[0]  # limits of a widget hold in the browser only
+
+
+def _no_plan(info: PageInfo, folder: Path | None) -> None:
+    st.title(info.title, anchor=False)
+    st.info("There is no plan yet. Make one with one of these commands, then reload this page.", icon=":material/info:")
+    out = f" --out {folder}" if folder else " --out PLANS"
+    st.code(f"capacity demo\ncapacity plan -c CONFIG{out}", language=None)
+    if folder is not None:
+        st.text(str(MissingDataError(f"{folder}: no plan.json here")))
+    if info.key == "scenarios":
+        _scenarios.run_card(folder, ())

@@ -1,0 +1,141 @@
+"""Trust: how fresh the data is, how wrong forecasts were, how far the plan is proven, and what made it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from capacity.plan import MixSummary, Plan
+from capacity.ui import _format as fmt
+from capacity.ui import _tables as tables
+from capacity.ui import _widgets as ui
+
+_SOLVED = {
+    "optimal": "Proven optimal within the target gap",
+    "feasible": "A verified plan, not proven optimal",
+    "infeasible": "No plan meets all requirements",
+    "no_plan_in_time": "No plan was found in time",
+}
+
+
+def draw(plan: Plan) -> None:
+    """The whole page."""
+    ui.cards(_cards(plan))
+    _freshness(plan)
+    left, right = st.columns(2)
+    with left:
+        _solver(plan)
+    with right:
+        _provenance(plan)
+    _checks(plan)
+    _forecasts(plan)
+
+
+def _cards(plan: Plan) -> list[ui.Card]:
+    old = sum(f.stale for f in plan.freshness)
+    scored = [u.relative_mae for u in plan.units if u.relative_mae is not None]
+    better = sum(x < 1 for x in scored)
+    gap = plan.mix.gap_frac if plan.mix else None
+    tied = all(t.ties for t in plan.tie_outs)
+    return [
+        ui.Card("Stale sources", f"{old} of {len(plan.freshness)}", "look before relying on it" if old else "all fresh",
+                "red" if old else "green"),
+        ui.Card("Better than naive", f"{better} of {len(plan.units)}", f"{len(plan.units) - len(scored)} not scored",
+                "gray", "Services whose forecast had a smaller error at past origins than a seasonal naive forecast."),
+        ui.Card("Optimality gap", fmt.percent(gap, 2), "to the proven bound" if plan.mix else "no fleet to plan",
+                "gray", "The plan costs at most this much more than the best possible one."),
+        ui.Card("Tie to the bill", "None" if not plan.tie_outs else "Yes" if tied else "No",
+                fmt.percent(max((abs(t.difference_frac) for t in plan.tie_outs), default=None), 1) + " apart",
+                "green" if tied and plan.tie_outs else "orange"),
+    ]  # fmt: skip
+
+
+def _freshness(plan: Plan) -> None:
+    with ui.card("Freshness of the data"):
+        ui.table(
+            tables.freshness(plan),
+            "Newest good point of each source",
+            {"Source": st.column_config.TextColumn(width=300)},
+            "No source is recorded.",
+        )
+
+
+def _solver(plan: Plan) -> None:
+    with ui.card("How far the plan is proven", stretch=True):
+        if plan.mix is None:
+            st.caption("No service has instances to choose.")
+            return
+        ui.facts(_solver_facts(plan.mix, plan.currency))
+        for title, texts in (("Binding", plan.mix.binding), ("Notes", plan.mix.notes)):
+            if texts:
+                st.caption(title)
+                ui.lines(texts)
+
+
+def _solver_facts(mix: MixSummary, currency: str) -> list[tuple[str, str]]:
+    return [
+        ("Result", _SOLVED.get(mix.status, mix.status)),
+        ("Ended because", mix.termination),
+        ("Solver", mix.solver),
+        ("Objective", fmt.money(mix.objective, currency)),
+        ("Proven bound", fmt.money(mix.bound, currency)),
+        ("Gap", fmt.percent(mix.gap_frac, 3)),
+        ("Loss by pruning", f"at most {fmt.percent(mix.prune_loss_frac, 2)}"),
+        ("Months", f"{mix.months[0]} to {mix.months[-1]}" if mix.months else fmt.NONE),
+    ]
+
+
+def _provenance(plan: Plan) -> None:
+    made = plan.provenance
+    versions = fmt.listed([f"{name} {number}" for name, number in sorted(made.store_versions.items())])
+    with ui.card("What made this plan", stretch=True):
+        ui.facts(
+            [
+                ("Config digest", made.config_digest),
+                ("Scenario", made.scenario),
+                ("Store versions", versions),
+                ("Catalogue", made.catalogue_version),
+                ("As of", fmt.moment(made.as_of)),
+                ("Seed", str(made.seed)),
+                ("Package", made.package_version),
+                (
+                    "Reproducible",
+                    "Yes: the same seven give the same plan" if made.reproducible else "No: a limit of time",
+                ),
+            ]
+        )
+        if made.sources:
+            st.caption("Sources")
+            ui.lines(made.sources)
+
+
+def _checks(plan: Plan) -> None:
+    note = "An independent checker verifies every requirement from the plan's own figures before it is shown."
+    with ui.card("Checks", note):
+        if plan.mix is not None and plan.mix.checks:
+            ui.lines(plan.mix.checks, most=20)
+        else:
+            st.caption("No check is recorded.")
+        st.caption("Policy violations")
+        if plan.violations:
+            ui.lines(plan.violations, most=20)
+        else:
+            st.text("None: the recommended plan keeps every policy.")
+
+
+def _forecasts(plan: Plan) -> None:
+    note = "Error at past origins, as a part of a seasonal naive forecast's. Below 1 is better than naive."
+    with ui.card("Forecasts", note):
+        ui.table(
+            tables.forecast_trust(plan.units),
+            "Forecast errors of each service",
+            {
+                "Service": st.column_config.TextColumn(width=170),
+                "Error": st.column_config.NumberColumn(format="%.2f", width=60),
+                "Model": st.column_config.TextColumn(width=170),
+                "Why": st.column_config.TextColumn(width=260),
+                "Last point": st.column_config.TextColumn(width=135),
+                "Capacity from": st.column_config.TextColumn(width=180),
+                "Flags": st.column_config.TextColumn(width=140),
+            },
+            "No service is forecast.",
+        )

@@ -1,0 +1,159 @@
+"""Pieces that all pages share: header, cards, tables, charts, facts. Text from data never passes markdown here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+import streamlit as st
+
+from capacity.plan import Plan, UnitPlan
+from capacity.ui import _format as fmt
+from capacity.ui import _tables as tables
+
+ThemeName = Literal["light", "dark"]
+Tone = Literal["red", "orange", "green", "gray"]
+_ROW_PX = 31  # Streamlit's row height in a table at the theme's base size of 14 px
+_MOST_ROWS = 12  # shown before a table scrolls: what a 1280 × 800 projector holds beside a heading
+
+
+@dataclass(frozen=True)
+class Card:
+    """One figure. ``label``, ``value`` and ``help`` are our own words and numbers; ``note`` may hold any text."""
+
+    label: str
+    value: str
+    note: str = ""
+    tone: Tone = "gray"
+    help: str | None = None
+
+
+def theme() -> ThemeName:
+    """The reader's theme, for charts."""
+    return "dark" if st.context.theme.type == "dark" else "light"
+
+
+def cards(items: Sequence[Card]) -> None:
+    """Figures side by side, as tall as the tallest."""
+    with st.grid(len(items), min_column_width=190, gap="small"):
+        for item in items:
+            st.metric(
+                item.label,
+                item.value,
+                fmt.plain(item.note) or None,
+                delta_color=item.tone,
+                delta_arrow="off",
+                help=item.help,
+                border=True,
+                height="stretch",
+            )
+
+
+@contextmanager
+def card(title: str, note: str = "", stretch: bool = False) -> Iterator[None]:
+    """A bordered part of the page under a heading of ours."""
+    with st.container(border=True, height="stretch" if stretch else "content"):
+        st.subheader(title, anchor=False)
+        if note:
+            st.caption(note)
+        yield
+
+
+def table(
+    frame: pd.DataFrame, alt: str, columns: Mapping[str, Any] | None = None, nothing: str = "Nothing to show."
+) -> None:
+    """A read-only table, or ``nothing`` in words where it has no row."""
+    if frame.empty:
+        st.caption(nothing)
+        return
+    st.dataframe(
+        frame,
+        hide_index=True,
+        height="content" if len(frame) <= _MOST_ROWS else int(_ROW_PX * (_MOST_ROWS + 1.5)),
+        column_config={**_dates(frame), **(columns or {})},
+        placeholder=fmt.NONE,
+        alt=alt,
+    )
+
+
+def _dates(frame: pd.DataFrame) -> dict[str, Any]:
+    names = [c for c in frame.columns if c in ("By", "Order by") or str(c).endswith(" date")]
+    return {name: st.column_config.DateColumn(format="DD MMM YYYY", width=88) for name in names}
+
+
+def chance(label: str, help_text: str) -> Any:
+    """A column of probabilities as bars with their percent."""
+    return st.column_config.ProgressColumn(
+        label, min_value=0.0, max_value=1.0, format="percent", help=help_text, width=100
+    )
+
+
+def money_column(currency: str, digits: int = 0) -> Any:
+    """A column of money: dollars with their sign, other currencies by the heading."""
+    mark = fmt.sign(currency)
+    return st.column_config.NumberColumn(format="dollar" if mark == "$" and digits == 2 else f"{mark}%,.{digits}f")
+
+
+def chart(spec: Any, alt: str) -> None:
+    """A chart of :mod:`capacity.charts`, which brings its own colours."""
+    st.altair_chart(spec, theme=None, alt=alt)
+
+
+def facts(rows: Sequence[tuple[str, str]]) -> None:
+    """What and its value, one under the other."""
+    with st.container(gap="xxsmall"):
+        for label, value in rows:
+            left, right = st.columns([2, 5], gap="small")
+            left.caption(label)
+            right.text(fmt.visible(value) or fmt.NONE)
+
+
+def lines(texts: Sequence[str], most: int = 8) -> None:
+    """Sentences from data, one a line; the rest is counted."""
+    with st.container(gap="xxsmall"):
+        for text in texts[:most]:
+            st.text("• " + fmt.visible(text))
+        if len(texts) > most:
+            st.caption(f"and {len(texts) - most} more")
+
+
+def about(plan: Plan, scenario: str) -> None:
+    """Whose plan, as of when, which scenario: under the title of every page."""
+    span = f"{fmt.day(plan.horizon_start)} to {fmt.day(plan.horizon_end)}"
+    said = (
+        fmt.shorten(fmt.visible(plan.company), 60),
+        f"as of {fmt.moment(plan.as_of)}",
+        f"scenario {fmt.shorten(fmt.visible(scenario), 40)}",
+        f"horizon {span}",
+    )
+    st.text("  ·  ".join(said))
+
+
+def stale(plan: Plan) -> None:
+    """Said on every page where a source is stale."""
+    old = [f for f in plan.freshness if f.stale]
+    if not old:
+        return
+    names = [f"{fmt.shorten(fmt.visible(f.source), 40)} ({fmt.visible(f.frame)}, {fmt.age(f.age_days)})" for f in old]
+    st.warning(
+        fmt.plain(f"{', '.join(names[:4])}{' and more' if len(names) > 4 else ''}. Figures that use it may mislead."),
+        title=f"Stale data: {len(old)} of {fmt.count(len(plan.freshness), 'source')}",
+        icon=":material/schedule:",
+    )
+
+
+def unit_choices(units: Sequence[UnitPlan]) -> dict[str, UnitPlan]:
+    """Units by what a list of choices calls them."""
+    ordered = sorted(units, key=lambda u: u.unit)
+    return dict(zip(tables.unique([fmt.visible(str(u.unit)) for u in ordered]), ordered, strict=True))
+
+
+def problem(title: str, texts: Sequence[str]) -> None:
+    """An error with its own words below: what, where, how to mend."""
+    with st.container(border=True):
+        st.error(title, icon=":material/error:")
+        for text in texts:
+            st.text(fmt.visible(text))

@@ -1,0 +1,82 @@
+"""How the front end is served: a command and an environment, without importing streamlit.
+
+The server listens on loopback, answers only to host names it knows, tells nobody that it runs, and shows no
+stack trace to a reader of the page.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+PLANS = "CAPACITY_PLANS"
+CONFIG = "CAPACITY_CONFIG"
+
+_HERE = Path(__file__).resolve().parent
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_ANY = ("0.0.0.0", "::", "")  # noqa: S104  (compared with, never bound by default)
+
+_SETTINGS: Mapping[str, str] = {
+    "server.headless": "true",
+    "server.fileWatcherType": "none",
+    "browser.gatherUsageStats": "false",
+    "client.showErrorDetails": "none",
+    "client.showErrorLinks": "false",
+    "client.toolbarMode": "minimal",
+    "theme.base": str(_HERE / "theme.toml"),
+}
+
+
+def command(
+    plans: Path,
+    config: Path | None = None,
+    port: int | None = None,
+    address: str = "127.0.0.1",
+    script: Path | None = None,
+) -> list[str]:
+    """The command that serves the front end over the plans in ``plans``.
+
+    Run it with :func:`environment`, which carries the two paths to the script.
+
+    Parameters
+    ----------
+    plans
+        Folder with plan.json, and scenarios/NAME/plan.json for each compared scenario; it need not exist yet.
+    config
+        Config that the run button plans with; the one recorded in run.json where absent.
+    port
+        TCP port; Streamlit's own choice (8501) where absent.
+    address
+        Address to listen on. Anything but loopback is reachable by others: put a sign-in before it.
+    script
+        Streamlit script; the packaged one where absent.
+
+    Returns
+    -------
+    list[str]
+        Arguments for :func:`subprocess.run`, the running Python first.
+    """
+    del plans, config  # they travel in the environment: a command line is shown to every user of the machine
+    flags = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+    flags.append(f"--server.address={address}")
+    flags += [f"--server.allowedHosts={host}" for host in allowed_hosts(address)]
+    if port is not None:
+        flags.append(f"--server.port={port}")
+    return [sys.executable, "-m", "streamlit", "run", str(script or _HERE / "_app.py"), *flags]
+
+
+def environment(plans: Path, config: Path | None = None, inherited: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for :func:`command`: ``inherited`` (this process's where absent) with the two paths."""
+    out = dict(os.environ if inherited is None else inherited)
+    out[PLANS] = str(plans.expanduser().absolute())
+    out.pop(CONFIG, None)
+    if config is not None:
+        out[CONFIG] = str(config.expanduser().absolute())
+    return out
+
+
+def allowed_hosts(address: str) -> tuple[str, ...]:
+    """Host names that a browser may ask for; a foreign one is refused (DNS rebinding)."""
+    return _LOOPBACK if address in (*_LOOPBACK, *_ANY) else (*_LOOPBACK, address)
