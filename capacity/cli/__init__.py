@@ -9,8 +9,12 @@ from __future__ import annotations
 import sys
 
 from capacity.cli._common import fail, one_thread_a_worker
+from capacity.errors import EXIT_USAGE
 
 __all__ = ["main"]
+
+# What a shell reports for a command that the user stopped: 128 + SIGINT.
+STOPPED = 130
 
 
 def main() -> None:
@@ -21,25 +25,23 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command; returns its exit code. No traceback reaches the user."""
-    import click
+    import typer
+    from typer.exceptions import TyperException
 
     from capacity.cli._app import build
 
     try:
         code = build()(args=arguments, prog_name="capacity", standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except click.Abort:
+    except typer.Exit as stop:
+        return int(stop.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
         sys.stderr.write("stopped\n")
-        return 130
-    except click.ClickException as wrong:
-        wrong.show()
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped\n")
-        return 130
+        return STOPPED
     except BrokenPipeError:
         return 0
+    except TyperException as wrong:
+        sys.stderr.write(f"error: {wrong.format_message()}\nSee `capacity --help` and `capacity COMMAND --help`.\n")
+        return EXIT_USAGE
     except Exception as error:
         return fail(error)

@@ -26,7 +26,7 @@ USE_COLUMNS = ("month", "block", "id", "used_usd", "paid_usd", "unused_usd")
 class Usage:
     """Rows of what may run: (requirement, candidate) pairs, and how many instances by month and block.
 
-    ``instances`` is (rows, months, blocks); blocks beyond a month's own are zero.
+    ``instances`` is (rows, months, blocks): the unit's own blocks, zero beyond them.
     """
 
     owners: tuple[UnitRequirement, ...]
@@ -77,9 +77,26 @@ def running_usage(fleet: Fleet) -> Usage:
             "a fleet that is only partly priced is no base for a comparison"
         )
     counts = [running_by_type(r).get(c.instance_type, 0) for r, c in zip(owners, candidates, strict=True)]
-    widest = max(len(names) for names in fleet.block_names)
-    flat = np.array(counts, dtype=float)[:, None, None]
-    return Usage(owners, candidates, np.broadcast_to(flat, (len(owners), len(fleet.block_names), widest)).copy())
+    flat = np.array(counts, dtype=float).reshape(-1, 1, 1)
+    return Usage(owners, candidates, np.broadcast_to(flat, (len(owners), *grid_shape(fleet))).copy())
+
+
+def grid_shape(fleet: Fleet) -> tuple[int, int]:
+    """Months, and the most blocks that a unit has in one."""
+    return len(fleet.problem.months), max((len(month) for unit in fleet.blocks for month in unit), default=1)
+
+
+def _by_level(fleet: Fleet, usage: Usage) -> list[Floats]:
+    """Month -> (rows, levels) instances that run on average in each level."""
+    unit_of = {id(r): s for s, r in enumerate(fleet.requirements)}
+    out = []
+    for t, names in enumerate(fleet.level_names):
+        rows = np.zeros((len(usage.owners), len(names)))
+        for row, owner in enumerate(usage.owners):
+            presence = fleet.presence[unit_of[id(owner)]][t]
+            rows[row] = usage.instances[row, t, : len(presence)] @ presence
+        out.append(rows)
+    return out
 
 
 def bill(fleet: Fleet, usage: Usage) -> Bill:
@@ -88,12 +105,13 @@ def bill(fleet: Fleet, usage: Usage) -> Bill:
     ``used_usd`` is on-demand value that a commitment covered; ``unused_usd`` is what was paid for nothing:
     paid - rate x used for a Savings Plan, paid x the idle share of its instances for an RI.
     """
-    rows, months = len(usage.owners), len(fleet.block_names)
+    rows, months = len(usage.owners), len(fleet.problem.months)
+    levels = _by_level(fleet, usage)
     on_demand, committed = np.zeros((rows, months)), np.zeros((rows, months))
     use: dict[tuple[int, int, int], list[float]] = {}
     masks = [_mask(c, usage) for c in fleet.commitments]
     for lot in fleet.lots:
-        open_instances = usage.instances[:, lot.month, lot.block].copy()
+        open_instances = levels[lot.month][:, lot.level].copy()
         for k in lot.active:
             covered, consumed_frac = _cover(fleet, k, usage, masks[k], open_instances)
             _book(fleet, k, lot, covered, consumed_frac, usage, committed, use)
@@ -146,7 +164,7 @@ def _book(
         committed[:, lot.month] += consumed * value / total
     else:
         consumed = 0.0
-    entry = use.setdefault((lot.month, lot.block, k), [0.0, 0.0, 0.0])
+    entry = use.setdefault((lot.month, lot.level, k), [0.0, 0.0, 0.0])
     entry[0] += total * lot.hours
     entry[1] += paid
     entry[2] += paid - consumed
@@ -154,7 +172,7 @@ def _book(
 
 def _use_frame(fleet: Fleet, use: Mapping[tuple[int, int, int], list[float]]) -> pd.DataFrame:
     rows = [
-        (fleet.problem.months[t], fleet.block_names[t][b], fleet.commitments[k].id, *entry)
+        (fleet.problem.months[t], fleet.level_names[t][b], fleet.commitments[k].id, *entry)
         for (t, b, k), entry in sorted(use.items())
     ]
     frame = pd.DataFrame(rows, columns=list(USE_COLUMNS))

@@ -1,17 +1,23 @@
 """A problem put in order: sorted, validated, and cut into the lots in which commitments are billed.
 
-A *lot* is a part of a load block in which the same commitments are active. A commitment that starts or ends inside a
-month splits each of its blocks pro rata of the month's hours: a block's hours are taken as spread evenly over it.
+Every unit has its own load blocks. Commitments are shared, so they need to know what runs at the same time. Where all
+units of a month have the same blocks of the same hours, blocks of one name are the same hours. Else blocks are aligned
+by level: all units are taken to be at their highest block together, then at their next, and a month's *levels* are cut
+at the mean shares of hours. Peaks that coincide are the case in which commitments cover least.
+
+A *lot* is a part of a level in which the same commitments are active. A commitment that starts or ends inside a month
+splits its levels pro rata of the month's hours: a level's hours are taken as spread evenly over it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from capacity.domain import Candidate, Commitment, MixProblem, UnitRequirement
+import numpy as np
+
+from capacity.domain import Candidate, Commitment, Floats, LoadBlock, MixProblem, Unit, UnitRequirement
 from capacity.errors import MissingDataError, UsageError
 
 # Hours of blocks and months come from the same calendar; what is left is floating point.
@@ -23,21 +29,26 @@ _PRODUCT_ORDER = {"standard_ri": 0, "ec2_instance_sp": 1, "compute_sp": 2}
 
 @dataclass(frozen=True)
 class Lot:
-    """``hours`` of block ``block`` of month ``month`` (positions) in which the commitments ``active`` run."""
+    """``hours`` of level ``level`` of month ``month`` (positions) in which the commitments ``active`` run."""
 
     month: int
-    block: int
+    level: int
     hours: float
     active: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """A validated problem: units by name, candidates by type, commitments in the provider's order, and the lots."""
+    """A validated problem: units by name, candidates by type, commitments in the provider's order, and the lots.
+
+    ``blocks[s][t]`` are the load blocks of unit s in month t, none where its horizon does not reach.
+    ``presence[s][t]`` is (blocks, levels): the share of a level's hours in which the unit is in that block.
+    """
 
     problem: MixProblem
-    block_names: tuple[tuple[str, ...], ...]
-    block_hours: tuple[tuple[float, ...], ...]
+    blocks: tuple[tuple[tuple[LoadBlock, ...], ...], ...]
+    level_names: tuple[tuple[str, ...], ...]
+    presence: tuple[tuple[Floats, ...], ...]
     lots: tuple[Lot, ...]
 
     @property
@@ -48,14 +59,8 @@ class Fleet:
     def commitments(self) -> tuple[Commitment, ...]:
         return self.problem.commitments
 
-    def demand(self, requirement: UnitRequirement) -> dict[tuple[int, int], float]:
-        """Demand by (month, block) position."""
-        by_name = {(b.month, b.block): b.demand for b in requirement.blocks}
-        return {
-            (t, b): by_name[month, name]
-            for t, month in enumerate(self.problem.months)
-            for b, name in enumerate(self.block_names[t])
-        }
+    def position(self, unit: Unit) -> int:
+        return next(s for s, r in enumerate(self.requirements) if r.unit == unit)
 
 
 def fleet_of(problem: MixProblem) -> Fleet:
@@ -73,8 +78,17 @@ def fleet_of(problem: MixProblem) -> Fleet:
         raise UsageError("not a problem that can be solved:\n" + "\n".join(f"  - {p}" for p in problems[:20]))
     _check_rates(problem)
     ordered = _ordered(problem)
-    names, hours = _blocks(ordered)
-    return Fleet(ordered, names, hours, _lots(ordered, hours))
+    blocks = tuple(
+        tuple(tuple(b for b in r.blocks if b.month == month) for month in ordered.months) for r in ordered.requirements
+    )
+    names, hours, presence = [], [], []
+    for t, total in enumerate(ordered.month_hours):
+        month = _levels([unit[t] for unit in blocks], total)
+        names.append(month[0])
+        hours.append(month[1])
+        presence.append(month[2])
+    by_unit = tuple(tuple(presence[t][s] for t in range(len(names))) for s in range(len(blocks)))
+    return Fleet(ordered, blocks, tuple(names), by_unit, _lots(ordered, hours))
 
 
 def running_by_type(requirement: UnitRequirement) -> dict[str, int]:
@@ -145,27 +159,69 @@ def _ordered(problem: MixProblem) -> MixProblem:
     return replace(problem, requirements=requirements, commitments=tuple(commitments), quotas=tuple(quotas))
 
 
-def _blocks(problem: MixProblem) -> tuple[tuple[tuple[str, ...], ...], tuple[tuple[float, ...], ...]]:
-    """Names and hours of the blocks of each month; one block of all hours where there is no unit."""
-    if not problem.requirements:
-        return tuple(("all",) for _ in problem.months), tuple((h,) for h in problem.month_hours)
-    blocks = problem.requirements[0].blocks
-    per_month = [[b for b in blocks if b.month == month] for month in problem.months]
+def _levels(units: list[tuple[LoadBlock, ...]], month_hours: float) -> tuple[tuple[str, ...], Floats, list[Floats]]:
+    """Names and hours of a month's levels, and the presence of each unit's blocks in them."""
+    there = [u for u in units if u]
+    if not there:
+        return ("all",), np.array([month_hours]), [np.zeros((0, 1)) for _ in units]
+    if all(_same_hours(u, there[0]) for u in there):
+        own = np.array([b.hours for b in there[0]])
+        hours = own * month_hours / own.sum()
+        presence = [np.diag(own / hours) if u else np.zeros((0, len(own))) for u in units]
+        return tuple(b.block for b in there[0]), hours, presence
+    most = max(len(u) for u in there)
+    ranked = [[u[i] for i in _by_level(u)] for u in there if len(u) == most]
+    edges = np.mean([_edges(u) for u in ranked], axis=0)
+    names = [{u[k].block for u in ranked} for k in range(most)]
+    hours = np.diff(edges) * month_hours
     return (
-        tuple(tuple(b.block for b in month) for month in per_month),
-        tuple(tuple(b.hours for b in month) for month in per_month),
+        tuple(n.pop() if len(n) == 1 else f"level {k + 1}" for k, n in enumerate(names)),
+        hours,
+        [_overlap(u, edges, hours) for u in units],
     )
 
 
-def _lots(problem: MixProblem, block_hours: Sequence[Sequence[float]]) -> tuple[Lot, ...]:
+def _same_hours(one: tuple[LoadBlock, ...], other: tuple[LoadBlock, ...]) -> bool:
+    return len(one) == len(other) and all(
+        a.block == b.block and abs(a.hours - b.hours) <= _HOURS_TOLERANCE for a, b in zip(one, other, strict=True)
+    )
+
+
+def _by_level(blocks: tuple[LoadBlock, ...]) -> list[int]:
+    """Positions from the highest demand to the lowest."""
+    return sorted(range(len(blocks)), key=lambda i: (-blocks[i].demand, blocks[i].block))
+
+
+def _edges(blocks: list[LoadBlock]) -> Floats:
+    """Shares of the unit's hours at which its blocks, in this order, begin and end."""
+    ends = np.cumsum([0.0, *(b.hours for b in blocks)])
+    out: Floats = ends / ends[-1]
+    return out
+
+
+def _overlap(blocks: tuple[LoadBlock, ...], edges: Floats, hours: Floats) -> Floats:
+    """(blocks, levels) hours of each block that fall into each level, as a share of the level's hours."""
+    out = np.zeros((len(blocks), len(hours)))
+    if not blocks:
+        return out
+    order = _by_level(blocks)
+    own = _edges([blocks[i] for i in order])
+    total = sum(b.hours for b in blocks)
+    for rank, i in enumerate(order):
+        shared = np.minimum(edges[1:], own[rank + 1]) - np.maximum(edges[:-1], own[rank])
+        out[i] = np.maximum(shared, 0.0) * total / hours
+    return out
+
+
+def _lots(problem: MixProblem, level_hours: list[Floats]) -> tuple[Lot, ...]:
     out = []
     for t, (month, hours) in enumerate(zip(problem.months, problem.month_hours, strict=True)):
         spans = [active_frac(c, month, hours, t == 0) for c in problem.commitments]
         edges = sorted({0.0, 1.0, *(edge for span in spans for edge in span)})
         for begin, finish in zip(edges, edges[1:], strict=False):
             active = tuple(k for k, (low, high) in enumerate(spans) if low <= begin and finish <= high)
-            out += [Lot(t, b, h * (finish - begin), active) for b, h in enumerate(block_hours[t])]
-    return tuple(sorted(out, key=lambda lot: (lot.month, lot.block)))
+            out += [Lot(t, b, float(h) * (finish - begin), active) for b, h in enumerate(level_hours[t])]
+    return tuple(sorted(out, key=lambda lot: (lot.month, lot.level)))
 
 
 def _check_rates(problem: MixProblem) -> None:
@@ -204,16 +260,13 @@ def _bad_calendar(problem: MixProblem) -> list[str]:
 def _bad_unit(problem: MixProblem, requirement: UnitRequirement) -> list[str]:
     unit = requirement.unit
     out = [f"{unit}: {p}" for p in (*_bad_numbers(requirement), *_bad_candidates(requirement))]
+    names = [(b.month, b.block) for b in requirement.blocks]
+    out += [f"{unit}: block {n} is given twice in {m}" for m, n in sorted({k for k in names if names.count(k) > 1})]
+    out += [f"{unit}: a block in {m}, a month that is not planned" for m in sorted({m for m, _ in names} - {*problem.months})]
     for month, hours in zip(problem.months, problem.month_hours, strict=True):
         total = sum(b.hours for b in requirement.blocks if b.month == month)
-        if abs(total - hours) > _HOURS_TOLERANCE * max(hours, 1.0):
+        if total > hours * (1 + _HOURS_TOLERANCE):
             out.append(f"{unit}: blocks of {month} hold {total:g} hours, the month {hours:g}")
-    first = {(b.month, b.block): b.hours for b in problem.requirements[0].blocks}
-    mine = {(b.month, b.block): b.hours for b in requirement.blocks}
-    if len(mine) != len(requirement.blocks):
-        out.append(f"{unit}: a block is given twice in a month")
-    if mine.keys() != first.keys() or any(abs(mine[k] - first[k]) > _HOURS_TOLERANCE for k in mine):
-        out.append(f"{unit}: its load blocks differ from those of {problem.requirements[0].unit}; they are shared")
     return out
 
 

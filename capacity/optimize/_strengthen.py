@@ -89,17 +89,18 @@ def loads_of(model: MixModel) -> Loads:
     fleet = model.fleet
     keys, columns, normal, loss, least = [], [], [], [], []
     for s, requirement in enumerate(fleet.requirements):
-        demand, candidates = fleet.demand(requirement), model.allowed(s)
+        candidates = model.allowed(s)
         pinned = {m for m, _ in requirement.pinned or {}}
         survivors = max(requirement.zones - requirement.zones_survived, 0)
         for t, month in enumerate(fleet.problem.months):
             for b in model.blocks_that_decide(s, t):
-                if requirement.vertical or month in pinned or demand[t, b] <= 0 or not candidates:
+                demand = fleet.blocks[s][t][b].demand
+                if requirement.vertical or month in pinned or demand <= 0 or not candidates:
                     continue
                 keys.append((s, t, b))
                 columns.append([position[model.running[s, i, t, b]] for i, _ in candidates])
-                normal.append([requirement.zones * c.safe / demand[t, b] for _, c in candidates])
-                share = [survivors * c.zone_loss / demand[t, b] for _, c in candidates]
+                normal.append([requirement.zones * c.safe / demand for _, c in candidates])
+                share = [survivors * c.zone_loss / demand for _, c in candidates]
                 loss.append(share if requirement.zones_survived else normal[-1])
                 least.append(requirement.min_per_zone)
     counts = np.array(least, dtype=np.int64)
@@ -160,10 +161,10 @@ def _define_vertical_cuts(model: MixModel) -> None:
     for s, requirement in enumerate(model.fleet.requirements):
         if not requirement.vertical:
             continue
-        count, demand = vertical_count(requirement), model.fleet.demand(requirement)
+        count = vertical_count(requirement)
         survivors = max(requirement.zones - requirement.zones_survived, 0)
-        for t, names in enumerate(model.fleet.block_names):
-            peak = max(demand[t, b] for b in range(len(names)))
+        for t in model.months_of(s):
+            peak = max(b.demand for b in model.fleet.blocks[s][t])
             for i, c in model.allowed(s):
                 held = min(requirement.zones * c.safe, survivors * c.zone_loss) if requirement.zones_survived else (
                     requirement.zones * c.safe

@@ -103,7 +103,7 @@ class _Plan:
 
     def each_month(self) -> Iterator[tuple[UnitRequirement, str, Floats]]:
         for r in self.problem.requirements:
-            for month in self.problem.months:
+            for month in sorted({b.month for b in r.blocks}):
                 yield r, month, self.provisioned_counts(r, month)
 
 
@@ -223,8 +223,8 @@ def _quotas(plan: _Plan) -> Iterator[Slack]:
             yield (quota.limit - used) / max(quota.limit, 1.0), text
 
 
-def _active_hours(problem: MixProblem, owned: Commitment, month: str, hours: float) -> float:
-    """Hours of ``hours`` in ``month`` in which a commitment runs; the first month is its last hours."""
+def _active_frac(problem: MixProblem, owned: Commitment, month: str) -> float:
+    """Share of a month's planned hours in which a commitment runs; a first month is its last hours."""
     begin = datetime(int(month[:4]), int(month[5:]), 1, tzinfo=UTC)
     following = (begin + timedelta(days=32)).replace(day=1)
     total = problem.month_hours[problem.months.index(month)]
@@ -233,13 +233,54 @@ def _active_hours(problem: MixProblem, owned: Commitment, month: str, hours: flo
     end = begin + timedelta(hours=total)
     start, stop = (m if m.tzinfo else m.replace(tzinfo=UTC) for m in (owned.start, owned.end))
     overlap = (min(stop, end) - max(start, begin)).total_seconds() / 3600
-    return max(overlap, 0.0) * hours / total
+    return max(overlap, 0.0) / total
 
 
-def _blocks(plan: _Plan) -> list[tuple[str, str, float]]:
-    if not plan.problem.requirements:
-        return [(m, "all", h) for m, h in zip(plan.problem.months, plan.problem.month_hours, strict=True)]
-    return [(b.month, b.block, b.hours) for b in plan.problem.requirements[0].blocks]
+def _levels(problem: MixProblem, month: str) -> dict[str, tuple[float, float]]:
+    """Name -> (begin, end) of the month's levels, as shares of its hours: blocks of one name, or ranks of demand."""
+    ranked = [u for u in (_ranked(problem, r, month) for r in problem.requirements) if u]
+    if not ranked:
+        return {"all": (0.0, 1.0)}
+    clock = _on_the_clock(problem, month)
+    longest = [u for u in ranked if len(u) == max(len(v) for v in ranked)]
+    names = [{u[k][0] for u in longest} for k in range(len(longest[0]))]
+    ends = np.mean([np.cumsum([hours for _, hours in u]) / sum(hours for _, hours in u) for u in longest], axis=0)
+    begins = [0.0, *ends[:-1]]
+    labels = [n.pop() if clock or len(n) == 1 else f"level {k + 1}" for k, n in enumerate(names)]
+    return {label: (float(a), float(b)) for label, a, b in zip(labels, begins, ends, strict=True)}
+
+
+def _on_the_clock(problem: MixProblem, month: str) -> bool:
+    """Whether all units have the same blocks of the same hours, so that names tell what runs together."""
+    own = [{b.block: b.hours for b in r.blocks if b.month == month} for r in problem.requirements]
+    own = [o for o in own if o]
+    return all(o.keys() == own[0].keys() and all(abs(o[k] - own[0][k]) <= TOLERANCE for k in o) for o in own)
+
+
+def _ranked(problem: MixProblem, r: UnitRequirement, month: str) -> list[tuple[str, float]]:
+    """A unit's blocks and their hours: by name where names are hours of the clock, else from the highest demand."""
+    blocks = [b for b in r.blocks if b.month == month]
+    if _on_the_clock(problem, month):
+        return sorted((b.block, b.hours) for b in blocks)
+    return [(b.block, b.hours) for b in sorted(blocks, key=lambda b: (-b.demand, b.block))]
+
+
+def _value_in_levels(plan: _Plan, owned: Commitment, month: str) -> dict[str, float]:
+    """Level -> on-demand value of what runs there in the scope of ``owned``: cumulative value read at the edges."""
+    levels = _levels(plan.problem, month)
+    out = dict.fromkeys(levels, 0.0)
+    for r in plan.problem.requirements:
+        ranked = _ranked(plan.problem, r, month)
+        if not ranked:
+            continue
+        price = np.array([c.usd_per_hour * _in_scope(owned, r, c.instance_type, c.family) for c in r.candidates])
+        usd = [h * r.zones * float(plan.running_counts(r, month, name) @ price) for name, h in ranked]
+        total = sum(h for _, h in ranked)
+        ends = np.concatenate([[0.0], np.cumsum([h for _, h in ranked]) / total])
+        running_total = np.concatenate([[0.0], np.cumsum(usd)])
+        for name, (begin, end) in levels.items():
+            out[name] += float(np.interp(end, ends, running_total) - np.interp(begin, ends, running_total))
+    return out
 
 
 def _used(plan: _Plan) -> dict[tuple[str, str, str], tuple[float, float, float]]:
@@ -266,12 +307,18 @@ def _commitment_limits(plan: _Plan) -> Iterator[Slack]:
         dearest = max(prices, default=0.0)
         rate = plan.problem.committed_rate.get(owned.id, math.nan)
         per_hour = owned.count * dearest if owned.product == "standard_ri" else owned.hourly_usd / rate
-        for month, block, hours in _blocks(plan):
-            most = per_hour * _active_hours(plan.problem, owned, month, hours)
-            value = used.get((month, block, owned.id), (0.0, 0.0, 0.0))[0]
-            text = f"{owned.id} {month} {block}: covers {value:g} of at most {most:g} USD"
+        for month, level, hours in _level_hours(plan.problem):
+            most = per_hour * hours * _active_frac(plan.problem, owned, month)
+            value = used.get((month, level, owned.id), (0.0, 0.0, 0.0))[0]
+            text = f"{owned.id} {month} {level}: covers {value:g} of at most {most:g} USD"
             yield (most - value) / max(most, 1.0), text
-            yield min(value, 0.0), f"{owned.id} {month} {block}: covers less than nothing"
+            yield min(value, 0.0), f"{owned.id} {month} {level}: covers less than nothing"
+
+
+def _level_hours(problem: MixProblem) -> Iterator[tuple[str, str, float]]:
+    for month, total in zip(problem.months, problem.month_hours, strict=True):
+        for level, (begin, end) in _levels(problem, month).items():
+            yield month, level, (end - begin) * total
 
 
 def _commitment_scopes(plan: _Plan) -> Iterator[Slack]:
@@ -279,22 +326,12 @@ def _commitment_scopes(plan: _Plan) -> Iterator[Slack]:
     used = _used(plan)
     for owned in plan.problem.commitments:
         inside = [k.id for k in plan.problem.commitments if _is_inside(k, owned)]
-        rows = [
-            _in_scope(owned, plan.by_unit[unit], instance_type, _family(plan.by_unit[unit], instance_type))
-            for unit, instance_type in zip(plan.running["unit"], plan.running["instance_type"], strict=True)
-        ]
-        runs = plan.running[np.array(rows, dtype=bool)].groupby(["month", "block"])["usd"].sum().to_dict()
-        for month, block, hours in _blocks(plan):
-            value = sum(used.get((month, block, i), (0.0, 0.0, 0.0))[0] for i in inside)
-            most = float(runs.get((month, block), 0.0))
-            if inside == [owned.id]:
-                most *= _active_hours(plan.problem, owned, month, hours) / hours
-            text = f"scope of {owned.id} {month} {block}: {value:g} covered of {most:g} USD that runs"
-            yield (most - value) / max(most, 1.0), text
-
-
-def _family(requirement: UnitRequirement, instance_type: str) -> str:
-    return next((c.family for c in requirement.candidates if c.instance_type == instance_type), "")
+        for month in plan.problem.months:
+            share = _active_frac(plan.problem, owned, month) if inside == [owned.id] else 1.0
+            for level, runs in _value_in_levels(plan, owned, month).items():
+                value = sum(used.get((month, level, i), (0.0, 0.0, 0.0))[0] for i in inside)
+                text = f"scope of {owned.id} {month} {level}: {value:g} covered of {runs * share:g} USD that runs"
+                yield (runs * share - value) / max(runs * share, 1.0), text
 
 
 def _is_inside(inner: Commitment, outer: Commitment) -> bool:
@@ -312,8 +349,8 @@ def _commitment_paid(plan: _Plan) -> Iterator[Slack]:
     used = _used(plan)
     expected = set()
     for owned in plan.problem.commitments:
-        for month, block, hours in _blocks(plan):
-            active = _active_hours(plan.problem, owned, month, hours)
+        for month, block, hours in _level_hours(plan.problem):
+            active = hours * _active_frac(plan.problem, owned, month)
             if active <= 0:
                 continue
             expected.add((month, block, owned.id))

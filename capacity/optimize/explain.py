@@ -33,9 +33,9 @@ _PROBE_SECONDS = 2.0
 def nothing_may_serve(fleet: Fleet) -> tuple[str, ...]:
     """Requirements of the first unit that no instance type can meet in any number; empty where there is none."""
     for r in fleet.requirements:
-        peak = max(b.demand for b in r.blocks)
+        peak = max((b.demand for b in r.blocks), default=0.0)
         allowed = [c for c in r.candidates if c.allowed]
-        if (peak > 0 or r.min_per_zone or r.vertical) and not allowed:
+        if r.blocks and (peak > 0 or r.min_per_zone or r.vertical) and not allowed:
             barred = f" (runs {', '.join(c.instance_type for c in r.candidates)} against it)" if r.candidates else ""
             return (f"{r.unit}: its requirements leave no instance type{barred}",)
         if peak > 0 and r.zones_survived >= r.zones:
@@ -60,7 +60,7 @@ def explain_infeasible(problem: MixProblem) -> tuple[str, ...]:
 def binding(problem: MixProblem, solution: MixSolution) -> tuple[str, ...]:
     """What decides the counts of a plan, in words: zone loss or demand, smallest and largest counts, quotas."""
     fleet = fleet_of(problem)
-    out = [text for r in fleet.requirements for text in _binding_of_unit(fleet, r, solution)]
+    out = [text for r in fleet.requirements if r.blocks for text in _binding_of_unit(fleet, r, solution)]
     out += [text for quota in fleet.problem.quotas for text in _binding_quota(fleet, quota, solution)]
     for owned in fleet.commitments:
         use = solution.commitment_use[solution.commitment_use["id"] == owned.id]
@@ -174,9 +174,9 @@ def _words(fleet: Fleet, group: Group) -> str:
         return _quota_words(fleet.problem.quotas[key], f" in {month}")
     r = next(r for r in fleet.requirements if str(r.unit) == name)
     if family in ("demand", "zone_loss"):
-        block = fleet.block_names[t][key]
+        block = fleet.blocks[fleet.position(r.unit)][t][key]
         lost = f" with {r.zones_survived} of {r.zones} zones lost" if family == "zone_loss" else ""
-        return f"{name}: demand of {fleet.demand(r)[t, key]:g} in {month} {block}{lost}"
+        return f"{name}: demand of {block.demand:g} in {month} {block.block}{lost}"
     if family == "minimum":
         return f"{name}: at least {r.min_per_zone} instance(s) per zone in {month}"
     if family == "maximum":

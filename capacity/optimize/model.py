@@ -1,6 +1,6 @@
 """The instance mix as one PuLP model: one function a family of variables or constraints.
 
-Sets: units s, candidate types i, months t, load blocks b, zones Z(s), commitments k, lots l (see ``_fleet``).
+Sets: units s, candidate types i, months t, load blocks b of the unit, zones Z(s), commitments k, lots l (``_fleet``).
 
 =====================  ========================================================================================
 variables
@@ -100,11 +100,14 @@ class MixModel:
 
     def blocks_that_decide(self, s: int, t: int) -> range | list[int]:
         """Blocks that need variables: all where the unit autoscales, else the one with the largest demand."""
-        requirement, count = self.fleet.requirements[s], len(self.fleet.block_names[t])
-        if autoscales(requirement):
-            return range(count)
-        demand = self.fleet.demand(requirement)
-        return [max(range(count), key=lambda b: demand[t, b])]
+        blocks = self.fleet.blocks[s][t]
+        if autoscales(self.fleet.requirements[s]):
+            return range(len(blocks))
+        return [max(range(len(blocks)), key=lambda b: blocks[b].demand)] if blocks else []
+
+    def months_of(self, s: int) -> list[int]:
+        """Months that the unit's horizon reaches."""
+        return [t for t, blocks in enumerate(self.fleet.blocks[s]) if blocks]
 
 
 def autoscales(requirement: UnitRequirement) -> bool:
@@ -136,20 +139,20 @@ def build_model(fleet: Fleet) -> MixModel:
 
 def define_provisioning_variables(model: MixModel) -> None:
     """n[s,i,t], bounded by what the largest need could ever use of that type alone."""
-    for s, requirement in enumerate(model.fleet.requirements):
-        for t in range(len(model.fleet.problem.months)):
+    for s in range(len(model.fleet.requirements)):
+        for t in model.months_of(s):
             for i, candidate in model.allowed(s):
-                upper = _useful_count(model.fleet, requirement, candidate, t)
+                upper = _useful_count(model.fleet, s, candidate, t)
                 model.provisioned[s, i, t] = model.variable("n", len(model.provisioned), upper)
 
 
 def define_running_variables(model: MixModel) -> None:
     """r[s,i,t,b]: its own variable where the unit autoscales, else n itself."""
     for s, requirement in enumerate(model.fleet.requirements):
-        for t, names in enumerate(model.fleet.block_names):
+        for t in model.months_of(s):
             for i, _candidate in model.allowed(s):
                 n = model.provisioned[s, i, t]
-                for b in range(len(names)):
+                for b in range(len(model.fleet.blocks[s][t])):
                     if not autoscales(requirement):
                         model.running[s, i, t, b] = n
                         continue
@@ -158,9 +161,10 @@ def define_running_variables(model: MixModel) -> None:
                     model.add(Row("within", requirement.unit, t, b), {r: 1.0, n: -1.0}, "<=", 0.0)
 
 
-def _useful_count(fleet: Fleet, requirement: UnitRequirement, candidate: Candidate, t: int) -> int:
+def _useful_count(fleet: Fleet, s: int, candidate: Candidate, t: int) -> int:
     """Beyond this count per zone one instance less of ``candidate`` would still meet every requirement."""
-    peak = max(b.demand for b in requirement.blocks if b.month == fleet.problem.months[t])
+    requirement = fleet.requirements[s]
+    peak = max(b.demand for b in fleet.blocks[s][t])
     survivors = max(requirement.zones - requirement.zones_survived, 0)
     needs = [_ratio(peak, requirement.zones * candidate.safe), _ratio(peak, survivors * candidate.zone_loss)]
     running = math.ceil(running_by_type(requirement).get(candidate.instance_type, 0) / requirement.zones)
@@ -189,15 +193,14 @@ def define_zone_loss_constraints(model: MixModel) -> None:
 
 def _define_cover(model: MixModel, family: str, capacity: Any) -> None:
     for s, requirement in enumerate(model.fleet.requirements):
-        demand = model.fleet.demand(requirement)
         if family == "zone_loss" and requirement.zones_survived == 0:
             continue
-        for t in range(len(model.fleet.block_names)):
+        for t in model.months_of(s):
             for b in model.blocks_that_decide(s, t):
-                if demand[t, b] > 0:
+                demand = model.fleet.blocks[s][t][b].demand
+                if demand > 0:
                     terms = {
-                        model.running[s, i, t, b]: capacity(requirement, c) / demand[t, b]
-                        for i, c in model.allowed(s)
+                        model.running[s, i, t, b]: capacity(requirement, c) / demand for i, c in model.allowed(s)
                     }
                     model.add(Row(family, requirement.unit, t, b), terms, ">=", 1.0)
 
@@ -205,7 +208,7 @@ def _define_cover(model: MixModel, family: str, capacity: Any) -> None:
 def define_count_constraints(model: MixModel) -> None:
     """At least ``min_per_zone`` run in every block; at most ``max_per_zone`` are provisioned."""
     for s, requirement in enumerate(model.fleet.requirements):
-        for t in range(len(model.fleet.block_names)):
+        for t in model.months_of(s):
             if requirement.min_per_zone:
                 for b in model.blocks_that_decide(s, t):
                     terms = {model.running[s, i, t, b]: 1.0 for i, _ in model.allowed(s)}
@@ -221,7 +224,7 @@ def define_vertical_constraints(model: MixModel) -> None:
         if not requirement.vertical:
             continue
         count = float(vertical_count(requirement))
-        for t in range(len(model.fleet.block_names)):
+        for t in model.months_of(s):
             for i, _candidate in model.allowed(s):
                 y = model.is_type[s, i, t] = model.variable("y", len(model.is_type), 1)
                 n = model.provisioned[s, i, t]
@@ -233,7 +236,8 @@ def define_vertical_constraints(model: MixModel) -> None:
 def define_pinned_constraints(model: MixModel) -> None:
     """In the months that an earlier plan names, its counts are kept; other months stay free."""
     for s, requirement in enumerate(model.fleet.requirements):
-        for t, month in enumerate(model.fleet.problem.months):
+        for t in model.months_of(s):
+            month = model.fleet.problem.months[t]
             pinned = {i: n for (m, i), n in (requirement.pinned or {}).items() if m == month}
             if not pinned:
                 continue
@@ -249,13 +253,13 @@ def define_pinned_constraints(model: MixModel) -> None:
 def define_quota_constraints(model: MixModel) -> None:
     """vCPU of what is provisioned, by class. The running fleet's own use is what the plan replaces."""
     for q, quota in enumerate(model.fleet.problem.quotas):
-        for t in range(len(model.fleet.block_names)):
+        for t in range(len(model.fleet.problem.months)):
             terms = {
                 model.provisioned[s, i, t]: float(requirement.zones * c.vcpu)
                 for s, requirement in enumerate(model.fleet.requirements)
                 if (requirement.account_id, requirement.unit.region) == (quota.account_id, quota.region)
                 for i, c in model.allowed(s)
-                if c.quota_code == quota.code
+                if c.quota_code == quota.code and (s, i, t) in model.provisioned
             }
             if terms and math.isfinite(quota.limit):
                 scale = max(quota.limit, 1.0)
@@ -287,8 +291,10 @@ def define_commitment_constraints(model: MixModel) -> None:
             for s, i in members:
                 requirement = model.fleet.requirements[s]
                 value = requirement.zones * requirement.candidates[i].usd_per_hour
-                terms[model.running[s, i, lot.month, lot.block]] = -value
-            model.add(Row("coverage", None, lot.month, lot.block), terms, "<=", 0.0)
+                for b, share in enumerate(model.fleet.presence[s][lot.month][:, lot.level]):
+                    r = model.running[s, i, lot.month, b]
+                    terms[r] = terms.get(r, 0.0) - value * float(share)
+            model.add(Row("coverage", None, lot.month, lot.level), terms, "<=", 0.0)
         for k, held in covers.items():
             if held:
                 model.add(Row("commitment", None, lot.month, k), held, "<=", 1.0)
@@ -332,9 +338,9 @@ def define_switching_penalty(model: MixModel) -> None:
             price = share * candidate.usd_per_hour
             if not count or price <= 0:
                 continue
-            for t, hours in enumerate(model.fleet.block_hours):
+            for t, blocks in enumerate(model.fleet.blocks[s]):
                 for b in model.blocks_that_decide(s, t):
-                    span = hours[b] if autoscales(requirement) else sum(hours)
+                    span = blocks[b].hours if autoscales(requirement) else sum(block.hours for block in blocks)
                     leave = model.variable("x", len(model.leave), float(count), integer=False)
                     model.leave[s, i, t, b] = leave
                     terms = {leave: 1.0 / count, model.running[s, i, t, b]: requirement.zones / count}
@@ -349,7 +355,7 @@ def define_objective(model: MixModel) -> None:
     fleet = model.fleet
     for (s, i, t, b), r in model.running.items():
         requirement = fleet.requirements[s]
-        usd = fleet.block_hours[t][b] * requirement.zones * requirement.candidates[i].usd_per_hour
+        usd = fleet.blocks[s][t][b].hours * requirement.zones * requirement.candidates[i].usd_per_hour
         model.objective[r] = model.objective.get(r, 0.0) + usd
     for (_g, _k, position), cover in model.cover.items():
         model.objective[cover] = -fleet.lots[position].hours

@@ -13,7 +13,7 @@ import pandas as pd
 
 from capacity.domain import MixProblem, MixSolution, SolveStatus
 from capacity.errors import CapacityError, InfeasiblePlanError, NoPlanInTimeError, PlanCheckError
-from capacity.optimize._billing import Bill, Usage, bill, running_usage, usage_rows
+from capacity.optimize._billing import Bill, Usage, bill, grid_shape, running_usage, usage_rows
 from capacity.optimize._fleet import Fleet, fleet_of, running_by_type, vertical_count
 from capacity.optimize._highs import Search, search_cbc, search_highs
 from capacity.optimize._strengthen import Strengthened, strengthen
@@ -152,9 +152,8 @@ def _counts(model: MixModel, values: npt.NDArray[np.float64]) -> tuple[Counts, C
     whole = {v: round(float(x)) for v, x in zip(model.lp.variables(), values, strict=True)}
     fleet = model.fleet
     offsets = np.cumsum([0, *(len(r.candidates) for r in fleet.requirements)])
-    widest = max(len(names) for names in fleet.block_names)
-    provisioned = np.zeros((int(offsets[-1]), len(fleet.block_names)), dtype=np.int64)
-    running = np.zeros((*provisioned.shape, widest), dtype=np.int64)
+    running = np.zeros((int(offsets[-1]), *grid_shape(fleet)), dtype=np.int64)
+    provisioned = np.zeros(running.shape[:2], dtype=np.int64)
     for (s, i, t, b), variable in model.running.items():
         running[offsets[s] + i, t, b] = whole[variable]
     for (s, i, t), variable in model.provisioned.items():
@@ -206,13 +205,13 @@ def _status(
 def _penalty_usd(fleet: Fleet, running: Counts) -> float:
     """The switching penalty of a plan, as :func:`define_switching_penalty` states it."""
     share, row, total = fleet.problem.switching_penalty_frac, 0, 0.0
-    for r in fleet.requirements:
+    for s, r in enumerate(fleet.requirements):
         runs = running_by_type(r)
         for c in r.candidates:
             here = runs.get(c.instance_type, 0) if c.allowed else 0
-            for t, hours in enumerate(fleet.block_hours):
-                left = np.maximum(here - r.zones * running[row, t, : len(hours)], 0)
-                total += share * c.usd_per_hour * float(left @ np.array(hours))
+            for t, blocks in enumerate(fleet.blocks[s]):
+                left = np.maximum(here - r.zones * running[row, t, : len(blocks)], 0)
+                total += share * c.usd_per_hour * sum(float(x) * b.hours for x, b in zip(left, blocks, strict=True))
             row += 1
     return total
 
@@ -231,11 +230,12 @@ def _provisioned_frame(fleet: Fleet, provisioned: Counts) -> pd.DataFrame:
 def _running_frame(fleet: Fleet, running: Counts) -> pd.DataFrame:
     owners, candidates = usage_rows(fleet)
     rows = []
+    position = {r.unit: s for s, r in enumerate(fleet.requirements)}
     for row, t, b in np.argwhere(running > 0):
         r, c, count = owners[row], candidates[row], int(running[row, t, b])
-        hours, total = fleet.block_hours[t][b], count * r.zones
-        where = (str(r.unit), r.unit.service, r.unit.region, fleet.problem.months[t], fleet.block_names[t][b])
-        rows.append((*where, c.instance_type, count, total, hours, total * c.usd_per_hour * hours))
+        block, total = fleet.blocks[position[r.unit]][t][b], count * r.zones
+        where = (str(r.unit), r.unit.service, r.unit.region, block.month, block.block)
+        rows.append((*where, c.instance_type, count, total, block.hours, total * c.usd_per_hour * block.hours))
     return _typed(rows, RUNNING_COLUMNS, floats=("hours", "usd"), wholes=("per_zone", "instances"))
 
 

@@ -65,7 +65,9 @@ def wait_quantile_ms(
 
     P(W > t) = C(c, cρ) · exp(-t / m), with C by Erlang C and the mean wait of those who wait
     m = (Ca² + Cs²)/2 · S / (c(1 - ρ)). So the quantile is m · ln(C / (1 - percentile)), or 0 where fewer than
-    1 - percentile wait at all. Exact for M/M/c; for other shapes an approximation.
+    1 - percentile wait at all. Exact for M/M/c; for other shapes an approximation. Against simulated queues with
+    two-phase hyperexponential service of Cs² = 4 the utilisation that follows is within .03 for 4 and 16 servers, but
+    up to .07 too high for one or two.
 
     Parameters
     ----------

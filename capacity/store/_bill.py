@@ -81,7 +81,7 @@ def same_in_order(batches: Iterable[pa.RecordBatch], table: pa.Table) -> bool:
         if part.num_rows != batch.num_rows or not pa.Table.from_batches([batch]).cast(part.schema).equals(part):
             return False
         at += batch.num_rows
-    return at == table.num_rows
+    return bool(at == table.num_rows)
 
 
 def fingerprints(batches: Iterable[pa.RecordBatch]) -> dict[PeriodKey, Fingerprint]:
@@ -102,7 +102,7 @@ def _fingerprints(table: pa.Table) -> dict[PeriodKey, Fingerprint]:
     out = {}
     for i in range(groups.num_rows):
         source, account, period = (groups[c][i].as_py() for c in COST_PERIOD_KEY)
-        rows = groups["row_list"][i].values.to_numpy()
+        rows = np.asarray(groups["row_list"][i].as_py())
         out[(source, account, period)] = Fingerprint(len(rows), int(first[rows].sum()), int(second[rows].sum()))
     return out
 

@@ -10,7 +10,7 @@ overwrites conflict with what their predicate covers. What is refused is read an
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -91,7 +91,7 @@ def create(path: str, table: pa.Table) -> None:
     if "://" not in path:
         Path(path).mkdir(parents=True, exist_ok=True)
     try:
-        write_deltalake(path, table, mode="error", configuration=_CONFIGURATION, writer_properties=_writer())
+        write_deltalake(path, _whole(table), mode="error", configuration=_CONFIGURATION, writer_properties=_writer())
     except DeltaError as error:
         if exists(path):
             raise ConflictError(str(error)) from None
@@ -105,7 +105,7 @@ def append(table: Any, rows: pa.Table, owners: Iterable[str]) -> None:
     _commit(
         table,
         lambda: write_deltalake(
-            table, rows, mode="append", commit_properties=_properties(owners), writer_properties=_writer()
+            table, _whole(rows), mode="append", commit_properties=_properties(owners), writer_properties=_writer()
         ),
     )
 
@@ -134,7 +134,9 @@ def replace(table: Any, rows: pa.Table, predicate: str) -> None:
 
     _commit(
         table,
-        lambda: write_deltalake(table, rows, mode="overwrite", predicate=predicate, writer_properties=_writer()),
+        lambda: write_deltalake(
+            table, _whole(rows), mode="overwrite", predicate=predicate, writer_properties=_writer()
+        ),
     )
 
 
@@ -182,6 +184,11 @@ def _commit(table: Any, run: Callable[[], object]) -> None:
         ) from None
 
 
+def _whole(rows: pa.Table) -> pa.Table:
+    """One chunk a column: delta-rs writes the chunks of a table in any order, and a bill is compared in its own."""
+    return rows.combine_chunks()
+
+
 def _properties(owners: Iterable[str]) -> Any:
     from deltalake import CommitProperties, Transaction
 
@@ -196,8 +203,3 @@ def _writer() -> Any:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:300]
-
-
-def configuration() -> Mapping[str, str]:
-    """Properties that each table is created with."""
-    return dict(_CONFIGURATION)

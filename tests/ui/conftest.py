@@ -1,0 +1,35 @@
+"""Folders of plans as the pipeline leaves them, written once a session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from factory import make_plan, write_plan_dir
+
+KINDS = {
+    "normal": {},
+    "ugly": {"ugly": True},
+    "empty": {"services": 0},
+    "many": {"services": 300},
+    "one": {"services": 1},
+}
+
+
+@pytest.fixture(scope="session")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Folder of the plans of one kind: the base and the scenario peak-plus-40."""
+    root = tmp_path_factory.mktemp("plans")
+
+    def folder(kind: str) -> Path:
+        path = root / kind
+        if not path.exists():
+            write_plan_dir(path, make_plan(**KINDS[kind]))  # type: ignore[arg-type]
+            scenario = make_plan(scenario="peak-plus-40", **KINDS[kind])  # type: ignore[arg-type]
+            write_plan_dir(path / "scenarios" / "peak-plus-40", scenario)
+            (path / "run.json").write_text(json.dumps({"config": str(root / "config.yaml")}))
+        return path
+
+    return folder
