@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -337,8 +338,17 @@ class Config(Model):
         return self._path
 
     def resolve(self, path: str) -> Path:
-        """``path`` as written in the config, made absolute against the config's folder."""
-        return (self._path.parent / Path(path).expanduser()).absolute()
+        """``path`` as written in the config, with ~ and $VARIABLES, made absolute against the config's folder.
+
+        Raises
+        ------
+        ConfigError
+            It names an environment variable that is not set.
+        """
+        expanded = os.path.expandvars(path)
+        if "$" in expanded:
+            raise ConfigError([f"{self._path}: path '{path}' names an environment variable that is not set"])
+        return (self._path.parent / Path(expanded).expanduser()).absolute()
 
     def tier(self, name: str) -> TierConfig:
         return next(t for t in self.tiers if t.name == name)

@@ -189,9 +189,8 @@ def cost_stack(cost: pd.DataFrame, theme: Theme = "light", by: Literal["month", 
 
 
 def _by_month(frame: pd.DataFrame) -> pd.DataFrame:
-    return _ranked(
-        frame.groupby(["month", "kind"], sort=True, as_index=False)["usd"].sum().rename(columns={"month": "group"})
-    )
+    sums = frame.groupby(["month", "kind"], sort=True)["usd"].sum().reset_index()
+    return _ranked(sums.rename(columns={"month": "group"}))
 
 
 def _by_service(frame: pd.DataFrame) -> pd.DataFrame:

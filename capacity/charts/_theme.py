@@ -102,7 +102,12 @@ def floats(values: pd.Series) -> pd.Series:
 
 
 def visible(text: object) -> str:
-    """``text`` on one line, with control and direction-changing characters shown as "�": a label says what it is."""
+    """``text`` on one line, with control and direction-changing characters shown as "�": a label says what it is.
+
+    None and NaN are no text.
+    """
+    if text is None or text != text:
+        return ""
     return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c for c in str(text))
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from capacity.pipeline.base import own_error
-from capacity.pipeline.findings import quantity
+from capacity.words import day, quantity, usd
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,9 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], 
     """One table; columns whose number is in ``right`` are aligned right."""
     out = Table(title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(columns):
-        out.add_column(name, justify="right" if i in right else "left", overflow="fold")
+        # A name is never broken; long sentences stand in the last column, which wraps.
+        last = i == len(columns) - 1 and i not in right
+        out.add_column(name, justify="right" if i in right else "left", no_wrap=not last, overflow="ellipsis")
     for row in rows:
         out.add_row(*(Text(str(cell)) for cell in row))
     console().print(out)
@@ -48,14 +50,6 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], 
 
 def line(text: str = "", style: str | None = None) -> None:
     console().print(Text(text, style=style or ""))
-
-
-def usd(value: float) -> str:
-    return f"{'−' if value < 0 else ''}${abs(value):,.0f}"
-
-
-def day(value: date | None) -> str:
-    return f"{value.day} {value:%b %Y}" if value else "–"
 
 
 def percent(value: float | None) -> str:
@@ -96,7 +90,7 @@ def saturation(found: Plan) -> None:
         return
     table(
         "Saturation: the day demand first passes a limit, and the last day to order",
-        ("service", "limit", "at", "P10", "P50", "P90", "order by", "remedy"),
+        ("service", "limit", "P10", "P50", "P90", "order by"),
         [_limit_row(u, x) for u, x in rows],
     )
     calm = sum(all(x.p10 is None for x in u.limits) for u in found.units)
@@ -105,8 +99,8 @@ def saturation(found: Plan) -> None:
 
 def _limit_row(unit: UnitPlan, limit: LimitOutlook) -> tuple[object, ...]:
     order = day(limit.order_by) + (" (past!)" if limit.overdue else "")
-    at = quantity(limit.limit, limit.unit_of_measure)
-    return (unit.unit, limit.name, at, day(limit.p10), day(limit.p50), day(limit.p90), order, limit.remedy)
+    what = f"{limit.name}: {quantity(limit.limit, limit.unit_of_measure)}"
+    return (unit.unit, what, day(limit.p10), day(limit.p50), day(limit.p90), order)
 
 
 def mix(found: Plan) -> None:
@@ -114,17 +108,17 @@ def mix(found: Plan) -> None:
         return
     m = found.mix
     rows = [
-        (u.unit, _lines(u.running), _lines(_last(u.recommended)), usd(u.running_usd), usd(u.recommended_usd),
-         percent(u.headroom_now_frac), percent(u.coverage_min_frac))
+        (u.unit, usd(u.running_usd), usd(u.recommended_usd), percent(u.headroom_now_frac),
+         percent(u.coverage_min_frac), f"{_lines(u.running)} → {_lines(_last(u.recommended))}")
         for u in found.units if u.running or u.recommended
     ]  # fmt: skip
     line()
     table(
         f"Instance mix, {m.months[0]} to {m.months[-1]}: running fleet {usd(m.running_usd)}, "
         f"recommended {usd(m.recommended_usd)}, {'saves' if m.saving_usd >= 0 else 'needs'} {usd(abs(m.saving_usd))}",
-        ("service", "running", "recommended (last month)", "running", "recommended", "headroom now", "coverage"),
+        ("service", "running", "recommended", "headroom", "coverage", "running now → recommended at the end"),
         rows,
-        right=(3, 4, 5, 6),
+        right=(1, 2, 3, 4),
     )
     line(
         f"{m.status} by {m.solver}: objective {usd(m.objective)}, bound {usd(m.bound)}, gap {m.gap_frac:.2%}; "

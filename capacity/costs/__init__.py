@@ -3,12 +3,13 @@
 from capacity.costs.allocation import UNALLOCATED, Allocation, allocate, split
 from capacity.costs.attribution import Attribution, attribute, needed_columns
 from capacity.costs.bridge import TERMS, Bridge, bridge
-from capacity.costs.spend import daily_spend, month_totals, month_variance, variance_grade
+from capacity.costs.spend import SETTLE_DAYS, daily_spend, month_totals, month_variance, variance_grade
 from capacity.costs.tieout import tie_out
 from capacity.costs.totals import bill_totals, closed_months, reported_list
 from capacity.costs.unit_cost import Marginal, marginal_cost, unit_costs
 
 __all__ = [
+    "SETTLE_DAYS",
     "TERMS",
     "UNALLOCATED",
     "Allocation",

@@ -71,6 +71,11 @@ def match_rows(cost: pa.Table, costs: CostsConfig, services: Sequence[str]) -> T
 def check_rules(costs: CostsConfig, services: Sequence[str]) -> None:
     """Refuse rules that could never mean what they say; every fault is told at once."""
     problems = [p for rule in costs.rules for p in _rule_problems(rule, costs, services)]
+    names = [r.name for r in costs.rules]
+    # Hits are told by name, so a name must stand for one rule.
+    problems += [
+        f"rule '{n}' is given twice; name each rule differently" for n in sorted(set(names)) if names.count(n) > 1
+    ]
     for pool in costs.pools:
         problems += [f"pool '{pool.name}': shares: {_unknown('service', s, services)}" for s in pool.shares
                      if s not in services]  # fmt: skip

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from capacity.config import CostsConfig
 from capacity.costs._columns import Coded, Groups, column_or_null, encode, encode_month, group_rows
 from capacity.costs._matching import MATCHABLE, Targets, match_rows
-from capacity.costs._money import check_magnitude, sums_by_group, to_decimals
+from capacity.costs._money import check_magnitude, sums_by_group, to_decimal, to_decimals
 from capacity.costs._suggest import suggest_rules
 from capacity.errors import CorruptDataError
 from capacity.schemas import COST_MONEY, COST_REQUIRED
@@ -146,21 +145,13 @@ def _key_columns(columns: dict[str, Coded], targets: Targets, rows: Groups) -> d
 
 def _rule_hits(pieces: pa.Table, costs: CostsConfig, rule_names: Sequence[str]) -> pd.DataFrame:
     summed = pieces.group_by(["rule", "BillingCurrency"]).aggregate([(c, "sum") for c in ("rows", *COST_MONEY)])
-    hits = pd.DataFrame({"rule": summed.column("rule").to_pylist(), "rows": summed.column("rows_sum").to_pylist()})
-    hits["currency"] = summed.column("BillingCurrency").to_pylist()
-    for name in COST_MONEY:
-        hits[name] = pd.Series(to_decimals(summed.column(f"{name}_sum")), dtype=object)
+    keys = zip(summed.column("rule").to_pylist(), summed.column("BillingCurrency").to_pylist(), strict=True)
+    money = zip(*(to_decimals(summed.column(f"{c}_sum")) for c in COST_MONEY), strict=True)
+    rows_hit = summed.column("rows_sum").to_pylist()
+    hits = {key: (n, *amounts) for key, n, amounts in zip(keys, rows_hit, money, strict=True)}
     targets = [r.service or r.pool or f"tag {r.service_from_tag}" for r in costs.rules]
-    every = pd.DataFrame({"rule": rule_names, "target": [*targets, costs.tax_pool or "", costs.credit_pool or "", ""]})
-    currencies = pd.DataFrame({"currency": sorted(set(hits["currency"]))})
-    out = every.merge(currencies, how="cross").merge(hits, how="left", on=["rule", "currency"])
-    return _zeros_for_no_hit(out)[["rule", "target", "currency", "rows", *COST_MONEY]]
-
-
-def _zeros_for_no_hit(hits: pd.DataFrame) -> pd.DataFrame:
-    zero = to_decimals(pa.array(np.zeros(1, np.int64)))[0]
-    out = hits.assign(rows=hits["rows"].fillna(0).astype("int64"))
-    for name in COST_MONEY:
-        out[name] = pd.Series([zero if missing else v for v, missing in zip(out[name], out[name].isna(), strict=True)],
-                              dtype=object)  # fmt: skip
-    return out
+    every = zip(rule_names, [*targets, costs.tax_pool or "", costs.credit_pool or "", ""], strict=True)
+    none = (0, *[to_decimal(0)] * len(COST_MONEY))
+    currencies = sorted({currency for _, currency in hits})
+    rows = [(rule, to, c, *hits.get((rule, c), none)) for rule, to in every for c in currencies]
+    return pd.DataFrame(rows, columns=["rule", "target", "currency", "rows", *COST_MONEY])

@@ -1,10 +1,11 @@
 """Intervals from past errors: split-conformal, pooled over series, by neighbourhood of the horizon.
 
-Errors of the combination at past origins, on the modelled scale, are divided by their series' own size of error and
-pooled (the series of a call weigh alike). A series' quantiles are those of the pool, blended with its own as it has more
-origins, and with a packaged expectation as the pool has fewer series. Levels carry the finite-sample correction of
-split-conformal prediction (Vovk et al. 2005). The largest value of the horizon and its total are calibrated in their own
-right, from their own past errors: neither follows from pointwise quantiles.
+Errors of the combination at past origins, on the modelled scale, are divided by their series' own size of error as it
+was known without them, and pooled (the series of a call weigh alike). A series' quantiles are those of the pool, blended
+with its own as it has more origins, and with a packaged expectation as the pool has fewer series. Levels carry the
+finite-sample correction of split-conformal prediction (Vovk, Gammerman and Shafer 2005). The median stays where the
+combination put it. The largest value of the horizon and its total are calibrated in their own right, from their own
+past errors: neither follows from pointwise quantiles.
 """
 
 from __future__ import annotations
@@ -14,51 +15,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capacity.domain import QUANTILES, Floats
+from capacity.domain import Floats
 from capacity.forecast import _prior
 from capacity.forecast._choice import Choice
-from capacity.forecast._paths import Dependence, latents, uniforms
-from capacity.forecast._study import Study
-
-# Levels that quantile functions are kept at; the stored ones are among them.
-LEVELS: Floats = np.array(
-    sorted(
-        {
-            *QUANTILES,
-            0.002,
-            0.01,
-            0.15,
-            0.2,
-            0.25,
-            0.3,
-            0.35,
-            0.4,
-            0.45,
-            0.55,
-            0.6,
-            0.65,
-            0.7,
-            0.75,
-            0.8,
-            0.85,
-            0.925,
-            0.998,
-        }
-    )
+from capacity.forecast._paths import Dependence, estimate, latents, uniforms
+from capacity.forecast._quantiles import (
+    LEVELS,
+    MEDIAN,
+    OWN_HALF_WEIGHT,
+    OWN_HALF_WEIGHT_FUNCTIONAL,
+    PRIOR_SERIES,
+    blend,
 )
-STORED = np.searchsorted(LEVELS, QUANTILES)
-# Errors within this share of the horizon are neighbours.
+from capacity.forecast._study import Study, position
+
+# Errors within this share of the horizon are neighbours; quantiles are taken at so many places of it.
 NEIGHBOURHOOD_FRAC = 0.2
 ANCHORS = 9
-# Origins at which own errors weigh as much as the pool's; likewise of the own size of error.
-OWN_HALF_WEIGHT = 10.0
+# Origins at which a series' own size of error weighs as much as the typical multiple of its seasonal difference.
 SIZE_HALF_WEIGHT = {"D": 10.0, "h": 3.0}
 # Whole past horizons at which the own size of the error of maximum or total weighs as much as the typical one.
 FUNCTIONAL_HALF_WEIGHT = 6.0
-# Series at which the pool weighs as much as the packaged expectation.
-PRIOR_SERIES = 3.0
-# Overlapping horizons a third apart: three of them hold about as much as one.
-ORIGINS_PER_INDEPENDENT = 3.0
+# Origins nearer than this (in steps of a third of the horizon) share days with one another.
+OVERLAP = 3
 # Paths for the centre of the largest value and the total at past origins; only their medians are used.
 CENTRE_PATHS = 128
 # Share of the reference of the horizon's maximum that is the paths' median maximum; the rest is the recent maximum.
@@ -80,124 +59,100 @@ class Spread:
     total_centre: float  # of the mean over the horizon
 
 
-def calibrate(studies: Sequence[Study], choices: Sequence[Choice], dependence: Dependence, seed: int) -> list[Spread]:
-    """Quantile functions of every series' errors. All studies share freq and horizon."""
-    sizes = error_sizes(studies, choices)
-    scaled = [(s.truth - c.past) / size for s, c, size in zip(studies, choices, sizes, strict=True)]
-    independent = sum(max(1.0, len(s.origins) / ORIGINS_PER_INDEPENDENT) for s in studies if s.origins)
-    pointwise = _pointwise(scaled, studies, independent)
+@dataclass(frozen=True)
+class Size:
+    """The size of a series' errors: now, and (K,) as it was without what each past origin shares days with."""
+
+    now: float
+    past: Floats
+
+
+def calibrate(studies: Sequence[Study], choices: Sequence[Choice], seed: int) -> tuple[list[Spread], Dependence]:
+    """Quantile functions of every series' errors, and their dependence. All studies share freq and horizon."""
+    errors = [s.truth - c.past for s, c in zip(studies, choices, strict=True)]
+    sizes = _pointwise_sizes(studies, errors)
+    scaled = [e / size.past[:, None] for e, size in zip(errors, sizes, strict=True)]
+    dependence = estimate(scaled, [[position(s, n) for n in s.origins] for s in studies])
+    pointwise = [q * size.now for q, size in zip(_pointwise(scaled, studies[0]), sizes, strict=True)]
     draws = uniforms(latents(dependence, CENTRE_PATHS, studies[0].horizon, np.random.default_rng(seed)))
-    centres = [
-        _centres(s, c, q * size, draws) for s, c, q, size in zip(studies, choices, pointwise, sizes, strict=True)
-    ]
+    centres = [_centres(s, c, q, draws) for s, c, q in zip(studies, choices, pointwise, strict=True)]
+    own = [_functional_errors(s, c) for s, c in zip(studies, centres, strict=True)]
     freq = studies[0].history.freq
-    errors = [_functional_errors(s, c) for s, c in zip(studies, centres, strict=True)]
-    peak = _functional("peak", [e[0] for e in errors], sizes, freq, independent)
-    total = _functional("total", [e[1] for e in errors], sizes, freq, independent)
-    return [
-        Spread(q * size, p, t, float(c[0, -1]), float(c[1, -1]))
-        for q, p, t, size, c in zip(pointwise, peak, total, sizes, centres, strict=True)
+    peak = _functional("peak", [e[0] for e in own], [z.now for z in sizes], freq)
+    total = _functional("total", [e[1] for e in own], [z.now for z in sizes], freq)
+    spreads = [
+        Spread(q, p, t, float(c[0, -1]), float(c[1, -1]))
+        for q, p, t, c in zip(pointwise, peak, total, centres, strict=True)
     ]
+    return spreads, dependence
 
 
-def _functional(
-    name: str, errors: Sequence[Floats], sizes: Sequence[float], freq: str, independent: float
-) -> list[Floats]:
-    """Quantile functions (L,) of the errors (K,) of a functional; its size of error, too, is each series' own, shrunk."""
-    width = _prior.FUNCTIONAL_WIDTH[name, freq]
-    own = [_mean_abs(e) / size for e, size in zip(errors, sizes, strict=True)]
-    known = [np.log(max(o, 1e-3)) for o in own if np.isfinite(o)]
-    typical = float(np.exp((sum(known) + PRIOR_SERIES * np.log(width)) / (len(known) + PRIOR_SERIES)))
-    scales = []
-    for mine, error, size in zip(own, errors, sizes, strict=True):
-        n = int(np.isfinite(error).sum())
-        weight = n / (n + FUNCTIONAL_HALF_WEIGHT)
-        scales.append(size * (weight * (mine if n else 0.0) + (1.0 - weight) * typical))
-    scaled = [e / scale for e, scale in zip(errors, scales, strict=True)]
-    blended = _blend(scaled, _prior.functional_quantiles(freq, LEVELS), independent)
-    return [q * scale for q, scale in zip(blended, scales, strict=True)]
-
-
-def error_sizes(studies: Sequence[Study], choices: Sequence[Choice]) -> list[float]:
-    """One size of error a series, on the modelled scale: past mean absolute error, shrunk to a multiple of the mean
-    absolute seasonal difference that is typical of the call.
-    """
+def _pointwise_sizes(studies: Sequence[Study], errors: Sequence[Floats]) -> list[Size]:
+    """Past mean absolute error, shrunk to a multiple, typical of the call, of the mean absolute seasonal difference."""
     freq = studies[0].history.freq
-    own = [_mean_abs(s.truth - c.past) for s, c in zip(studies, choices, strict=True)]
     base = [_difference(s) for s in studies]
-    ratios = [np.log(o / b) for o, b in zip(own, base, strict=True) if np.isfinite(o) and o > 0 and b > 0]
-    expected = np.log(_prior.ERROR_PER_DIFFERENCE[freq])
-    ratio = float(np.exp((sum(ratios) + PRIOR_SERIES * expected) / (len(ratios) + PRIOR_SERIES)))
-    out = []
-    for study, mine, difference in zip(studies, own, base, strict=True):
-        n = len(study.origins) if np.isfinite(mine) else 0
-        weight = n / (n + SIZE_HALF_WEIGHT[freq])
-        size = weight * (mine if n else 0.0) + (1.0 - weight) * ratio * difference
-        out.append(max(size, 1e-12))
-    return out
+    own = [_mean_abs(e) for e in errors]
+    ratio = _typical([o / b for o, b in zip(own, base, strict=True) if b > 0], _prior.ERROR_PER_DIFFERENCE[freq])
+    return [_size(e, ratio * b, SIZE_HALF_WEIGHT[freq]) for e, b in zip(errors, base, strict=True)]
 
 
-def blended_quantiles(values: Sequence[Floats], expected: Floats, independent: float) -> list[Floats]:
-    """Quantile functions (L,), one a series, of scaled errors: own, pooled and expected, blended."""
-    return _blend(values, expected, independent)
+def _functional(name: str, errors: Sequence[Floats], sizes: Sequence[float], freq: str) -> list[Floats]:
+    """Quantile functions (L,) of the errors (K,) of maximum or mean; their sizes are shrunk to the pointwise ones."""
+    ratio = _typical(
+        [_mean_abs(e) / z for e, z in zip(errors, sizes, strict=True)], _prior.FUNCTIONAL_WIDTH[name, freq]
+    )
+    own = [_size(e[:, None], ratio * z, FUNCTIONAL_HALF_WEIGHT) for e, z in zip(errors, sizes, strict=True)]
+    scaled = [e / size.past for e, size in zip(errors, own, strict=True)]
+    blended = blend(scaled, _prior.functional_quantiles(freq, LEVELS), OWN_HALF_WEIGHT_FUNCTIONAL)
+    return [q * size.now for q, size in zip(blended, own, strict=True)]
 
 
-def _blend(values: Sequence[Floats], expected: Floats, independent: float) -> list[Floats]:
-    known = [v[np.isfinite(v)].ravel() for v in values]
-    series = sum(1 for v in known if len(v))
-    if not series:
-        return [expected] * len(values)
-    pooled = np.concatenate(known)
-    weights = np.concatenate([np.full(len(v), 1.0 / len(v)) for v in known if len(v)])
-    pool = _quantiles(pooled, weights, _corrected(LEVELS, independent))
-    pool = (series * pool + PRIOR_SERIES * expected) / (series + PRIOR_SERIES)
-    out = []
-    for raw, mine in zip(values, known, strict=True):
-        if not len(mine):
-            out.append(pool)
-            continue
-        n = len(raw) if raw.ndim == 1 else raw.shape[0]
-        own_weight = n / (n + OWN_HALF_WEIGHT)
-        own = _quantiles(mine, np.ones(len(mine)), _corrected(LEVELS, max(1.0, n / ORIGINS_PER_INDEPENDENT)))
-        # Beyond what its few origins can show, a series' tails are the pool's.
-        own = np.where(
-            (LEVELS < 0.05) | (LEVELS > 0.95), np.where(LEVELS < 0.5, np.minimum(own, pool), np.maximum(own, pool)), own
-        )
-        out.append(np.maximum.accumulate(own_weight * own + (1.0 - own_weight) * pool))
-    return out
+def _typical(ratios: Sequence[float], expected: float) -> float:
+    """Geometric mean of the finite positive ``ratios``, shrunk to what is expected."""
+    logs = [np.log(r) for r in ratios if np.isfinite(r) and r > 0]
+    return float(np.exp((sum(logs) + PRIOR_SERIES * np.log(expected)) / (len(logs) + PRIOR_SERIES)))
 
 
-def _corrected(levels: Floats, independent: float) -> Floats:
-    """Levels moved outwards by (n + 1) / n, at most half the way to 0 or 1 (on few series it would be all the way)."""
-    tail = np.minimum(levels, 1.0 - levels)
-    moved = np.maximum(tail / 2.0, tail - (1.0 - tail) / independent)
-    return np.asarray(np.where(levels < 0.5, moved, 1.0 - moved), dtype=float)
+def _size(errors: Floats, typical: float, half_weight: float) -> Size:
+    """Sizes of ``errors`` (K, n), shrunk to ``typical``."""
+    means = np.array([_mean_abs(row) for row in errors])
+    at = np.arange(len(means))
+    apart = np.abs(at[:, None] - at) >= OVERLAP
+    past = [_shrunk(means[row], typical, half_weight) for row in apart]
+    return Size(_shrunk(means, typical, half_weight), np.array(past))
 
 
-def _quantiles(values: Floats, weights: Floats, levels: Floats) -> Floats:
-    order = np.argsort(values, kind="stable")
-    mass = weights[order]
-    middle = (np.cumsum(mass) - mass / 2.0) / mass.sum()
-    return np.asarray(np.interp(levels, middle, values[order]), dtype=float)
+def _shrunk(means: Floats, typical: float, half_weight: float) -> float:
+    known = means[np.isfinite(means)]
+    weight = len(known) / (len(known) + half_weight)
+    return max(weight * (float(known.mean()) if len(known) else 0.0) + (1.0 - weight) * typical, 1e-12)
 
 
-def _pointwise(scaled: Sequence[Floats], studies: Sequence[Study], independent: float) -> list[Floats]:
+def _pointwise(scaled: Sequence[Floats], like: Study) -> list[Floats]:
     """(L, H) a series: quantile functions at anchors of the horizon, straight in between, never crossing."""
-    horizon = studies[0].horizon
-    freq = studies[0].history.freq
+    horizon = like.horizon
     anchors = np.unique(np.round(np.linspace(0, horizon - 1, min(ANCHORS, horizon))).astype(int))
-    reach = NEIGHBOURHOOD_FRAC * horizon
     steps = np.arange(horizon)
     table = []
     for a in anchors:
-        near = np.abs(steps - a) <= reach
-        expected = _prior.pointwise_quantiles(freq, LEVELS, (a + 1.0) / horizon)
-        table.append(_blend([r[:, near] for r in scaled], expected, independent))
+        near = np.abs(steps - a) <= NEIGHBOURHOOD_FRAC * horizon
+        expected = _prior.pointwise_quantiles(like.history.freq, LEVELS, (a + 1.0) / horizon)
+        table.append([_median_kept(q) for q in blend([r[:, near] for r in scaled], expected, OWN_HALF_WEIGHT)])
     out = []
     for s in range(len(scaled)):
         at = np.stack([row[s] for row in table], axis=1)
         out.append(np.maximum.accumulate(np.stack([np.interp(steps, anchors, q) for q in at]), axis=0))
     return out
+
+
+def _median_kept(quantiles: Floats) -> Floats:
+    """Move the median to zero, the outer quantiles less the farther out they are.
+
+    Past bias says little about the bias to come (moving the median by it made forecasts worse), but intervals that leave
+    out past errors of one sign would be too short on that side.
+    """
+    share = 1.0 - np.abs(2.0 * LEVELS - 1.0)
+    return np.asarray(np.maximum.accumulate(quantiles - share * quantiles[MEDIAN]), dtype=float)
 
 
 def _mean_abs(errors: Floats) -> float:
@@ -238,10 +193,10 @@ def _functional_errors(study: Study, centres: Floats) -> tuple[Floats, Floats]:
     """Errors (K,) of the maximum and of the mean at past origins whose horizon has come; NaN elsewhere."""
     scale = study.history.scale
     peak, mean = np.full(len(study.origins), np.nan), np.full(len(study.origins), np.nan)
-    came = np.isfinite(study.truth).mean(axis=1) if len(study.origins) else np.array([])
-    for k in np.flatnonzero(came >= min(WHOLE_FRAC, float(came.max()) if len(came) else 0.0)):
+    came = np.isfinite(study.truth).mean(axis=1)
+    enough = min(WHOLE_FRAC, float(came.max())) if len(came) else WHOLE_FRAC
+    for k in np.flatnonzero((came >= enough) & (came > 0)):
         known = scale.inverse(study.truth[k][np.isfinite(study.truth[k])])
-        if len(known):
-            peak[k] = float(scale.forward(np.array(known.max()))) - centres[0, k]
-            mean[k] = float(scale.forward(np.array(known.mean()))) - centres[1, k]
+        peak[k] = float(scale.forward(known.max())) - centres[0, k]
+        mean[k] = float(scale.forward(known.mean())) - centres[1, k]
     return peak, mean

@@ -2,7 +2,7 @@
 
 The combination is the error-weighted median of all members, unless Prophet or the seasonal naive forecast alone did
 far better at past origins. Weights fall with the log error, which is shrunk to what is typical of the member over all
-series of the call and, for calls with few series, to a packaged expectation.
+series of the call.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from capacity.domain import Floats, MemberScore
-from capacity.forecast import _prior
 from capacity.forecast._study import Study
 from capacity.forecast.members import PROPHET, SEASONAL_NAIVE
 
@@ -24,7 +23,7 @@ SHARPNESS = {"D": 6.0, "h": 12.0}
 SHRINK_ORIGINS = 1.0
 # An origin counts this much of the one after it: members that fail since a change of habits should lose soon.
 RECENCY = 0.9
-# Series' worth of belief in the packaged expectation of a member.
+# Series' worth of belief that a member is neither better nor worse than the median one.
 SHRINK_SERIES = 3.0
 # Prophet or the seasonal naive forecast alone replaces the combination only where its error was below this share of the
 # combination's at this many origins: past errors are noisy, and switching on small differences costs accuracy.
@@ -69,7 +68,7 @@ def _mean_known(gaps: Floats) -> Floats:
 
 
 def typical_errors(studies: Sequence[Study]) -> dict[str, float]:
-    """Name -> mean log error over the series of the call, shrunk to the packaged expectation."""
+    """Name -> mean log error over the series of the call, shrunk to that of the median member (0)."""
     seen: dict[str, list[float]] = {}
     for one in studies:
         for name, row in zip(one.names, relative_log_errors(one), strict=True):
@@ -77,11 +76,7 @@ def typical_errors(studies: Sequence[Study]) -> dict[str, float]:
             seen.setdefault(name, [])
             if len(known):
                 seen[name].append(float(known.mean()))
-    expected = _prior.MEMBER_LOG_ERROR[studies[0].history.freq]
-    return {
-        name: (sum(values) + SHRINK_SERIES * expected.get(name, 0.0)) / (len(values) + SHRINK_SERIES)
-        for name, values in seen.items()
-    }
+    return {name: sum(values) / (len(values) + SHRINK_SERIES) for name, values in seen.items()}
 
 
 def choose(study: Study, typical: dict[str, float]) -> Choice:

@@ -8,9 +8,6 @@ import numpy as np
 
 from capacity.domain import Floats
 
-# Expected mean log error of a member relative to the median member.
-MEMBER_LOG_ERROR: Mapping[str, Mapping[str, float]] = {"D": {}, "h": {}}
-
 # Past mean absolute error over the mean absolute seasonal difference, both on the log scale.
 ERROR_PER_DIFFERENCE: Mapping[str, float] = {"D": 1.1, "h": 0.9}
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from capacity.domain import Floats
-from capacity.forecast._history import History, View
+from capacity.forecast._history import EXPLOSION_FACTOR, History, View, recent_maximum, step_of
 from capacity.forecast.members import MEMBERS, Member
 
 # Cheap members are tried at this many times the past origins that the costly one is.
@@ -72,7 +73,7 @@ def study(history: History, horizon: int, past_origins: int) -> Study:
                 past[i, k] = said[name]
         came = now.z[n : n + horizon]
         truth[k, : len(came)] = came
-    level = np.array([_level(history, n) for n in (*origins, len(history))])
+    level = np.array([recent_maximum(history.values[:n], history.freq) for n in (*origins, len(history))])
     return Study(history, origins, names, past, truth, np.array(list(final.values())), level, exploded)
 
 
@@ -107,8 +108,6 @@ def _ask(
     view: View, horizon: int, members: tuple[Member, ...] | list[Member]
 ) -> tuple[dict[str, Floats], tuple[str, ...]]:
     """Medians of the members that apply, bounded; and the flags of those that had to be."""
-    from capacity.forecast._history import EXPLOSION_FACTOR, recent_maximum
-
     low, high = view.bounds
     top = recent_maximum(view.scale.inverse(view.z), view.freq)
     out: dict[str, Floats] = {}
@@ -125,7 +124,6 @@ def _ask(
     return out, tuple(flags)
 
 
-def _level(history: History, n: int) -> float:
-    from capacity.forecast._history import recent_maximum
-
-    return recent_maximum(history.values[:n], history.freq)
+def position(one: Study, n: int) -> int:
+    """The step after ``n`` steps of a history, counted from a common epoch."""
+    return int((one.history.start - pd.Timestamp(0)) // step_of(one.history.freq)) + n

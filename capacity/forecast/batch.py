@@ -9,16 +9,16 @@ import pandas as pd
 
 from capacity.domain import Floats, SeriesForecast
 from capacity.errors import MissingDataError, UsageError
-from capacity.forecast._calibrate import LEVELS, STORED, Spread, calibrate, error_sizes
+from capacity.forecast._calibrate import Spread, calibrate
 from capacity.forecast._choice import Choice, choose, typical_errors
 from capacity.forecast._history import EXPLOSION_FACTOR, Freq, History, Span, clean, recent_maximum, step_of
-from capacity.forecast._paths import Dependence, estimate, latents, own_generator, sample
-from capacity.forecast._study import Study, study
+from capacity.forecast._paths import Dependence, latents, own_generator, sample
+from capacity.forecast._quantiles import LEVELS, STORED
+from capacity.forecast._study import Study, position, study
 
 Progress = Callable[[int, int, str], None]
 # Fewer series than this are done in this process: starting workers takes longer.
 LEAST_FOR_WORKERS = 4
-EPOCH = pd.Timestamp(0)
 
 
 def forecast_batch(
@@ -87,8 +87,7 @@ def assemble(studies: Sequence[Study], n_paths: int, seed: int) -> dict[str, Ser
     """Choose, calibrate and draw: everything after the members have spoken. All studies share freq and horizon."""
     typical = typical_errors(studies)
     choices = [choose(s, typical) for s in studies]
-    dependence = _dependence(studies, choices)
-    spreads = calibrate(studies, choices, dependence, seed)
+    spreads, dependence = calibrate(studies, choices, seed)
     common = _Common(studies, dependence, n_paths, seed)
     return {
         s.history.key: _result(s, c, spread, common.latent(s, seed))
@@ -124,22 +123,11 @@ def _run(known: Sequence[History], horizon: int, past_origins: int, workers: int
     return out
 
 
-def _dependence(studies: Sequence[Study], choices: Sequence[Choice]) -> Dependence:
-    sizes = error_sizes(studies, choices)
-    scaled = [(s.truth - c.past) / size for s, c, size in zip(studies, choices, sizes, strict=True)]
-    return estimate(scaled, [[_position(s, n) for n in s.origins] for s in studies])
-
-
-def _position(one: Study, n: int) -> int:
-    """The step after ``n`` steps of history, counted from a common epoch."""
-    return int((one.history.start - EPOCH) // step_of(one.history.freq)) + n
-
-
 class _Common:
     """The latent that all series of a call share, laid out in calendar time so that equal dates meet."""
 
     def __init__(self, studies: Sequence[Study], dependence: Dependence, n_paths: int, seed: int) -> None:
-        firsts = [_position(s, len(s.history)) for s in studies]
+        firsts = [position(s, len(s.history)) for s in studies]
         self.dependence, self.n_paths = dependence, n_paths
         # Series that ended long ago share no future with the others; their latents start where the batch's do.
         latest = max(firsts)
@@ -148,7 +136,7 @@ class _Common:
 
     def latent(self, one: Study, seed: int) -> Floats:
         """(P, H) latents of one series."""
-        at = max(0, _position(one, len(one.history)) - self.base)
+        at = max(0, position(one, len(one.history)) - self.base)
         own = latents(self.dependence, self.n_paths, one.horizon, own_generator(seed, one.history.key))
         share = self.dependence.common
         return np.asarray(

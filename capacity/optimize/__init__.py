@@ -1,7 +1,31 @@
 """The cheapest instance mix that keeps every promise, solved, proven, checked and explained."""
 
+from capacity.optimize.candidates import build_candidates, prune_loss, quota_code
 from capacity.optimize.check import check
+from capacity.optimize.commitments import commitment_level, known_demand_level
 from capacity.optimize.explain import binding, explain_infeasible
 from capacity.optimize.solve import price_running, solve
 
-__all__ = ["binding", "check", "explain_infeasible", "price_running", "solve"]
+    "binding",
+    "build_candidates",
+    "check",
+    "commitment_level",
+    "explain_infeasible",
+    "known_demand_level",
+    "price_running",
+    "prune_loss",
+    "quota_code",
+    "solve",
+]
+__all__ = [
+    "binding",
+    "build_candidates",
+    "check",
+    "commitment_level",
+    "explain_infeasible",
+    "known_demand_level",
+    "price_running",
+    "prune_loss",
+    "quota_code",
+    "solve",
+]

@@ -136,9 +136,10 @@ def _cover(fleet: Fleet, k: int, usage: Usage, mask: Floats, open_instances: Flo
     if commitment.product == "standard_ri":
         wanted, limit = float(can.sum()), float(commitment.count)
     else:
-        wanted, limit = float((can * usage.price).sum()), commitment.hourly_usd / fleet.problem.committed_rate[
-            commitment.id
-        ]
+        wanted, limit = (
+            float((can * usage.price).sum()),
+            commitment.hourly_usd / fleet.problem.committed_rate[commitment.id],
+        )
     if wanted <= 0 or limit <= 0:
         return np.zeros_like(can), 0.0
     return can * min(1.0, limit / wanted), min(1.0, wanted / limit)

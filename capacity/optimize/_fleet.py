@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 
@@ -218,7 +219,7 @@ def _lots(problem: MixProblem, level_hours: list[Floats]) -> tuple[Lot, ...]:
     for t, (month, hours) in enumerate(zip(problem.months, problem.month_hours, strict=True)):
         spans = [active_frac(c, month, hours, t == 0) for c in problem.commitments]
         edges = sorted({0.0, 1.0, *(edge for span in spans for edge in span)})
-        for begin, finish in zip(edges, edges[1:], strict=False):
+        for begin, finish in pairwise(edges):
             active = tuple(k for k, (low, high) in enumerate(spans) if low <= begin and finish <= high)
             out += [Lot(t, b, float(h) * (finish - begin), active) for b, h in enumerate(level_hours[t])]
     return tuple(sorted(out, key=lambda lot: (lot.month, lot.level)))
@@ -262,7 +263,10 @@ def _bad_unit(problem: MixProblem, requirement: UnitRequirement) -> list[str]:
     out = [f"{unit}: {p}" for p in (*_bad_numbers(requirement), *_bad_candidates(requirement))]
     names = [(b.month, b.block) for b in requirement.blocks]
     out += [f"{unit}: block {n} is given twice in {m}" for m, n in sorted({k for k in names if names.count(k) > 1})]
-    out += [f"{unit}: a block in {m}, a month that is not planned" for m in sorted({m for m, _ in names} - {*problem.months})]
+    out += [
+        f"{unit}: a block in {m}, a month that is not planned"
+        for m in sorted({m for m, _ in names} - {*problem.months})
+    ]
     for month, hours in zip(problem.months, problem.month_hours, strict=True):
         total = sum(b.hours for b in requirement.blocks if b.month == month)
         if total > hours * (1 + _HOURS_TOLERANCE):

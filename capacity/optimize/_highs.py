@@ -55,12 +55,16 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Search:
-    """How a solver ended. ``bound`` is -inf where none was proven; ``values`` is by column, None where nothing was found."""
+    """How a solver ended. ``bound`` is -inf where none was proven.
+
+    ``columns`` are values by variable, None where there are none; where the outcome is "nothing" they are partly the
+    start that was given, and whether they are a plan is for the checker to say.
+    """
 
     outcome: Outcome
     termination: str
     bound: float
-    values: Floats | None
+    columns: Floats | None
 
 
 def matrix_of(lp: Any) -> Matrix:
@@ -110,11 +114,21 @@ def load(solver: Any, matrix: Matrix, relaxed: bool) -> None:
         raise CapacityError("HiGHS refused the model: a coefficient or a bound is out of range")
 
 
-def quiet(seed: int) -> Any:
-    """A silent, single-threaded, seeded ``highspy.Highs``: the same input gives the same answer."""
+@cache
+def _silent_class() -> Any:
+    """``highspy.Highs`` without its callbacks: none is used, and enabling them prints a banner on standard output."""
     import highspy
 
-    solver = highspy.Highs()
+    class SilentHighs(highspy.Highs):  # type: ignore[misc]
+        def enableCallbacks(self) -> None:  # noqa: N802 (highspy's name)
+            return
+
+    return SilentHighs
+
+
+def quiet(seed: int) -> Any:
+    """A silent, single-threaded, seeded ``highspy.Highs``: the same input gives the same answer."""
+    solver = _silent_class()()
     for option, setting in (
         ("output_flag", False),
         ("threads", 1),
@@ -139,8 +153,8 @@ def _solver_class() -> Any:
         def actualSolve(self, lp: Any) -> int:  # noqa: N802 (PuLP's name)
             matrix = matrix_of(lp)
             lp.found = _search_parts(matrix, self.start, self.timeLimit, self.gapRel, self.seed)
-            if lp.found.values is not None:
-                lp.assignVarsVals({v.name: x for v, x in zip(matrix.variables, lp.found.values, strict=True)})
+            if lp.found.columns is not None:
+                lp.assignVarsVals({v.name: x for v, x in zip(matrix.variables, lp.found.columns, strict=True)})
             # PuLP has no word for "a plan, with a gap": nothing is read from its status.
             lp.assignStatus(pulp.LpStatusNotSolved, pulp.LpSolutionNoSolutionFound)
             return int(pulp.LpStatusNotSolved)
@@ -155,9 +169,7 @@ def search_highs(lp: Any, start: Mapping[Any, float], seconds: float, gap_frac: 
     return found
 
 
-def _search_parts(
-    matrix: Matrix, start: Mapping[Any, float], seconds: float, gap_frac: float, seed: int
-) -> Search:
+def _search_parts(matrix: Matrix, start: Mapping[Any, float], seconds: float, gap_frac: float, seed: int) -> Search:
     """Each part to the gap, each with its share of the time that is left; bounds add up."""
     deadline = time.perf_counter() + seconds
     parts = independent_parts(matrix)
@@ -174,11 +186,11 @@ def _search_parts(
             return found
         bound += found.bound
         endings.append(found.termination)
-        complete &= found.values is not None
-        if found.values is not None:
-            values[columns] = found.values
+        complete &= found.columns is not None
+        fallback = [start.get(v, 0.0) for v in part.variables] if found.columns is None else found.columns
+        values[columns] = fallback
     ending = next((e for e in endings if e != "optimal"), "optimal")
-    return Search("found" if complete else "nothing", ending, bound, values if complete else None)
+    return Search("found" if complete else "nothing", ending, bound, values)
 
 
 def independent_parts(matrix: Matrix) -> list[tuple[Ints, Ints]]:

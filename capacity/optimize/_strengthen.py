@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from capacity.domain import Floats
+from capacity.domain import Candidate, Floats, UnitRequirement
 from capacity.optimize._cover import Lanes, cheapest_counts, lower_bounds
 from capacity.optimize._fleet import vertical_count
 from capacity.optimize._highs import Matrix, load, matrix_of, quiet
@@ -66,10 +66,9 @@ def strengthen(model: MixModel, deadline: float, seed: int) -> Strengthened:
     """Add cuts to ``model.lp`` until they stop paying or ``deadline`` (perf_counter seconds) has passed."""
     _define_vertical_cuts(model)
     loads = loads_of(model)
-    if not loads.keys:
-        return Strengthened(-math.inf, {}, 0)
     price = _price(loads, matrix_of(model.lp).cost)
-    _define_cuts(loads, price, _bounds(loads, price))
+    if loads.keys:
+        _define_cuts(loads, price, _bounds(loads, price))
     bound, rounds = -math.inf, 0
     while rounds < MAX_ROUNDS and time.perf_counter() < deadline:
         relaxed = _relax(model, seed, deadline)
@@ -78,7 +77,11 @@ def strengthen(model: MixModel, deadline: float, seed: int) -> Strengthened:
         rounds += 1
         lifted = relaxed.objective - bound
         bound, price = max(bound, relaxed.objective), _price(loads, relaxed.reduced)
-        if lifted <= _WORTH * abs(bound) or not _define_cuts(loads, price, _bounds(loads, price), relaxed.values):
+        if (
+            not loads.keys
+            or lifted <= _WORTH * abs(bound)
+            or not _define_cuts(loads, price, _bounds(loads, price), relaxed.values)
+        ):
             break
     return Strengthened(bound, _start(loads, price), rounds)
 
@@ -148,8 +151,7 @@ def _define_cuts(loads: Loads, price: Floats, bounds: Floats, values: Floats | N
     for lane in np.flatnonzero(usable):
         s, t, b = loads.keys[lane]
         terms = {
-            model.running[s, i, t, b]: float(price[lane, j] / bounds[lane])
-            for j, (i, _) in enumerate(model.allowed(s))
+            model.running[s, i, t, b]: float(price[lane, j] / bounds[lane]) for j, (i, _) in enumerate(model.allowed(s))
         }
         # A hair less than proven: the bound's own rounding must not cut off a plan that just meets it.
         model.add(Row("cut", model.fleet.requirements[s].unit, t, b), terms, ">=", 1.0 - 1e-9)
@@ -162,14 +164,10 @@ def _define_vertical_cuts(model: MixModel) -> None:
         if not requirement.vertical:
             continue
         count = vertical_count(requirement)
-        survivors = max(requirement.zones - requirement.zones_survived, 0)
         for t in model.months_of(s):
             peak = max(b.demand for b in model.fleet.blocks[s][t])
             for i, c in model.allowed(s):
-                held = min(requirement.zones * c.safe, survivors * c.zone_loss) if requirement.zones_survived else (
-                    requirement.zones * c.safe
-                )
-                if count * held < peak * (1 - 1e-6):
+                if count * held_by(requirement, c) < peak * (1 - 1e-6):
                     row = Row("cut", requirement.unit, t)
                     model.add(row, {model.is_type[s, i, t]: 1.0}, "<=", 0.0)
 
@@ -203,20 +201,67 @@ def _relax(model: MixModel, seed: int, deadline: float) -> _Relaxed | None:
 
 def _transposed_product(matrix: Matrix, duals: Floats) -> Floats:
     per_entry = np.repeat(duals, np.diff(matrix.start)) * matrix.value
-    return np.bincount(matrix.index, weights=per_entry, minlength=len(matrix.variables))
+    out: Floats = np.bincount(matrix.index, weights=per_entry, minlength=len(matrix.variables)).astype(float)
+    return out
+
+
+# --- a plan to start from ----------------------------------------------------------------------------------
 
 
 def _start(loads: Loads, price: Floats) -> dict[Any, float]:
     """Whole values: the cheapest cover of each load at the last prices, and n large enough for all blocks."""
     model = loads.model
-    counts = cheapest_counts(loads.folded, price)
+    counts = cheapest_counts(loads.folded, price) if loads.keys else np.zeros((0, 0), dtype=np.int64)
     out: dict[Any, float] = {}
     for lane, (s, t, b) in enumerate(loads.keys):
-        autoscaled = autoscales(model.fleet.requirements[s])
         for j, (i, _) in enumerate(model.allowed(s)):
-            value = float(counts[lane, j])
-            out[model.running[s, i, t, b]] = value
-            if autoscaled:
-                n = model.provisioned[s, i, t]
-                out[n] = max(out.get(n, 0.0), value)
+            out[model.running[s, i, t, b]] = float(counts[lane, j])
+    for s, requirement in enumerate(model.fleet.requirements):
+        for t in model.months_of(s):
+            _start_without_choice(model, s, t, out)
+            if autoscales(requirement):
+                for i, _ in model.allowed(s):
+                    n = model.provisioned[s, i, t]
+                    most = max(out.get(model.running[s, i, t, b], 0.0) for b in model.blocks_that_decide(s, t))
+                    out[n] = max(out.get(n, 0.0), most)
     return out
+
+
+def _start_without_choice(model: MixModel, s: int, t: int, out: dict[Any, float]) -> None:
+    """Pinned counts, the cheapest type that holds a vertical unit, the smallest count where there is no demand."""
+    fleet, requirement, candidates = model.fleet, model.fleet.requirements[s], model.allowed(s)
+    month = fleet.problem.months[t]
+    pinned = {i: n for (m, i), n in (requirement.pinned or {}).items() if m == month}
+    for b in model.blocks_that_decide(s, t):
+        demand = fleet.blocks[s][t][b].demand
+        if pinned:
+            counts = {i: pinned.get(c.instance_type, 0) for i, c in candidates}
+        elif requirement.vertical:
+            counts = _cheapest_alone(requirement, candidates, demand, vertical_count(requirement))
+        elif demand <= 0:
+            counts = _cheapest_alone(requirement, candidates, 0.0, requirement.min_per_zone)
+        else:
+            continue
+        for i, count in counts.items():
+            out[model.running[s, i, t, b]] = float(count)
+            if requirement.vertical:
+                out[model.is_type[s, i, t]] = float(count > 0)
+            if pinned:
+                out[model.provisioned[s, i, t]] = float(count)
+
+
+def _cheapest_alone(
+    requirement: UnitRequirement, candidates: list[tuple[int, Candidate]], demand: float, count: int
+) -> dict[int, int]:
+    """``count`` of the cheapest type that holds ``demand`` at that count, none of any where none does."""
+    holds = [(i, c) for i, c in candidates if count * held_by(requirement, c) >= demand]
+    best = min(holds, key=lambda p: (p[1].usd_per_hour, p[0]), default=None)
+    return {i: count if best is not None and i == best[0] else 0 for i, _ in candidates}
+
+
+def held_by(requirement: UnitRequirement, candidate: Candidate) -> float:
+    """Demand that one instance per zone holds in the state that binds."""
+    normal = requirement.zones * candidate.safe
+    if not requirement.zones_survived:
+        return normal
+    return min(normal, max(requirement.zones - requirement.zones_survived, 0) * candidate.zone_loss)

@@ -171,7 +171,7 @@ def _covered(held: float, demand: float, text: str) -> Slack:
 
 
 def _within(plan: _Plan) -> Iterator[Slack]:
-    for r, month, block, _demand_, counts in plan.each_block():
+    for r, month, block, _, counts in plan.each_block():
         provisioned = plan.provisioned_counts(r, month)
         text = f"{r.unit} {month} {block}"
         yield float((provisioned - counts).min(initial=0.0)), f"{text}: more runs than is provisioned"
@@ -180,7 +180,7 @@ def _within(plan: _Plan) -> Iterator[Slack]:
 
 
 def _minimum(plan: _Plan) -> Iterator[Slack]:
-    for r, month, block, _demand_, counts in plan.each_block():
+    for r, month, block, _, counts in plan.each_block():
         yield float(counts.sum()) - r.min_per_zone, f"{r.unit} {month} {block}: {counts.sum():g} < {r.min_per_zone}"
 
 

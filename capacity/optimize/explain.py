@@ -39,9 +39,15 @@ def nothing_may_serve(fleet: Fleet) -> tuple[str, ...]:
             barred = f" (runs {', '.join(c.instance_type for c in r.candidates)} against it)" if r.candidates else ""
             return (f"{r.unit}: its requirements leave no instance type{barred}",)
         if peak > 0 and r.zones_survived >= r.zones:
-            return (f"{r.unit}: {r.zones} zone(s)", f"{r.unit}: must serve {peak:g} with {r.zones_survived} zone(s) lost")
+            return (
+                f"{r.unit}: {r.zones} zone(s)",
+                f"{r.unit}: must serve {peak:g} with {r.zones_survived} zone(s) lost",
+            )
         if peak > 0 and not any(c.safe > 0 and (c.zone_loss > 0 or not r.zones_survived) for c in allowed):
-            return (f"{r.unit}: no allowed instance type serves anything within the SLO", f"{r.unit}: demand of {peak:g}")
+            return (
+                f"{r.unit}: no allowed instance type serves anything within the SLO",
+                f"{r.unit}: demand of {peak:g}",
+            )
     return ()
 
 

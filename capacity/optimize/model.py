@@ -199,9 +199,7 @@ def _define_cover(model: MixModel, family: str, capacity: Any) -> None:
             for b in model.blocks_that_decide(s, t):
                 demand = model.fleet.blocks[s][t][b].demand
                 if demand > 0:
-                    terms = {
-                        model.running[s, i, t, b]: capacity(requirement, c) / demand for i, c in model.allowed(s)
-                    }
+                    terms = {model.running[s, i, t, b]: capacity(requirement, c) / demand for i, c in model.allowed(s)}
                     model.add(Row(family, requirement.unit, t, b), terms, ">=", 1.0)
 
 

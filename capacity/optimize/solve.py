@@ -82,15 +82,13 @@ def solve(
     search = _search(model, stronger, began + time_limit_seconds, gap_frac, solver, seed)
     if search.outcome == "infeasible":
         _raise_infeasible(problem)
-    values = search.values if search.values is not None else _start_values(model, stronger)
-    counts = None if values is None else _counts(model, values)
-    if counts is None:
+    if search.columns is None:
         raise _no_plan(search, time_limit_seconds)
-    bound = max(search.bound, stronger.bound)
     try:
-        return _solution(fleet, counts, search, bound, gap_frac, solver, began)
+        bound = max(search.bound, stronger.bound)
+        return _solution(fleet, _counts(model, search.columns), search, bound, gap_frac, solver, began)
     except PlanCheckError:
-        if search.values is None:  # only the start was at hand, and it breaks a requirement
+        if search.outcome == "nothing":  # only the start was at hand, and it breaks a requirement
             raise _no_plan(search, time_limit_seconds) from None
         raise
 
@@ -122,12 +120,6 @@ def _search(
     if solver == "cbc":
         return search_cbc(model.lp, seconds, gap_frac, seed)
     return search_highs(model.lp, stronger.start, seconds, gap_frac, seed)
-
-
-def _start_values(model: MixModel, stronger: Strengthened) -> npt.NDArray[np.float64] | None:
-    if not stronger.start:
-        return None
-    return np.array([stronger.start.get(v, 0.0) for v in model.lp.variables()], dtype=float)
 
 
 def _no_plan(search: Search, time_limit_seconds: float) -> NoPlanInTimeError:
@@ -186,9 +178,7 @@ def _solution(
     return MixSolution(status, *frames, checks, binding(fleet.problem, solution), solution.notes)
 
 
-def _status(
-    objective: float, bound: float, search: Search, gap_frac: float, solver: str, began: float
-) -> SolveStatus:
+def _status(objective: float, bound: float, search: Search, gap_frac: float, solver: str, began: float) -> SolveStatus:
     slack = _MONEY_TOLERANCE * max(abs(objective), 1.0)
     if bound > objective + slack:
         raise PlanCheckError(f"the proven bound {bound:.6f} USD is above the plan's cost {objective:.6f} USD")
@@ -256,7 +246,9 @@ def _notes(fleet: Fleet, penalty: float, billed: Bill) -> tuple[str, ...]:
     if fleet.problem.quotas:
         out.append("quotas are held against this plan's own instances; other users of the account are not modelled")
     for r in fleet.requirements:
-        barred = sorted(c.instance_type for c in r.candidates if not c.allowed and running_by_type(r).get(c.instance_type))
+        barred = sorted(
+            c.instance_type for c in r.candidates if not c.allowed and running_by_type(r).get(c.instance_type)
+        )
         if barred:
             out.append(f"{r.unit} runs {', '.join(barred)} against its policy: priced, not planned")
         if r.vertical:

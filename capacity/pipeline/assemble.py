@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import replace
 from decimal import Decimal
 
 import pandas as pd
@@ -12,41 +11,18 @@ import pandas as pd
 import capacity
 from capacity.domain import QUANTILES, Interval, Provenance, SeriesForecast, Unit
 from capacity.pipeline import findings
-from capacity.pipeline.base import Base, own_error
+from capacity.pipeline.base import own_error
 from capacity.pipeline.demand import UnitData
-from capacity.pipeline.futures import Future
-from capacity.pipeline.inputs import Inputs
+from capacity.pipeline.frames import frames
 from capacity.pipeline.mix import Mix, UnitNeed, planned_safe, weekly_headroom
 from capacity.pipeline.money import Money, cost_months
-from capacity.pipeline.outlook import Outlook, by_type
-from capacity.plan import FRAMES, EventSummary, MixLine, MixSummary, Plan, SpendMonth, UnitPlan
-from capacity.scenario import Scenario
+from capacity.pipeline.outlook import by_type
+from capacity.pipeline.parts import Parts
+from capacity.plan import MixLine, MixSummary, Plan, UnitPlan
 
 # Realised coverage may be this far below the tier's promise before it counts as broken: the error of 1,000 paths.
 COVERAGE_TOLERANCE = 0.02
 HEADROOM_TOLERANCE = 1e-6
-
-
-@dataclass(frozen=True)
-class Parts:
-    """All that a plan is made of."""
-
-    inputs: Inputs
-    change: Scenario
-    data: Mapping[Unit, UnitData]
-    known: Mapping[Unit, Future]
-    base: Base
-    needs: Mapping[Unit, UnitNeed]
-    mix: Mix | None
-    outlooks: Mapping[Unit, Outlook]
-    money: Money
-    spend: tuple[SpendMonth, ...]
-    spend_by_service: pd.DataFrame
-    spend_note: str
-    ties: tuple[object, ...]
-    events: tuple[EventSummary, ...]
-    problems: tuple[str, ...]
-    seed: int
 
 
 def assemble(parts: Parts) -> Plan:
@@ -68,12 +44,12 @@ def assemble(parts: Parts) -> Plan:
         costs=cost_months(parts.money),
         spend=parts.spend,
         spend_note=parts.spend_note,
-        tie_outs=parts.ties,  # type: ignore[arg-type]
+        tie_outs=parts.ties,
         events=parts.events,
         findings=(),
         violations=violations(parts, units),
         freshness=inputs.freshness,
-        frames=_frames(parts),
+        frames=frames(parts),
     )
     return replace(plan, findings=findings.findings(plan, parts.problems))
 
@@ -99,7 +75,7 @@ def _provenance(parts: Parts) -> Provenance:
 def _unit_plan(parts: Parts, unit: Unit) -> UnitPlan:
     data, future, need = parts.data[unit], parts.known[unit], parts.needs.get(unit)
     peak, tier = future.peak, data.tier
-    headroom = weekly_headroom(data, future, need.safe.binding.mid)["headroom_frac"] if need else None
+    headroom = weekly_headroom(data, future, need.safe.normal.mid)["headroom_frac"] if need else None
     running_usd, recommended_usd = _unit_money(parts, unit)
     return UnitPlan(
         service=unit.service,
@@ -155,9 +131,10 @@ def _basis(need: UnitNeed | None) -> str:
 
 
 def _headroom_now(data: UnitData, need: UnitNeed | None) -> float | None:
-    if need is None or need.safe.binding.mid <= 0:
+    """Buffer between the recent peak and what the fleet serves with all zones up; losing one is a limit of its own."""
+    if need is None or need.safe.normal.mid <= 0:
         return None
-    return 1.0 - data.peak_recent / need.safe.binding.mid
+    return 1.0 - data.peak_recent / need.safe.normal.mid
 
 
 def _lines(counts: Mapping[str, int], need: UnitNeed | None) -> tuple[MixLine, ...]:
@@ -278,133 +255,3 @@ def _headroom_short(parts: Parts, unit: UnitPlan, need: UnitNeed) -> float | Non
     ]
     least = min(fractions, default=0.0)
     return least if least < unit.headroom_policy_frac - HEADROOM_TOLERANCE else None
-
-
-# --- frames ------------------------------------------------------------------------------------------------
-
-
-def _frames(parts: Parts) -> dict[str, pd.DataFrame]:
-    built = {
-        "forecast": _forecast_frame(parts),
-        "history": _history_frame(parts),
-        "headroom": _stacked([weekly_headroom(parts.data[u], parts.known[u], n.safe.binding.mid)
-                              for u, n in sorted(parts.needs.items())], "headroom"),
-        "saturation": _stacked([pd.DataFrame({"service": u.service, "region": u.region, "limit_name": c.limit_name,
-                                              "ts": c.index, "probability": c.probability})
-                                for u, o in sorted(parts.outlooks.items()) for c in o.curves], "saturation"),
-        "blocks": _blocks_frame(parts),
-        "cost": parts.money.allocation.frame if parts.money.allocation else _empty("cost"),
-        "unit_cost": parts.money.unit_cost,
-        "unallocated": _unallocated(parts.money),
-        "spend_forecast": parts.spend_by_service,
-        "excuses": pd.DataFrame([(u.service, u.region, e.instance_type, e.reason)
-                                 for u, n in sorted(parts.needs.items()) for e in n.excuses],
-                                columns=list(FRAMES["excuses"])),
-        **_mix_frames(parts),
-    }  # fmt: skip
-    return {name: _in_shape(name, frame) for name, frame in built.items()}
-
-
-def _in_shape(name: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """The promised columns first and in order; further columns a stage gives stay behind them."""
-    first = [c for c in FRAMES[name] if c in frame.columns]
-    missing = {c: None for c in FRAMES[name] if c not in frame.columns}
-    rest = [c for c in frame.columns if c not in first]
-    return frame[[*first, *rest]].assign(**missing).reset_index(drop=True)
-
-
-def _empty(name: str) -> pd.DataFrame:
-    return pd.DataFrame(columns=list(FRAMES[name]))
-
-
-def _stacked(found: list[pd.DataFrame], name: str) -> pd.DataFrame:
-    return pd.concat(found, ignore_index=True) if found else _empty(name)
-
-
-def _forecast_frame(parts: Parts) -> pd.DataFrame:
-    found = []
-    for unit, future in sorted(parts.known.items()):
-        metric = parts.data[unit].service.demand_metric
-        for target, forecast in (("mean", future.mean), ("peak", future.peak)):
-            found.append(_quantile_rows(forecast, unit, metric, target, parts.change.name))
-    for (unit, metric), forecast in sorted(parts.base.limits.items()):
-        if unit in parts.known and metric != parts.data[unit].service.demand_metric:
-            found.append(_quantile_rows(forecast, unit, metric, "peak", parts.change.name))
-    for service, forecast in sorted(parts.base.spend.items()):
-        found.append(_quantile_rows(forecast, Unit(service, ""), "effective_cost", "total", parts.change.name))
-    return _stacked(found, "forecast")
-
-
-def _quantile_rows(forecast: SeriesForecast, unit: Unit, metric: str, target: str, name: str) -> pd.DataFrame:
-    frame = forecast.frame()
-    return frame.assign(
-        service=unit.service, region=unit.region, metric=metric, target=target, scenario=name,
-        origin_ts=forecast.origin, model=forecast.model,
-    )  # fmt: skip
-
-
-def _history_frame(parts: Parts) -> pd.DataFrame:
-    found = []
-    for unit in sorted(parts.known):
-        data = parts.data[unit]
-        series = [("mean", data.service.demand_metric, data.mean), ("peak", data.service.demand_metric, data.peak)]
-        series += [("peak", m, v) for m, v in sorted(data.limits.items()) if m != data.service.demand_metric]
-        for target, metric, values in series:
-            known = values.dropna()
-            frame = pd.DataFrame({"target": target, "ts": known.index, "value": known.to_numpy(float)})
-            found.append(frame.assign(service=unit.service, region=unit.region, metric=metric))
-    return _stacked(found, "history")
-
-
-def _blocks_frame(parts: Parts) -> pd.DataFrame:
-    rows = [
-        (
-            u.service,
-            u.region,
-            b.month,
-            b.block,
-            b.hours,
-            b.demand,
-            b.demand / (1.0 - parts.data[u].tier.min_headroom_frac),
-        )
-        for u, need in sorted(parts.needs.items())
-        for b in need.blocks
-    ]
-    return pd.DataFrame(rows, columns=list(FRAMES["blocks"]))
-
-
-def _mix_frames(parts: Parts) -> dict[str, pd.DataFrame]:
-    if parts.mix is None:
-        return {name: _empty(name) for name in ("mix", "running", "spend_plan", "coverage")}
-    solution, running = parts.mix.solution, parts.mix.running_spend
-    keys = ["service", "region", "month"]
-    spend = solution.spend.merge(
-        running[[*keys, "total_usd"]].rename(columns={"total_usd": "running_total_usd"}), how="outer", on=keys
-    )
-    found = parts.mix.coverage
-    promised = [
-        parts.data[Unit(s, r)].tier.service_level for s, r in zip(found["service"], found["region"], strict=True)
-    ]
-    coverage = found.assign(required_frac=promised)
-    return {
-        "mix": _without_unit(solution.provisioned),
-        "running": _without_unit(solution.running),
-        "spend_plan": _without_unit(spend),
-        "coverage": coverage,
-    }
-
-
-def _without_unit(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.drop(columns=[c for c in ("unit",) if c in frame.columns])
-
-
-def _unallocated(money: Money) -> pd.DataFrame:
-    if money.attribution is None:
-        return _empty("unallocated")
-    names = {"provider_service": "ServiceName", "sub_account": "SubAccountId"}
-    return money.attribution.unallocated.rename(columns=names)
-
-
-def today(inputs: Inputs) -> date:
-    """The day of the question."""
-    return inputs.as_of.date()

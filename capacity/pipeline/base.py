@@ -17,8 +17,9 @@ import pandas as pd
 import capacity
 from capacity import forecast
 from capacity.domain import MemberScore, SeriesForecast, Unit
-from capacity.pipeline.demand import Span, UnitData
+from capacity.pipeline.demand import UnitData
 from capacity.pipeline.inputs import Inputs
+from capacity.pipeline.masks import Span
 from capacity.pipeline.progress import Progress, silent
 
 # Older forecasts in the cache are dropped: each is a few tens of megabytes.

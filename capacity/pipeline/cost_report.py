@@ -142,7 +142,7 @@ def _units(units: pd.DataFrame) -> list[tuple[str, ...]]:
 
 
 def _by_service(frame: pd.DataFrame) -> list[tuple[str, ...]]:
-    out = []
+    out: list[tuple[str, ...]] = []
     for (currency, service), rows in frame.groupby(["currency", "service"], sort=True):
         shared = sum(rows.loc[rows["kind"] == "shared", "EffectiveCost"])
         direct = sum(rows.loc[rows["kind"] != "shared", "EffectiveCost"])

@@ -9,7 +9,7 @@ import pandas as pd
 
 from capacity import saturation
 from capacity.config import EventConfig, zone
-from capacity.domain import Floats, Unit
+from capacity.domain import Floats, Paths, Unit
 from capacity.pipeline.base import Base
 from capacity.pipeline.demand import UnitData
 from capacity.pipeline.futures import Future
@@ -72,7 +72,7 @@ def _event_inputs(event: EventConfig, inputs: Inputs, data: UnitData, future: Fu
     )
 
 
-def _in_window(paths: Floats, days: pd.DatetimeIndex, event: EventConfig, time_zone: str) -> Floats:
+def _in_window(paths: Paths, days: pd.DatetimeIndex, event: EventConfig, time_zone: str) -> Floats:
     """(P,) largest daily peak of the local days that the event touches."""
     tz = zone(time_zone)
     first = pd.Timestamp(event.start).tz_convert(tz).tz_localize(None).normalize()

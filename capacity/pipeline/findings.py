@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from capacity.plan import EventSummary, Finding, LimitOutlook, Plan, UnitPlan
+from capacity.words import day, quantity
 
 # From this probability on a budget that will be passed is a matter for a decision.
 BUDGET_ALARM = 0.5
@@ -43,7 +44,7 @@ def _saturation(plan: Plan) -> Iterator[Finding]:
 def _passed(unit: UnitPlan, limit: LimitOutlook) -> Finding:
     text = (
         f"{unit.unit} passes {limit.name} ({quantity(limit.limit, limit.unit_of_measure)}) "
-        f"{_span(limit)}; {limit.remedy}, decided by {_day(limit.order_by)}"
+        f"{_span(limit)}; {limit.remedy}, decided by {day(limit.order_by)}"
     )
     urgent = limit.p50 is not None or limit.overdue
     return Finding(
@@ -57,24 +58,9 @@ def _passed(unit: UnitPlan, limit: LimitOutlook) -> Finding:
 
 
 def _span(limit: LimitOutlook) -> str:
-    last = f"{_day(limit.p90)} (P90)" if limit.p90 else "after the horizon (P90)"
-    middle = _day(limit.p50) if limit.p50 else "after the horizon"
-    return f"between {_day(limit.p10)} (P10) and {last}, P50 {middle}"
-
-
-def _day(day: date | None) -> str:
-    return f"{day.day} {day:%b %Y}" if day else "no date"
-
-
-def quantity(value: float, measure: str) -> str:
-    """A number with its unit, in three figures."""
-    if measure == "By":
-        for factor, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
-            if abs(value) >= factor:
-                return f"{value / factor:,.1f} {name}"
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-    unit = {"1/s": "req/s", "1": ""}.get(measure, measure)
-    return f"{value:,.{digits}f} {unit}".strip()
+    last = f"{day(limit.p90)} (P90)" if limit.p90 else "after the horizon (P90)"
+    middle = day(limit.p50) if limit.p50 else "after the horizon"
+    return f"between {day(limit.p10)} (P10) and {last}, P50 {middle}"
 
 
 def _events(plan: Plan) -> Iterator[Finding]:
@@ -90,10 +76,10 @@ def _events(plan: Plan) -> Iterator[Finding]:
 
 
 def _event_text(event: EventSummary, refused: list[str]) -> str:
-    day = f"{event.name} on {_day(event.start.date())}"
+    when = f"{event.name} on {day(event.start.date())}"
     if not refused:
-        return f"{day}: GO for all {len(event.verdicts)} checked"
-    return f"{day}: NO-GO for {len(refused)} of {len(event.verdicts)}: {', '.join(refused)}"
+        return f"{when}: GO for all {len(event.verdicts)} checked"
+    return f"{when}: NO-GO for {len(refused)} of {len(event.verdicts)}: {', '.join(refused)}"
 
 
 def _mix(plan: Plan) -> Iterator[Finding]:

@@ -33,4 +33,5 @@ def average_running(fleet: pd.DataFrame, at: datetime) -> dict[tuple[str, str], 
     if counts.empty:
         return {}
     mean = counts.mean().groupby(level=["instance_type", "zone"]).sum().round().astype(int)
-    return {(str(t), str(z)): int(n) for (t, z), n in mean.items() if n > 0}
+    names = zip(mean.index.get_level_values(0), mean.index.get_level_values(1), mean, strict=True)
+    return {(str(t), str(z)): int(n) for t, z, n in names if n > 0}

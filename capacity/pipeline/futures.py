@@ -114,17 +114,16 @@ def _rebuilt(future: Future, mean: Paths, peak: Paths) -> Future:
 def _with_paths(known: SeriesForecast, paths: Paths) -> SeriesForecast:
     if np.array_equal(known.paths, paths):
         return known
-    middle = np.median(known.paths, axis=0)
     return replace(
         known,
         paths=paths,
-        quantiles=_shifted(known.quantiles, middle, known.paths, paths),
+        quantiles=_shifted(known.quantiles, known.paths, paths),
         peak=np.quantile(paths.max(axis=1), QUANTILES),
         total=np.quantile(paths.sum(axis=1), QUANTILES),
     )
 
 
-def _shifted(quantiles: Floats, middle: Floats, before: Paths, after: Paths) -> Floats:
+def _shifted(quantiles: Floats, before: Paths, after: Paths) -> Floats:
     """Quantiles of the new paths, kept as far beyond the sample's as calibration had put the old ones."""
     old, new = np.quantile(before, QUANTILES, axis=0), np.quantile(after, QUANTILES, axis=0)
     ratio = np.divide(new, old, out=np.ones_like(new), where=old > 0)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -208,9 +210,9 @@ def committed_rates(commitments: tuple[Commitment, ...], prices: pd.DataFrame) -
     return out
 
 
-def _in_scope(names: pd.Index, commitment: Commitment) -> pd.Series:
+def _in_scope(names: pd.Index, commitment: Commitment) -> npt.NDArray[np.bool_]:
     families = pd.Series(names, index=names).str.split(".").str[0]
-    return ((families == commitment.scope) | (commitment.scope == "")).to_numpy()
+    return np.asarray((families == commitment.scope) | (commitment.scope == ""))
 
 
 def _quota(row: Mapping[str, object]) -> Quota:

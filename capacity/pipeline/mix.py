@@ -68,8 +68,14 @@ def scaled_cost(cost: ResourceCost, factor: float) -> ResourceCost:
     return replace(cost, per_demand=scaled, fixed=cost.fixed * factor)
 
 
-def unit_need(inputs: Inputs, data: UnitData, future: Future, change: Scenario, seed: int) -> UnitNeed | None:
-    """What ``data``'s unit needs of a fleet; None where it runs no instances or nothing ties demand to vCPU."""
+def unit_need(
+    inputs: Inputs, data: UnitData, future: Future, change: Scenario, seed: int, discount_frac: float = 0.0
+) -> UnitNeed | None:
+    """What ``data``'s unit needs of a fleet; None where it runs no instances or nothing ties demand to vCPU.
+
+    ``discount_frac`` is the private discount that the bill shows (Contracted over List): plans are priced at what is
+    paid, not at the list.
+    """
     if data.cost is None or data.service.kind == "usage_priced" or not data.running:
         return None
     service, tier, unit = data.service, data.tier, data.unit
@@ -78,7 +84,7 @@ def unit_need(inputs: Inputs, data: UnitData, future: Future, change: Scenario, 
     days = future.peak.index
     blocks = forecast.cut_blocks(hours, days, inputs.config.optimize.load_blocks, tier.service_level)
     prices = {
-        name: rate * scenario.price_factor(change, name.split(".")[0])
+        name: rate * (1.0 - discount_frac) * scenario.price_factor(change, name.split(".")[0])
         for name, rate in on_demand(inputs.prices, unit.region).items()
     }
     scale = saturation.reference_scale(data.running, inputs.types, service)
@@ -187,8 +193,10 @@ def planned_safe(need: UnitNeed, solution: MixSolution) -> dict[tuple[str, str],
     r = solution.running
     rows = r[(r["service"] == need.requirement.unit.service) & (r["region"] == need.requirement.unit.region)]
     served = rows["instances"].to_numpy(float) * rows["instance_type"].map(need.safe_of).to_numpy(float)
-    totals = pd.Series(served).groupby([rows["month"].to_numpy(), rows["block"].to_numpy()]).sum()
-    return {(str(m), str(b)): float(v) - need.reserve for (m, b), v in totals.items()}
+    totals: dict[tuple[str, str], float] = {}
+    for month, block, demand in zip(rows["month"].astype(str), rows["block"].astype(str), served, strict=True):
+        totals[month, block] = totals.get((month, block), -need.reserve) + float(demand)
+    return totals
 
 
 def coverage_frame(needs: Mapping[Unit, UnitNeed], solution: MixSolution) -> pd.DataFrame:

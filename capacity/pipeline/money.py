@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import calendar
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,9 +16,10 @@ from capacity import costs
 from capacity.config import Config
 from capacity.domain import Paths, SeriesForecast, TieOut, Unit
 from capacity.pipeline.base import Base, own_error
-from capacity.pipeline.demand import UnitData, units
+from capacity.pipeline.demand import UnitData
 from capacity.pipeline.fleet import hourly_counts
 from capacity.pipeline.inputs import HOUR, Inputs, on_demand
+from capacity.pipeline.masks import units
 from capacity.plan import CostMonth, SpendMonth
 
 ZERO = Decimal(0)
@@ -77,7 +79,7 @@ def _weights(inputs: Inputs) -> dict[str, pd.DataFrame]:
             for month, value in _monthly_sum(inputs, unit, metric, "avg").items()
         ]
         frame = pd.DataFrame(rows, columns=["month", "service", "weight"])
-        out[metric] = frame.groupby(["month", "service"], as_index=False)["weight"].sum()
+        out[metric] = frame.groupby(["month", "service"])["weight"].sum().reset_index()
     return out
 
 
@@ -174,7 +176,8 @@ def fleet_cost(inputs: Inputs, data: UnitData, month: str) -> Decimal:
     hours = pd.date_range(start, start + pd.offsets.MonthBegin(1), freq="h", inclusive="left")
     rates = on_demand(inputs.prices, data.unit.region)
     total = ZERO
-    for (instance_type, _, _), hours_run in hourly_counts(data.fleet, hours).sum().items():
+    ran = hourly_counts(data.fleet, hours).sum()
+    for instance_type, hours_run in zip(ran.index.get_level_values("instance_type"), ran, strict=True):
         rate = rates.get(str(instance_type))
         if rate is not None:
             total += Decimal(int(hours_run)) * Decimal(repr(rate))
@@ -248,11 +251,12 @@ def _month_to_date(start: pd.Timestamp, spend: Mapping[str, pd.Series]) -> dict[
     month = f"{start:%Y-%m}"
     if start.day == 1:
         return {}
-    return {month: float(sum(s[s.index.strftime("%Y-%m") == month].sum() for s in spend.values()))}
+    first = start.replace(day=1)
+    return {month: float(sum(s[(s.index >= first) & (s.index < start)].sum() for s in spend.values()))}
 
 
 def _spend_month(
-    row: Mapping[str, object], currency: str, extra: float, paths: Paths, days: pd.DatetimeIndex
+    row: Mapping[Hashable, Any], currency: str, extra: float, paths: Paths, days: pd.DatetimeIndex
 ) -> SpendMonth:
     month, budget = str(row["month"]), row["budget"]
     over = None

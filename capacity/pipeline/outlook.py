@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
+import numpy as np
+
 from capacity import forecast, saturation
 from capacity.config import LeadTimes
-from capacity.domain import Saturation, SeriesForecast, Unit
+from capacity.domain import SafeCapacity, Saturation, SeriesForecast, Unit
 from capacity.pipeline.base import Base
 from capacity.pipeline.demand import UnitData
 from capacity.pipeline.futures import Future
 from capacity.pipeline.mix import Mix, UnitNeed
 from capacity.plan import LimitOutlook
-
-FLEET_LIMIT = "safe capacity"
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ def outlook(
     found: list[tuple[LimitOutlook, Saturation]] = []
     service = data.service
     if need is not None:
-        curve = _curve(data.unit, FLEET_LIMIT, need.safe.binding.mid, future.peak)
-        remedy, lead = fleet_remedy(data, curve, mix, leads)
+        curve = _curve(data.unit, fleet_limit_name(need.safe), need.safe.binding.mid, future.peak)
+        remedy, lead = fleet_remedy(data, need, future, mix, leads)
         found.append(
             (_outlook(curve, "fleet", data.service.demand_metric, data.unit_of_measure, remedy, lead, today), curve)
         )
@@ -47,6 +48,13 @@ def outlook(
                 (_outlook(curve, "hard", hard.metric, hard.unit, hard.remedy, hard.lead_time_days, today), curve)
             )
     return Outlook(tuple(x for x, _ in found), tuple(c for _, c in found))
+
+
+def fleet_limit_name(safe: SafeCapacity) -> str:
+    """Which of the two states binds: all zones up, or the tier's zones lost."""
+    if safe.binding is safe.normal:
+        return "safe capacity"
+    return f"safe capacity, {safe.zones_lost} zone{'s' if safe.zones_lost > 1 else ''} lost"
 
 
 def _curve(unit: Unit, name: str, limit: float, peak: SeriesForecast) -> Saturation:
@@ -75,26 +83,51 @@ def _outlook(
     )
 
 
-def fleet_remedy(data: UnitData, curve: Saturation, mix: Mix | None, leads: LeadTimes) -> tuple[str, int]:
-    """What the plan does about the fleet's limit, in words, and the longest lead time it needs."""
-    month = f"{curve.p10:%Y-%m}" if curve.p10 else None
-    planned = _planned(mix, data.unit, month)
-    if not planned:
-        return "scale out", leads.scale_out
+def fleet_remedy(data: UnitData, need: UnitNeed, future: Future, mix: Mix | None, leads: LeadTimes) -> tuple[str, int]:
+    """What keeps the fleet ahead of its demand, in words, and the lead time it needs.
+
+    More of what runs is the quick way; the recommended mix is named beside it, with the time a move takes.
+    """
     running = by_type(data.running)
-    lead = leads.scale_out if set(planned) <= set(running) else leads.migration
-    return f"run {_in_words(planned)} instead of {_in_words(running)}", lead
+    peak = _level(future, data.tier.service_level)
+    added = instances_to_add(running, need.safe, peak, data.tier.min_headroom_frac)
+    text = f"add {_in_words(added)}" if added else "keep the count"
+    lead = leads.scale_out
+    if data.group_maximum is not None and sum(running.values()) + sum(added.values()) > data.group_maximum:
+        text += f" (group maximum {data.group_maximum} to be raised)"
+    planned = _planned(mix, data.unit)
+    if planned and set(planned) != set(running):
+        text += f", or move to {_in_words(planned)} ({leads.migration} days)"
+    return text, lead
 
 
-def _planned(mix: Mix | None, unit: Unit, month: str | None) -> dict[str, int]:
+def instances_to_add(
+    running: Mapping[str, int], safe: SafeCapacity, peak: float, headroom_frac: float
+) -> dict[str, int]:
+    """More of the running types, in proportion: enough for ``peak`` with the headroom kept, and with zones lost.
+
+    Rounded up by type, so on the safe side. Empty where what runs is enough, or serves nothing to extend.
+    """
+    if safe.normal.mid <= 0 or safe.zone_loss.mid <= 0:
+        return {}
+    times = max(peak / (1.0 - headroom_frac) / safe.normal.mid, peak / safe.zone_loss.mid)
+    return {name: math.ceil(count * (times - 1.0)) for name, count in running.items()} if times > 1.0 else {}
+
+
+def _level(future: Future, service_level: float) -> float:
+    """The largest daily peak of the horizon, at the tier's service level."""
+    return float(np.quantile(future.peak.paths.max(axis=1), service_level))
+
+
+def _planned(mix: Mix | None, unit: Unit) -> dict[str, int]:
+    """Instances by type in the plan's last month."""
     if mix is None:
         return {}
     rows = mix.solution.provisioned
     rows = rows[(rows["service"] == unit.service) & (rows["region"] == unit.region) & (rows["instances"] > 0)]
     if rows.empty:
         return {}
-    at = month if month in set(rows["month"]) else rows["month"].max()
-    rows = rows[rows["month"] == at]
+    rows = rows[rows["month"] == rows["month"].max()]
     return {str(t): int(n) for t, n in zip(rows["instance_type"], rows["instances"], strict=True)}
 
 

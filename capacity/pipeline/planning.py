@@ -15,15 +15,16 @@ from typing import Any
 
 from capacity import scenario
 from capacity.config import Config
-from capacity.domain import Unit
+from capacity.domain import TieOut, Unit
 from capacity.pipeline import events, money
-from capacity.pipeline.assemble import Parts, assemble
+from capacity.pipeline.assemble import assemble
 from capacity.pipeline.base import Base, forecast_base
 from capacity.pipeline.demand import UnitData, gather
 from capacity.pipeline.futures import futures
 from capacity.pipeline.inputs import Inputs, read_inputs, with_config
 from capacity.pipeline.mix import Mix, UnitNeed, pins, solve_mix, unit_need
 from capacity.pipeline.outlook import outlook
+from capacity.pipeline.parts import Parts
 from capacity.pipeline.progress import Progress, silent
 from capacity.plan import Plan
 from capacity.scenario import Scenario
@@ -62,8 +63,14 @@ class Ground:
     base: Base
     money: money.Money
     spend: Mapping[str, Any]
+    ties: tuple[TieOut, ...]
     problems: tuple[str, ...]
     seed: int
+
+    @property
+    def discount_frac(self) -> float:
+        """The private discount of the newest closed month; 0 where no bill shows one."""
+        return self.ties[0].private_discount_frac if self.ties else 0.0
 
 
 def versions_at(store: Store, as_of: datetime) -> dict[str, int]:
@@ -96,7 +103,7 @@ def prepare(
     with clock.stage("forecast"):
         cache = Path(store.root) / "forecasts"
         base = forecast_base(inputs, data, spend, seed=used, cache=cache, progress=progress)
-    return Ground(inputs, data, base, served, spend, problems, used)
+    return Ground(inputs, data, base, served, spend, money.tie_outs(inputs, data, served), problems, used)
 
 
 def run(
@@ -134,22 +141,20 @@ def run(
     for change in (scenario.base(), *scenarios):
         progress(f"plan {change.name}", len(plans), 1 + len(scenarios))
         with clock.stage(f"plan {change.name}"):
-            plan, mix = _plan(ground, change, base_mix, plans[0] if plans else None, progress)
+            plan, mix = _plan(ground, change, base_mix, progress)
         base_mix = base_mix or mix
         plans.append(plan)
     return Run(tuple(plans), _about(config, began, clock))
 
 
-def _plan(
-    ground: Ground, change: Scenario, base_mix: Mix | None, base_plan: Plan | None, progress: Progress
-) -> tuple[Plan, Mix | None]:
+def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Progress) -> tuple[Plan, Mix | None]:
     config = scenario.overlay_config(ground.inputs.config, change)
     inputs = with_config(ground.inputs, config)
     data = {unit: _under(found, config) for unit, found in ground.data.items()}
     known = futures(ground.base, config, change)
     needs: dict[Unit, UnitNeed] = {}
     for unit, future in known.items():
-        need = unit_need(inputs, data[unit], future, change, ground.seed)
+        need = unit_need(inputs, data[unit], future, change, ground.seed, ground.discount_frac)
         if need is not None:
             needs[unit] = need
     pinned = _pinned(config, change, base_mix)
@@ -174,7 +179,7 @@ def _plan(
             spend=spend,
             spend_by_service=by_service,
             spend_note=money.spend_note(ground.base),
-            ties=base_plan.tie_outs if base_plan else money.tie_outs(ground.inputs, ground.data, ground.money),
+            ties=ground.ties,
             events=tuple(events.check(e, inputs, data, known, ground.base) for e in events.coming(inputs, known)),
             problems=ground.problems,
             seed=ground.seed,

@@ -15,6 +15,7 @@ import pandas as pd
 from capacity.config import EventConfig, HardLimitConfig, LeadTimes
 from capacity.domain import EventVerdict, Quota, Remedy, Unit
 from capacity.saturation.capacity import EXTRAPOLATION_LIMIT
+from capacity.words import number, quantity
 
 if TYPE_CHECKING:
     from capacity.saturation.events import EventInputs
@@ -95,15 +96,6 @@ def not_judged(event: EventConfig, unit: Unit, p50: float, p95: float, callers: 
     return EventVerdict(event.name, unit, False, p50, p95, 0.0, 0.0, 0.0, 1.0, callers, (reason,), ())
 
 
-def number(value: float) -> str:
-    """Three significant digits, thousands apart."""
-    if not math.isfinite(value):
-        return "unlimited"
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
-
-
 def _reasons(event: EventConfig, inputs: EventInputs, judged: Judged) -> tuple[str, ...]:
     out = [] if inputs.now is None else [_capacity_reason(inputs, judged)]
     if inputs.service.autoscaled and inputs.now is not None:
@@ -111,7 +103,9 @@ def _reasons(event: EventConfig, inputs: EventInputs, judged: Judged) -> tuple[s
     out += [_quota_reason(judged.room)] if judged.quota_short else []
     if judged.room.quota is None and judged.room.need > 0:
         out.append(f"the vCPU quota {inputs.quota_code} of account {inputs.account_id} is not known and not checked")
-    out += [_limit_reason(x) for x in judged.limits]
+    broken = [_limit_reason(x) for x in judged.limits if not x.holds]
+    out = [*broken, *out] if judged.capacity_holds else [*out, *broken]  # what fails comes first
+    out += [_limit_reason(x) for x in judged.limits if x.holds]
     out += _cautions(inputs, judged)
     return tuple(out) or ("nothing limits it: usage-priced, without hard limits",)
 
@@ -150,7 +144,7 @@ def _quota_reason(room: QuotaRoom) -> str:
 def _limit_reason(limit: LimitHeld) -> str:
     word = "is within" if limit.holds else "exceeds"
     c = limit.config
-    return f"{c.metric}: P95 {number(limit.p95)} {word} the limit {number(c.limit)} {c.unit}"
+    return f"{c.metric}: P95 {quantity(limit.p95, c.unit)} {word} the limit {quantity(c.limit, c.unit)}"
 
 
 def _cautions(inputs: EventInputs, judged: Judged) -> list[str]:
@@ -168,7 +162,7 @@ def _remedies(
 ) -> tuple[Remedy, ...]:
     found: list[tuple[str, int]] = [] if judged.capacity_holds else _for_capacity(event, inputs, judged, lead)
     found += [
-        (f"{x.config.metric}: {x.config.remedy} (at least {number(x.p95)} {x.config.unit})", x.config.lead_time_days)
+        (f"{x.config.metric}: {x.config.remedy} (at least {quantity(x.p95, x.config.unit)})", x.config.lead_time_days)
         for x in judged.limits
         if not x.holds
     ]

@@ -9,10 +9,10 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from capacity.config import ServiceConfig
-from capacity.domain import Floats, Unit
+from capacity.domain import Floats, Paths, Unit
 from capacity.errors import ConfigError, UsageError
 
-Amount = TypeVar("Amount", float, Floats)
+Amount = TypeVar("Amount", float, Floats, Paths)
 
 
 @dataclass(frozen=True)

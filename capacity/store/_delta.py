@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -69,7 +71,7 @@ def read(table: Any, name: str, columns: Sequence[str] | None = None, filters: p
     wanted = list(TABLES[name].columns) if columns is None else list(columns)
     schema = pa.schema([TABLES[name].schema.field(c) for c in wanted])
     try:
-        found = table.to_pyarrow_dataset().to_table(columns=wanted, filter=filters)
+        found = _dataset(table).to_table(columns=wanted, filter=filters)
     except (OSError, pa.ArrowInvalid) as error:
         raise CorruptDataError(
             f"{table.table_uri}: a file of version {table.version()} cannot be read ({_first_line(error)}); "
@@ -80,7 +82,21 @@ def read(table: Any, name: str, columns: Sequence[str] | None = None, filters: p
 
 def batches(table: Any, name: str, filters: Any) -> Iterator[pa.RecordBatch]:
     """The same rows as ``read`` gives, a batch at a time, in their stored order."""
-    yield from table.to_pyarrow_dataset().to_batches(columns=list(TABLES[name].columns), filter=filters)
+    yield from _dataset(table).to_batches(columns=list(TABLES[name].columns), filter=filters)
+
+
+def _dataset(table: Any) -> Any:
+    """The table's files for Arrow, which reads a local folder by itself.
+
+    Through delta-rs's own file system its threads would call into Python, which at the end of a process can abort it.
+    """
+    from pyarrow import fs
+
+    uri = urlsplit(table.table_uri)
+    if uri.scheme not in ("", "file"):
+        return table.to_pyarrow_dataset()
+    folder = url2pathname(uri.path) if uri.scheme else table.table_uri
+    return table.to_pyarrow_dataset(filesystem=fs.SubTreeFileSystem(folder, fs.LocalFileSystem()))
 
 
 def create(path: str, table: pa.Table) -> None:

@@ -32,6 +32,9 @@ class Store:
 
     def __init__(self, root: Path | str) -> None:
         self.root = str(root)
+        if "%" in self.root and "://" not in self.root:
+            # delta-rs 1.6 decodes percent signs in some places and not in others.
+            raise UsageError(f"store {self.root}: a folder with % in its name cannot hold the store; choose another")
 
     def _path(self, name: str) -> str:
         return f"{self.root.rstrip('/')}/{_known(name).name}"

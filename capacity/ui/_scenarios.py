@@ -104,7 +104,7 @@ _watching: Callable[[jobs.Runner], None] = st.fragment(run_every=_POLL_SECONDS)(
 def _ended(status: jobs.Status) -> None:
     """How the last job ended, in words."""
     code = f" (exit code {status.exit_code})" if status.state == "failed" else ""
-    text = fmt.plain(status.meaning + code)
+    text = fmt.plain(status.meaning.rstrip(".") + code + ".")
     if status.state == "done" and status.exit_code == 0:
         st.success(text, icon=":material/check_circle:")
     elif status.state == "failed":
@@ -133,18 +133,24 @@ def _comparison(choices: Mapping[str, Path]) -> None:
 
 
 def _chosen(names: Sequence[str]) -> list[str]:
-    """The reader's choice, kept in the page's address."""
-    if "compare" not in st.query_params and "compare" not in st.session_state:
-        st.session_state["compare"] = list(names)[:_MOST]
+    """The reader's choice. It always stands in the page's address, so that the address is a link to it.
+
+    A bound widget would leave the address empty until the first change, and a link must not depend on which
+    plans there are when it is opened.
+    """
+    asked = [name for name in st.query_params.get_all("compare") if name in names]
     chosen: list[str] = st.multiselect(
         f"Scenarios, 2 to {_MOST}; the first is what the others are held against",
         names,
+        default=(asked or list(names))[:_MOST],
         key="compare",
-        bind="query-params",
         max_selections=_MOST,
         format_func=fmt.visible,
+        persist_state="session",
         help="The address of this page holds the choice: send it to reopen the same comparison.",
     )
+    if st.query_params.get_all("compare") != chosen:
+        st.query_params["compare"] = chosen
     return chosen
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -164,14 +165,26 @@ def _mix(plan: Plan, unit: UnitPlan) -> None:
             st.caption("No instances to choose for this service.")
         else:
             ui.chart(charts.mix_compare([unit], theme=ui.theme()), "Instances by type, running and recommended")
-            ui.table(frame, "Instances by type, now and in each month of the plan",
-                     {"Instance type": st.column_config.TextColumn(width=120)})  # fmt: skip
+            ui.table(frame, "Instances by type, now and in each month of the plan", _mix_columns(frame))
             st.text(tables.mix_cost(unit, plan.currency))
         st.caption("Why")
         st.text(fmt.visible(unit.why) or fmt.NONE)
         if unit.coverage_min_frac is not None:
             said = f"{fmt.percent(unit.coverage_min_frac, 1)} of futures fit in the worst month"
             st.text(f"{said}, {fmt.percent(unit.service_level)} required.")
+
+
+def _mix_columns(frame: pd.DataFrame) -> dict[str, Any]:
+    """Narrow columns: a quarter's months beside each other in half a page."""
+    narrow = {
+        month: st.column_config.NumberColumn(f"{date.fromisoformat(month + '-01'):%b %y}", width=52)
+        for month in frame.columns[2:]
+    }
+    return {
+        "Instance type": st.column_config.TextColumn(width=105),
+        "Now": st.column_config.NumberColumn(width=46),
+        **narrow,
+    }
 
 
 def _limits(plan: Plan, unit: UnitPlan) -> None:

@@ -121,8 +121,8 @@ def test_weights_must_be_amounts() -> None:
     found = attribute(table, config, SERVICES)
     with pytest.raises(UsageError, match="columns missing: weight"):
         allocate(found, config, {"rps": pd.DataFrame({"month": [], "service": []})})
+    frame = pd.DataFrame({"month": ["2026-08"], "service": ["search"], "weight": [-1.0]})
     with pytest.raises(UsageError, match="negative weight"):
-        frame = pd.DataFrame({"month": ["2026-08"], "service": ["search"], "weight": [-1.0]})
         allocate(found, config, {"rps": frame})
 
 
@@ -226,7 +226,7 @@ def test_random_bills_add_up_to_the_last_decimal(
 ) -> None:
     services = (*order, *(s for s in SERVICES if s not in order))
     table = bill([row(**r) for r in rows])
-    config = costs(rules, POOLS, tax_pool=tax, credit_pool=credit)
+    config = costs([r | {"name": f"r{i}"} for i, r in enumerate(rules)], POOLS, tax_pool=tax, credit_pool=credit)
     frame = pd.DataFrame([(m, s, w) for (m, s), w in weights.items()], columns=["month", "service", "weight"])
     attribution = attribute(table, config, services)
     found = allocate(attribution, config, {"rps": frame})

@@ -169,6 +169,7 @@ def test_faulty_rules_are_told_all_at_once_with_the_nearest_name() -> None:
     rules = [
         {"name": "a", "service": "chekout", "match": {"ServiceNam": "x"}},
         {"name": "b", "service": "search", "match": {"RegionId": "(", "Tags": "x"}, "tags": {"t": "["}},
+        {"name": "a", "service": "search"},
     ]
     with pytest.raises(ConfigError) as caught:
         attribute(
@@ -176,17 +177,18 @@ def test_faulty_rules_are_told_all_at_once_with_the_nearest_name() -> None:
         )
     text = "\n".join(caught.value.problems)
     for part in ("did you mean 'checkout'", "did you mean 'ServiceName'", "rule 'b': match: RegionId", "under 'tags'",
-                 "rule 'b': tags: t", "did you mean 'search'"):  # fmt: skip
+                 "rule 'b': tags: t", "did you mean 'search'", "rule 'a' is given twice"):  # fmt: skip
         assert part in text
 
 
 def test_a_misread_amount_and_a_missing_key_are_refused() -> None:
     with pytest.raises(CorruptDataError, match="BilledCost holds"):
         attribute(bill([row(BilledCost="1000000000000000001")]), costs(), SERVICES)
+    nobody = bill([row()]).to_pylist()[0] | {"BillingAccountId": None}
+    nullable = pa.schema([pa.field(f.name, f.type) for f in bill([]).schema])
+    table = pa.Table.from_pylist([nobody], schema=nullable)
     with pytest.raises(CorruptDataError, match="without BillingAccountId"):
-        table = bill([row()]).to_pylist()[0] | {"BillingAccountId": None}
-        schema = pa.schema([pa.field(f.name, f.type) for f in bill([]).schema])
-        attribute(pa.Table.from_pylist([table], schema=schema), costs(), SERVICES)
+        attribute(table, costs(), SERVICES)
     with pytest.raises(CorruptDataError, match="columns missing: ListCost"):
         attribute(bill([row()]).drop_columns("ListCost"), costs(), SERVICES)
 

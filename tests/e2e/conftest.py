@@ -108,8 +108,9 @@ class Reader:
 
     def settle(self) -> str:
         page = self.page
-        page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=60_000)
+        # The title first: before the script begins, the page also says that no script is running.
         page.wait_for_selector("[data-testid=stMain] h1", timeout=60_000)
+        page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=60_000)
         page.wait_for_function(
             "() => [...document.querySelectorAll('[data-testid=stVegaLiteChart]')]"
             ".every(c => c.querySelector('canvas, svg.marks, svg'))",

@@ -198,7 +198,7 @@ def test_hard_limits_grow_with_demand_or_by_their_rate_and_stocks_do_not() -> No
     assert only(check(sale(), {WEB: calm})).go
     busy = only(check(sale(), {WEB: inputs(demand=50.0, limits=(HardLimitInputs(config, np.full(201, 260.0)),))}))
     assert not busy.go
-    assert busy.remedies[0].action == "connections: add a pooler (at least 520 1)"
+    assert busy.remedies[0].action == "connections: add a pooler (at least 520)"
     assert busy.remedies[0].by == date(2026, 11, 6)
     assert busy.probability_holds == 0
     by_rate = HardLimitInputs(config, np.full(201, 260.0), per_demand=2.0)

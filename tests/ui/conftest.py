@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from factory import make_plan, write_plan_dir
+
+from tests.factory import make_plan, write_plan_dir
 
 KINDS = {
     "normal": {},

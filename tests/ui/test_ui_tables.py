@@ -8,7 +8,6 @@ from decimal import Decimal
 
 import pandas as pd
 import pytest
-from factory import make_plan
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from capacity import scenario
 from capacity.plan import CostMonth, Plan
 from capacity.ui import _costs as costs
 from capacity.ui import _tables as tables
+from tests.factory import make_plan
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,134 @@
+"""The frames beside plan.json, in the columns that :data:`capacity.plan.FRAMES` promises."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from capacity.domain import SeriesForecast, Unit
+from capacity.pipeline.mix import weekly_headroom
+from capacity.pipeline.money import Money
+from capacity.pipeline.parts import Parts
+from capacity.plan import FRAMES
+
+
+def frames(parts: Parts) -> dict[str, pd.DataFrame]:
+    """Every frame of the plan; empty ones too."""
+    built = {
+        "forecast": _forecast_frame(parts),
+        "history": _history_frame(parts),
+        "headroom": _stacked([weekly_headroom(parts.data[u], parts.known[u], n.safe.normal.mid)
+                              for u, n in sorted(parts.needs.items())], "headroom"),
+        "saturation": _stacked([pd.DataFrame({"service": u.service, "region": u.region, "limit_name": c.limit_name,
+                                              "ts": c.index, "probability": c.probability})
+                                for u, o in sorted(parts.outlooks.items()) for c in o.curves], "saturation"),
+        "blocks": _blocks_frame(parts),
+        "cost": parts.money.allocation.frame if parts.money.allocation else _empty("cost"),
+        "unit_cost": parts.money.unit_cost,
+        "unallocated": _unallocated(parts.money),
+        "spend_forecast": parts.spend_by_service,
+        "excuses": pd.DataFrame([(u.service, u.region, e.instance_type, e.reason)
+                                 for u, n in sorted(parts.needs.items()) for e in n.excuses],
+                                columns=list(FRAMES["excuses"])),
+        **_mix_frames(parts),
+    }  # fmt: skip
+    return {name: _in_shape(name, frame) for name, frame in built.items()}
+
+
+def _in_shape(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """The promised columns first and in order; further columns a stage gives stay behind them."""
+    first = [c for c in FRAMES[name] if c in frame.columns]
+    missing = {c: None for c in FRAMES[name] if c not in frame.columns}
+    rest = [c for c in frame.columns if c not in first]
+    return frame[[*first, *rest]].assign(**missing).reset_index(drop=True)
+
+
+def _empty(name: str) -> pd.DataFrame:
+    return pd.DataFrame(columns=list(FRAMES[name]))
+
+
+def _stacked(found: list[pd.DataFrame], name: str) -> pd.DataFrame:
+    return pd.concat(found, ignore_index=True) if found else _empty(name)
+
+
+def _forecast_frame(parts: Parts) -> pd.DataFrame:
+    found = []
+    for unit, future in sorted(parts.known.items()):
+        metric = parts.data[unit].service.demand_metric
+        for target, forecast in (("mean", future.mean), ("peak", future.peak)):
+            found.append(_quantile_rows(forecast, unit, metric, target, parts.change.name))
+    for (unit, metric), forecast in sorted(parts.base.limits.items()):
+        if unit in parts.known and metric != parts.data[unit].service.demand_metric:
+            found.append(_quantile_rows(forecast, unit, metric, "peak", parts.change.name))
+    for service, forecast in sorted(parts.base.spend.items()):
+        found.append(_quantile_rows(forecast, Unit(service, ""), "effective_cost", "total", parts.change.name))
+    return _stacked(found, "forecast")
+
+
+def _quantile_rows(forecast: SeriesForecast, unit: Unit, metric: str, target: str, name: str) -> pd.DataFrame:
+    frame = forecast.frame()
+    return frame.assign(
+        service=unit.service, region=unit.region, metric=metric, target=target, scenario=name,
+        origin_ts=forecast.origin, model=forecast.model,
+    )  # fmt: skip
+
+
+def _history_frame(parts: Parts) -> pd.DataFrame:
+    found = []
+    for unit in sorted(parts.known):
+        data = parts.data[unit]
+        series = [("mean", data.service.demand_metric, data.mean), ("peak", data.service.demand_metric, data.peak)]
+        series += [("peak", m, v) for m, v in sorted(data.limits.items()) if m != data.service.demand_metric]
+        for target, metric, values in series:
+            known = values.dropna()
+            frame = pd.DataFrame({"target": target, "ts": known.index, "value": known.to_numpy(float)})
+            found.append(frame.assign(service=unit.service, region=unit.region, metric=metric))
+    return _stacked(found, "history")
+
+
+def _blocks_frame(parts: Parts) -> pd.DataFrame:
+    rows = [
+        (
+            u.service,
+            u.region,
+            b.month,
+            b.block,
+            b.hours,
+            b.demand,
+            b.demand / (1.0 - parts.data[u].tier.min_headroom_frac),
+        )
+        for u, need in sorted(parts.needs.items())
+        for b in need.blocks
+    ]
+    return pd.DataFrame(rows, columns=list(FRAMES["blocks"]))
+
+
+def _mix_frames(parts: Parts) -> dict[str, pd.DataFrame]:
+    if parts.mix is None:
+        return {name: _empty(name) for name in ("mix", "running", "spend_plan", "coverage")}
+    solution, running = parts.mix.solution, parts.mix.running_spend
+    keys = ["service", "region", "month"]
+    spend = solution.spend.merge(
+        running[[*keys, "total_usd"]].rename(columns={"total_usd": "running_total_usd"}), how="outer", on=keys
+    )
+    found = parts.mix.coverage
+    promised = [
+        parts.data[Unit(s, r)].tier.service_level for s, r in zip(found["service"], found["region"], strict=True)
+    ]
+    coverage = found.assign(required_frac=promised)
+    return {
+        "mix": _without_unit(solution.provisioned),
+        "running": _without_unit(solution.running),
+        "spend_plan": _without_unit(spend),
+        "coverage": coverage,
+    }
+
+
+def _without_unit(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.drop(columns=[c for c in ("unit",) if c in frame.columns])
+
+
+def _unallocated(money: Money) -> pd.DataFrame:
+    if money.attribution is None:
+        return _empty("unallocated")
+    names = {"provider_service": "ServiceName", "sub_account": "SubAccountId"}
+    return money.attribution.unallocated.rename(columns=names)

@@ -1,0 +1,41 @@
+"""All that a plan is made of, handed from the stages to those who write it down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from capacity.domain import TieOut, Unit
+from capacity.pipeline.base import Base
+from capacity.pipeline.demand import UnitData
+from capacity.pipeline.futures import Future
+from capacity.pipeline.inputs import Inputs
+from capacity.pipeline.mix import Mix, UnitNeed
+from capacity.pipeline.money import Money
+from capacity.pipeline.outlook import Outlook
+from capacity.plan import EventSummary, SpendMonth
+from capacity.scenario import Scenario
+
+
+@dataclass(frozen=True)
+class Parts:
+    """All that a plan is made of."""
+
+    inputs: Inputs
+    change: Scenario
+    data: Mapping[Unit, UnitData]
+    known: Mapping[Unit, Future]
+    base: Base
+    needs: Mapping[Unit, UnitNeed]
+    mix: Mix | None
+    outlooks: Mapping[Unit, Outlook]
+    money: Money
+    spend: tuple[SpendMonth, ...]
+    spend_by_service: pd.DataFrame
+    spend_note: str
+    ties: tuple[TieOut, ...]
+    events: tuple[EventSummary, ...]
+    problems: tuple[str, ...]
+    seed: int

@@ -1,0 +1,204 @@
+"""All pages in a real browser, served as ``capacity app`` serves them.
+
+Pictures go to the test's folder; CAPACITY_PICTURES names another one to look at them.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Reader, served
+from tests.factory import make_plan, write_plan_dir
+
+pytestmark = pytest.mark.e2e
+
+# address, and what a reader must find there
+PAGES = {
+    "": ("Fleet", "Needs a decision now", "Headroom by week", "Stale data", "against budget"),
+    "service": ("Service", "Peak demand against capacity", "What this rests on", "Instances: now and recommended"),
+    "scenarios": ("Scenarios", "What differs", "Side by side", "more than base over the horizon"),
+    "cost": ("Cost to serve", "Adds up exactly", "Unallocated spend", "Ties in 2026-09"),
+    "event": ("Peak event", "NO-GO", "What to do, by date", "Why not"),
+    "trust": ("Trust", "HiGHS", "Freshness of the data", "worst slack"),
+}
+DARK = ("", "service")
+
+
+@pytest.fixture(scope="session")
+def normal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("normal"))
+
+
+@pytest.fixture(scope="session")
+def ugly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("ugly"), ugly=True)
+
+
+def written(folder: Path, **kinds: Any) -> Path:
+    write_plan_dir(folder, make_plan(**kinds))
+    write_plan_dir(folder / "scenarios" / "peak-plus-40", make_plan(scenario="peak-plus-40", **kinds))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(normal: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The normal plans, served once for the tests that only read."""
+    with served(normal, tmp_path_factory.mktemp("server") / "server.log") as found:
+        yield found
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = Path(os.environ.get("CAPACITY_PICTURES", tmp_path / "pictures"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def reader(chromium: Any) -> Iterator[Callable[..., Reader]]:
+    made: list[Reader] = []
+
+    def new(scheme: str = "light", width: int = 1280) -> Reader:
+        made.append(Reader(chromium, scheme, width))
+        return made[-1]
+
+    yield new
+    for one in made:
+        one.context.close()
+
+
+def assert_sound(one: Reader) -> None:
+    """Nothing was raised in the server or the page, and nobody outside was asked."""
+    assert not one.page.query_selector_all("[data-testid=stException]")
+    assert not one.faults
+    assert one.outside() == []
+
+
+def assert_fits(one: Reader) -> None:
+    """Nothing makes the page wider than the window."""
+    wide = one.page.evaluate(
+        "() => { const m = document.querySelector('[data-testid=stMain]'); return m.scrollWidth - m.clientWidth; }"
+    )
+    assert wide <= 1
+
+
+def test_every_page_in_light_and_two_in_dark(reader: Callable[..., Reader], address: str, pictures: Path) -> None:
+    for scheme, pages in (("light", tuple(PAGES)), ("dark", DARK)):
+        one = reader(scheme)
+        for page in pages:
+            text = one.open(f"{address}/{page}")
+            for wanted in (*PAGES[page], "Lindenshop", "as of 05 Oct 2026 06:00 UTC", "scenario base"):
+                assert wanted in text, (page, wanted)
+            assert_sound(one)
+            assert_fits(one)
+            one.picture(pictures / f"{page or 'fleet'}-{scheme}.png")
+
+
+def test_charts_follow_the_reader_s_theme(reader: Callable[..., Reader], address: str) -> None:
+    """Labels of charts are dark on light ground and light on dark ground, on the first visit too."""
+    for scheme, bright in (("light", False), ("dark", True)):
+        one = reader(scheme)
+        one.open(address)
+        fills = one.page.evaluate(
+            "() => [...document.querySelectorAll('[data-testid=stVegaLiteChart] svg .role-axis-label text')]"
+            ".map(t => getComputedStyle(t).fill)"
+        )
+        levels = [sum(int(n) for n in fill[4:-1].split(",")) / 3 for fill in fills if fill.startswith("rgb(")]
+        assert levels
+        assert all((level > 127) == bright for level in levels)
+
+
+def test_hostile_names_do_nothing(
+    serve: Callable[..., str], reader: Callable[..., Reader], ugly: Path, pictures: Path
+) -> None:
+    address = serve(ugly)
+    one = reader("dark")
+    for page in PAGES:
+        text = one.open(f"{address}/{page}")
+        assert "</script><img src=http://evil.example/x onerror=alert(1)>" in text, page
+        assert_sound(one)
+        assert_fits(one)
+        assert not one.page.query_selector_all(
+            "[data-testid=stMain] img[src*=evil], [data-testid=stMain] a[href*=evil]"
+        )
+        one.picture(pictures / f"{page or 'fleet'}-ugly.png")
+
+
+def test_pages_change_by_the_navigation_and_a_filter_narrows(reader: Callable[..., Reader], address: str) -> None:
+    one = reader()
+    assert "of 15" in one.open(address)
+    one.page.get_by_role("combobox", name="Region").click()
+    one.page.get_by_role("option", name="eu-west-1").click()
+    one.page.get_by_text("of 3", exact=False).first.wait_for()
+    assert "region=eu-west-1" in one.page.url
+    one.page.keyboard.press("Escape")  # an open list hides the rest of the page from assistive technologies
+    one.page.get_by_role("link", name="Peak event").click()
+    one.page.get_by_role("heading", name="Peak event").wait_for()
+    assert "NO-GO" in one.settle()
+    assert_sound(one)
+
+
+def test_a_link_reopens_the_same_comparison(reader: Callable[..., Reader], address: str) -> None:
+    first = reader()
+    first.open(f"{address}/scenarios")
+    link = first.page.url
+    assert "compare=base" in link
+    assert "compare=peak-plus-40" in link
+    assert "costs $" in reader().open(link)
+
+
+def test_inputs_have_names_and_pictures_have_words(reader: Callable[..., Reader], address: str) -> None:
+    one = reader()
+    for page in PAGES:
+        one.open(f"{address}/{page}")
+        nameless = one.page.evaluate(
+            "() => [...document.querySelectorAll('[data-testid=stMain] input, [data-testid=stMain] button')]"
+            ".filter(e => e.offsetParent && !e.getAttribute('aria-label') && !e.getAttribute('aria-labelledby')"
+            " && !(e.labels && e.labels.length) && !e.innerText.trim() && !e.title && e.type !== 'hidden')"
+            ".map(e => e.outerHTML.slice(0, 200))"
+        )
+        assert nameless == [], page
+
+
+def test_run_button_tells_how_a_job_failed_and_keeps_the_plan(
+    serve: Callable[..., str], reader: Callable[..., Reader], tmp_path: Path, pictures: Path
+) -> None:
+    """A real job of the real command line: a config without any data ends with exit code 3, in words."""
+    plans = written(tmp_path / "plans")
+    before = (plans / "plan.json").read_bytes()
+    config = tmp_path / "capacity.yaml"
+    config.write_text(
+        "version: 1\ncompany: Lindenshop\nstore: store\ntiers:\n  - name: critical\n"
+        "services:\n  - name: checkout\n    tier: critical\n    regions: [us-east-1]\n"
+    )
+    one = reader()
+    one.open(f"{serve(plans, config)}/scenarios")
+    one.page.get_by_role("button", name="Run plan").click()
+    one.page.get_by_text("The plan failed").wait_for(timeout=60_000)
+    text = one.settle()
+    assert "Data is missing, stale, corrupt or only partly ingested" in text
+    assert "exit code 3" in text
+    assert "Lindenshop" in text
+    one.picture(pictures / "run-failed.png")
+    assert_sound(one)
+    assert (plans / "plan.json").read_bytes() == before
+
+
+def test_a_foreign_host_is_refused(address: str) -> None:
+    """DNS rebinding: the page's socket does not answer to a name that the server does not know."""
+    host, port = address.removeprefix("http://").split(":")
+    answers = {}
+    for name in ("evil.example", f"{host}:{port}"):
+        headers = {"Host": name, "Origin": f"http://{name}", "Upgrade": "websocket", "Connection": "Upgrade",
+                   "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "13"}  # fmt: skip
+        connection = http.client.HTTPConnection(host, int(port), timeout=10)
+        connection.request("GET", "/_stcore/stream", headers=headers)
+        answers[name] = connection.getresponse().status
+        connection.close()
+    assert answers == {"evil.example": 403, f"{host}:{port}": 101}
