@@ -6,17 +6,6 @@ from capacity.optimize.commitments import commitment_level, known_demand_level
 from capacity.optimize.explain import binding, explain_infeasible
 from capacity.optimize.solve import price_running, solve
 
-    "binding",
-    "build_candidates",
-    "check",
-    "commitment_level",
-    "explain_infeasible",
-    "known_demand_level",
-    "price_running",
-    "prune_loss",
-    "quota_code",
-    "solve",
-]
 __all__ = [
     "binding",
     "build_candidates",

@@ -156,9 +156,9 @@ def _closed(cost: pa.Table, as_of: datetime) -> pa.Table:
 
 
 def _prices(stored: pd.DataFrame, bundled: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
-    """The newest rate of each key at ``as_of``; a stored rate goes before the bundled one."""
-    both = pd.concat([bundled.assign(_rank=0), stored.assign(_rank=1)], ignore_index=True)
-    both = both[both["as_of"] <= pd.Timestamp(as_of)]
+    """The newest stored rate of each key at ``as_of``; the bundled one, whatever its date, where none is stored."""
+    known = stored[stored["as_of"] <= pd.Timestamp(as_of)]
+    both = pd.concat([bundled.assign(_rank=0), known.assign(_rank=1)], ignore_index=True)
     both = both.sort_values(["_rank", "as_of"], kind="stable")
     return both.drop_duplicates(["instance_type", "region", "os", "tenancy", "product", "currency"], keep="last").drop(
         columns="_rank"

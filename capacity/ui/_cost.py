@@ -88,6 +88,13 @@ def _tie(plan: Plan, month: CostMonth) -> None:
             st.badge(f"{'Ties' if tie.ties else 'Does not tie'} in {fmt.plain(tie.month)}",
                      color="green" if tie.ties else "red")  # fmt: skip
             ui.facts(costs.tie_lines(tie))
+            ui.table(
+                costs.remainder(tie),
+                "Parts of the bill that the model does not price",
+                {"Not modelled": st.column_config.TextColumn(width=240), "Cost": ui.money_column(tie.currency)},
+                "Nothing of the bill is left out.",
+                most_rows=8,
+            )
 
 
 def _stack(plan: Plan) -> None:
@@ -118,7 +125,7 @@ def _unallocated(plan: Plan) -> None:
         ui.table(
             costs.unallocated(plan),
             "Unallocated spend with suggested rules",
-            {"Suggested rule": st.column_config.TextColumn(width=420), "Cost": ui.money_column(plan.currency, 2)},
+            {"Suggested rule": st.column_config.TextColumn(width=560), "Cost": ui.money_column(plan.currency, 2)},
             "Every row of the bill is allocated.",
         )
 

@@ -93,16 +93,20 @@ def spend_ahead(plan: Plan) -> pd.DataFrame:
 
 
 def tie_lines(tie: TieOut) -> list[tuple[str, str]]:
-    """A tie to the bill as facts: what the model says, what is added by name, what was billed."""
-    out = [("Modelled fleet", fmt.money(tie.modelled, tie.currency))]
-    out += [(fmt.visible(name).capitalize(), fmt.money(value, tie.currency)) for name, value in tie.remainder.items()]
-    out += [
-        ("Billed (effective)", fmt.money(tie.billed_effective, tie.currency)),
-        ("Private discount", fmt.percent(tie.private_discount_frac, 1)),
+    """A tie to the bill as facts: what the model says, what was billed, how far they are apart."""
+    return [
+        ("Modelled", fmt.money(tie.modelled, tie.currency)),
+        ("Billed, effective", fmt.money(tie.billed_effective, tie.currency)),
         ("Difference", fmt.percent(tie.difference_frac, 1)),
-        ("Result", "Ties to the bill" if tie.ties else "Does not tie to the bill"),
+        ("Private discount", fmt.percent(tie.private_discount_frac, 1)),
     ]
-    return out
+
+
+def remainder(tie: TieOut) -> pd.DataFrame:
+    """What the bill holds that the model does not price, by name; the largest first."""
+    rows = [{"Not modelled": fmt.visible(name), "Cost": float(value)} for name, value in tie.remainder.items()]
+    frame = pd.DataFrame(rows, columns=["Not modelled", "Cost"])
+    return frame.sort_values("Cost", ascending=False, ignore_index=True)
 
 
 def largest_services(plan: Plan, how_many: int) -> list[str]:

@@ -43,8 +43,22 @@ def planned(folder: Path | None) -> Mapping[str, Path]:
     if folder is None:
         return {}
     out = {BASE: folder} if (folder / "plan.json").is_file() else {}
-    found = sorted(p.parent for p in folder.glob("scenarios/*/plan.json"))
-    return out | {path.name: path for path in found if path.name != BASE}
+    for path in sorted(folder.glob("scenarios/*/plan.json")):
+        name = _cached_name(str(path), path.stat().st_mtime_ns)
+        out.setdefault(name, path.parent)
+    return dict(sorted(out.items(), key=lambda item: (item[0] != BASE, item[0])))
+
+
+def _name(path: str, stamp: int) -> str:
+    """The scenario of a plan.json; its folder's name may be tamer. The folder's where the file cannot be read."""
+    del stamp
+    try:
+        return str(json.loads(Path(path).read_text(encoding="utf-8"))["scenario"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return Path(path).parent.name
+
+
+_cached_name: Callable[[str, int], str] = st.cache_data(max_entries=200, show_spinner=False)(_name)
 
 
 def read(folder: Path) -> Plan:

@@ -72,7 +72,7 @@ def _remedies(event: EventSummary) -> None:
         ui.table(
             tables.remedies(event),
             "Remedies with the last day to decide them",
-            {"Service": st.column_config.TextColumn(width=180), "What to do": st.column_config.TextColumn(width=480)},
+            {"Service": st.column_config.TextColumn(width=180), "What to do": st.column_config.TextColumn(width=690)},
             "Nothing has to be done.",
         )
 

@@ -131,14 +131,16 @@ def _decisions(units: Sequence[UnitPlan]) -> None:
             frame,
             "Limits that are passed within the horizon, with dates and remedies",
             {
-                "Service": st.column_config.TextColumn(width=170),
-                "Tier": st.column_config.TextColumn(width=75),
-                "Limit": st.column_config.TextColumn(width=105),
+                "Service": st.column_config.TextColumn(width=165),
+                "Tier": st.column_config.TextColumn(width=68),
+                "Limit": st.column_config.TextColumn(width=112),
                 "Chance": ui.chance("Chance", "Probability that the limit is passed within the horizon"),
-                "Status": st.column_config.TextColumn(width=66),
-                "Remedy": st.column_config.TextColumn(width=260),
+                "Status": st.column_config.TextColumn(width=64),
+                "Remedy": st.column_config.TextColumn(width=280),
             },
             "No limit is passed within the horizon.",
+            most_rows=8,
+            lines=2,
         )
 
 
@@ -169,7 +171,7 @@ def _spend_chart(plan: Plan) -> None:
             charts.spend_months(plan.spend, theme=ui.theme()),
             "Forecast spend of the coming months with its interval, against the budget",
         )
-        st.text(fmt.visible(plan.spend_note))
+        st.text(fmt.sentence(plan.spend_note))
 
 
 def _findings(plan: Plan, units: Sequence[UnitPlan]) -> None:

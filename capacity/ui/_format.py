@@ -26,6 +26,12 @@ def visible(text: str) -> str:
     return " ".join(_UNSEEN.sub(" ", text).split())
 
 
+def sentence(text: str) -> str:
+    """``text`` with a capital at its start."""
+    shown = visible(text)
+    return shown[:1].upper() + shown[1:]
+
+
 def plain(text: str) -> str:
     """``text`` for a place that reads markdown, so that it shows as it is: no link, image, icon or style."""
     escaped = _PUNCTUATION.sub(r"\\\1", visible(text))

@@ -59,10 +59,10 @@ def _choose(runner: jobs.Runner, config: Path, folder: Path, planned: Sequence[s
         chosen = st.multiselect(
             "Scenarios to plan beside the base",
             list(known),
-            default=new,
+            default=list(known),
             format_func=fmt.visible,
             placeholder="The base only",
-            help="Those planned before stay: they are planned again with the base, on the same data.",
+            help="The base is planned too. A scenario that is left out keeps the plan it has.",
         )
         pressed = st.form_submit_button(
             "Run plan", type="primary", icon=":material/play_arrow:", disabled=not known and bool(problems)
@@ -70,7 +70,7 @@ def _choose(runner: jobs.Runner, config: Path, folder: Path, planned: Sequence[s
     if new:
         st.text(f"Not planned yet: {fmt.visible(fmt.listed(new))}")
     if pressed:
-        _start(runner, config, folder, [n for n in known if n in chosen or n in planned])
+        _start(runner, config, folder, [n for n in known if n in chosen])
 
 
 def _start(runner: jobs.Runner, config: Path, folder: Path, names: Sequence[str]) -> None:
@@ -167,6 +167,9 @@ def _read_all(choices: Mapping[str, Path]) -> dict[str, Plan]:
 def _side_by_side(plans: Mapping[str, Plan]) -> None:
     ordered = list(plans.values())
     rows = scenarios.compare(ordered)
+    if len({p.as_of for p in ordered}) > 1:
+        text = "Run them again together: differences may come from the data, not from the scenario."
+        st.warning(text, title="These plans are not as of the same moment", icon=":material/schedule:")
     with ui.card("What differs"):
         for row in rows[1:]:
             left, right = st.columns([2, 9], gap="small")

@@ -92,7 +92,7 @@ def _fan(plan: Plan, unit: UnitPlan) -> None:
     forecast = _peak(of_unit(plan.frame("forecast"), unit), unit)
     history = _peak(of_unit(plan.frame("history"), unit), unit)
     note = (
-        f"{_metric_name(unit.demand_metric)}: the day's peak, its forecast with 80% and 95% intervals, and its limits."
+        f"{_metric_name(unit.demand_metric)}: the day's peak, its forecast with 80% and 95% intervals, and its limits. The intervals are of each day alone; a date is of the first day that passes a limit."
     )
     with ui.card("Peak demand against capacity"):
         st.text(fmt.visible(note))

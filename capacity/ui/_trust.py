@@ -131,11 +131,13 @@ def _forecasts(plan: Plan) -> None:
             {
                 "Service": st.column_config.TextColumn(width=170),
                 "Error": st.column_config.NumberColumn(format="%.2f", width=60),
-                "Model": st.column_config.TextColumn(width=170),
-                "Why": st.column_config.TextColumn(width=260),
-                "Last point": st.column_config.TextColumn(width=135),
+                "Model": st.column_config.TextColumn(width=165),
+                "Why": st.column_config.TextColumn(width=270),
+                "Last point": st.column_config.TextColumn(width=85),
                 "Capacity from": st.column_config.TextColumn(width=180),
-                "Flags": st.column_config.TextColumn(width=140),
+                "Flags": st.column_config.TextColumn(width=170),
             },
             "No service is forecast.",
+            most_rows=8,
+            lines=3,
         )

@@ -17,6 +17,7 @@ from capacity.ui import _tables as tables
 ThemeName = Literal["light", "dark"]
 Tone = Literal["red", "orange", "green", "gray"]
 _ROW_PX = 31  # Streamlit's row height in a table at the theme's base size of 14 px
+_LINE_PX = 18
 _MOST_ROWS = 12  # shown before a table scrolls: what a 1280 × 800 projector holds beside a heading
 
 
@@ -63,16 +64,23 @@ def card(title: str, note: str = "", stretch: bool = False) -> Iterator[None]:
 
 
 def table(
-    frame: pd.DataFrame, alt: str, columns: Mapping[str, Any] | None = None, nothing: str = "Nothing to show."
+    frame: pd.DataFrame,
+    alt: str,
+    columns: Mapping[str, Any] | None = None,
+    nothing: str = "Nothing to show.",
+    most_rows: int = _MOST_ROWS,
+    lines: int = 1,
 ) -> None:
-    """A read-only table, or ``nothing`` in words where it has no row."""
+    """A read-only table, or ``nothing`` in words where it has no row. Text wraps to ``lines`` lines a row."""
     if frame.empty:
         st.caption(nothing)
         return
+    row = _ROW_PX + _LINE_PX * (lines - 1)
     st.dataframe(
         frame,
         hide_index=True,
-        height="content" if len(frame) <= _MOST_ROWS else int(_ROW_PX * (_MOST_ROWS + 1.5)),
+        height="content" if len(frame) <= most_rows else int(_ROW_PX + row * (most_rows + 0.5)),
+        row_height=row if lines > 1 else None,
         column_config={**_dates(frame), **(columns or {})},
         placeholder=fmt.NONE,
         alt=alt,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from capacity.ui import launch
+from tests.factory import make_plan, write_plan_dir
 
 PAGES = ("fleet", "service", "scenarios", "cost", "event", "trust")
 Plans = Callable[[str], Path]
@@ -198,6 +201,32 @@ def test_a_link_reopens_the_same_comparison(draw: Callable[..., AppTest]) -> Non
     app = draw("scenarios", compare=["peak-plus-40", "base"])
     assert list(app.dataframe[0].value.columns) == ["Question", "peak-plus-40", "base"]
     assert app.query_params["compare"] == ["peak-plus-40", "base"]
+
+
+def test_scenarios_go_by_their_own_name_not_their_folder_s(
+    draw: Callable[..., AppTest], plans: Plans, tmp_path: Path
+) -> None:
+    write_plan_dir(tmp_path, make_plan(services=2))
+    write_plan_dir(tmp_path / "scenarios" / "Peak--40--", make_plan(services=2, scenario="Peak +40 %"))
+    app = draw("scenarios", folder=tmp_path)
+    assert app.multiselect(key="compare").value == ["base", "Peak +40 %"]
+    assert list(app.dataframe[0].value.columns) == ["Question", "base", "Peak +40 %"]
+
+
+def test_plans_of_different_moments_are_not_compared_in_silence(draw: Callable[..., AppTest], tmp_path: Path) -> None:
+    write_plan_dir(tmp_path, make_plan(services=2))
+    older = replace(make_plan(services=2, scenario="old"), as_of=datetime(2026, 9, 1, tzinfo=UTC))
+    write_plan_dir(tmp_path / "scenarios" / "old", older)
+    assert "not as of the same moment" in words(draw("scenarios", folder=tmp_path))
+
+
+def test_a_plan_that_is_made_anew_is_read_anew(draw: Callable[..., AppTest], tmp_path: Path) -> None:
+    write_plan_dir(tmp_path, make_plan(services=2))
+    app = draw("fleet", folder=tmp_path)
+    assert app.metric[0].value.endswith("of 3")
+    write_plan_dir(tmp_path, make_plan(services=5))
+    app.run()
+    assert app.metric[0].value.endswith("of 6")
 
 
 def test_one_scenario_is_no_comparison(draw: Callable[..., AppTest]) -> None:
