@@ -52,7 +52,9 @@ def blend(values: Sequence[Floats], expected: Floats, own_half_weight: float) ->
         return [expected] * len(values)
     weights = np.concatenate([np.full(len(k), 1.0 / len(k)) for k in known if len(k)])
     pool = weighted_quantiles(np.concatenate(known), weights, corrected(LEVELS, independent_origins(counts)))
-    pool = (series * pool + PRIOR_SERIES * expected) / (series + PRIOR_SERIES)
+    # A series' own errors come in below; what it borrows is others' and the expectation.
+    others = series - 1
+    pool = (others * pool + PRIOR_SERIES * expected) / (others + PRIOR_SERIES)
     return [_with_own(k, n, pool, own_half_weight) if n else pool for k, n in zip(known, counts, strict=True)]
 
 

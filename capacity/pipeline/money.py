@@ -18,11 +18,12 @@ from capacity.domain import Paths, SeriesForecast, TieOut, Unit
 from capacity.pipeline.base import Base, own_error
 from capacity.pipeline.demand import UnitData
 from capacity.pipeline.fleet import hourly_counts
-from capacity.pipeline.inputs import HOUR, Inputs, on_demand
+from capacity.pipeline.inputs import DAY, HOUR, Inputs, on_demand
 from capacity.pipeline.masks import units
 from capacity.plan import CostMonth, SpendMonth
 
 ZERO = Decimal(0)
+_RATES: Mapping[str, int] = {"_per_second": 1, "_per_minute": 60, "_per_hour": HOUR, "_per_day": DAY}
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,11 @@ def _monthly_sum(inputs: Inputs, unit: Unit, metric: str, stat: str) -> pd.Serie
     return (values.clip(lower=0.0) * hours).groupby(months).sum()
 
 
+def rate_seconds(metric: str) -> int:
+    """Seconds that a rate is counted over: requests_per_second 1, rides_per_hour 3600; an hour for all else."""
+    return next((n for suffix, n in _RATES.items() if metric.endswith(suffix)), HOUR)
+
+
 def driver_units(inputs: Inputs) -> pd.DataFrame:
     """month, service, units (requests served), coverage_frac (share of the month's hours that usage covers).
 
@@ -104,7 +110,7 @@ def driver_units(inputs: Inputs) -> pd.DataFrame:
         if values.empty:
             continue
         seconds = inputs.period_of(unit, service.demand_metric, service.demand_stat)
-        per_point = seconds if service.demand_metric.endswith("_per_second") else seconds / HOUR
+        per_point = seconds / rate_seconds(service.demand_metric)
         months = pd.DatetimeIndex(values.index).strftime("%Y-%m")
         for month, part in values.groupby(months):
             hours = calendar.monthrange(int(month[:4]), int(month[5:]))[1] * 24

@@ -127,6 +127,8 @@ def _unallocated(plan: Plan) -> None:
             "Unallocated spend with suggested rules",
             {"Suggested rule": st.column_config.TextColumn(width=560), "Cost": ui.money_column(plan.currency, 2)},
             "Every row of the bill is allocated.",
+            most_rows=6,
+            lines=3,
         )
 
 

@@ -136,11 +136,11 @@ def _decisions(units: Sequence[UnitPlan]) -> None:
                 "Limit": st.column_config.TextColumn(width=112),
                 "Chance": ui.chance("Chance", "Probability that the limit is passed within the horizon"),
                 "Status": st.column_config.TextColumn(width=64),
-                "Remedy": st.column_config.TextColumn(width=280),
+                "Remedy": st.column_config.TextColumn(width=248),
             },
             "No limit is passed within the horizon.",
-            most_rows=8,
-            lines=2,
+            most_rows=6,
+            lines=4,
         )
 
 

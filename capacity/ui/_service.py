@@ -91,11 +91,9 @@ def of_unit(frame: pd.DataFrame, unit: UnitPlan) -> pd.DataFrame:
 def _fan(plan: Plan, unit: UnitPlan) -> None:
     forecast = _peak(of_unit(plan.frame("forecast"), unit), unit)
     history = _peak(of_unit(plan.frame("history"), unit), unit)
-    note = (
-        f"{_metric_name(unit.demand_metric)}: the day's peak, its forecast with 80% and 95% intervals, and its limits. The intervals are of each day alone; a date is of the first day that passes a limit."
-    )
-    with ui.card("Peak demand against capacity"):
-        st.text(fmt.visible(note))
+    note = "The band is of each day alone; the dates are of the first day that passes a limit, whichever day it is."
+    with ui.card("Peak demand against capacity", note):
+        st.text(fmt.visible(f"{_metric_name(unit.demand_metric)}, the peak of each day"))
         if forecast.empty and history.empty:
             st.caption("No forecast and no history of this service.")
             return
@@ -198,6 +196,7 @@ def _limits(plan: Plan, unit: UnitPlan) -> None:
                 "Remedy": st.column_config.TextColumn(width=330),
             },
             "No limit is known for this service.",
+            lines=3,
         )
         curves = of_unit(plan.frame("saturation"), unit)
         if any(x.within_horizon >= _NOTABLE for x in unit.limits) and not curves.empty:

@@ -139,5 +139,5 @@ def _forecasts(plan: Plan) -> None:
             },
             "No service is forecast.",
             most_rows=8,
-            lines=3,
+            lines=4,
         )

@@ -17,7 +17,8 @@ from capacity.ui import _tables as tables
 ThemeName = Literal["light", "dark"]
 Tone = Literal["red", "orange", "green", "gray"]
 _ROW_PX = 31  # Streamlit's row height in a table at the theme's base size of 14 px
-_LINE_PX = 18
+_LINE_PX = 15  # of text in a cell
+_WRAPPING_PX = 58  # Streamlit wraps the text of cells from about 4 rem on, and not below
 _MOST_ROWS = 12  # shown before a table scrolls: what a 1280 × 800 projector holds beside a heading
 
 
@@ -75,7 +76,7 @@ def table(
     if frame.empty:
         st.caption(nothing)
         return
-    row = _ROW_PX + _LINE_PX * (lines - 1)
+    row = _ROW_PX if lines == 1 else max(_WRAPPING_PX, _LINE_PX * lines + 10)
     st.dataframe(
         frame,
         hide_index=True,

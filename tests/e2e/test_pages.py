@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,8 @@ from tests.e2e.conftest import Reader, served
 from tests.factory import make_plan, write_plan_dir
 
 pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).resolve().parents[2]
 
 # address, and what a reader must find there
 PAGES = {
@@ -188,6 +193,41 @@ def test_run_button_tells_how_a_job_failed_and_keeps_the_plan(
     one.picture(pictures / "run-failed.png")
     assert_sound(one)
     assert (plans / "plan.json").read_bytes() == before
+
+
+@pytest.fixture
+def demo_config(tmp_path: Path) -> Path:
+    """The demo company's config with a store of its own, already filled."""
+    text = (ROOT / "configs" / "demo.yaml").read_text(encoding="utf-8")
+    text = text.replace("../fixtures/", f"{ROOT}/fixtures/").replace("- scenarios/", f"- {ROOT}/configs/scenarios/")
+    path = tmp_path / "demo.yaml"
+    path.write_text(re.sub(r"(?m)^store: \S+", f"store: {tmp_path}/store", text), encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "capacity", "ingest", "-c", str(path)], check=True, capture_output=True)
+    return path
+
+
+def test_run_button_shows_progress_cancels_and_plans(
+    serve: Callable[..., str], reader: Callable[..., Reader], tmp_path: Path, demo_config: Path, pictures: Path
+) -> None:
+    """The whole job on the demo company, cancelled once and let through once; the old plan stays until then."""
+    plans = written(tmp_path / "plans")
+    before = (plans / "plan.json").read_bytes()
+    one = reader()
+    one.open(f"{serve(plans, demo_config)}/scenarios")
+    one.page.get_by_role("button", name="Run plan").click()
+    one.page.get_by_text("Planning: ").wait_for(timeout=60_000)
+    one.page.wait_for_timeout(1500)
+    one.page.screenshot(path=str(pictures / "run-progress.png"))
+    one.page.get_by_role("button", name="Cancel").click()
+    one.page.get_by_text("Cancelled. The plan that was there is unchanged.").wait_for(timeout=30_000)
+    assert (plans / "plan.json").read_bytes() == before
+    one.page.get_by_role("button", name="Run plan").click()
+    one.page.get_by_text("The plan is ready").wait_for(timeout=180_000)
+    text = one.settle()
+    assert "Tidewater Outfitters" in text
+    assert "graviton" in text
+    assert_sound(one)
+    assert (plans / "plan.json").read_bytes() != before
 
 
 def test_a_foreign_host_is_refused(address: str) -> None:

@@ -155,9 +155,13 @@ def test_months_come_newest_first(plan: Plan) -> None:
 
 
 def test_a_tie_names_its_remainder(plan: Plan) -> None:
-    lines = dict(costs.tie_lines(plan.tie_outs[0]))
-    assert set(lines) >= {"Modelled fleet", "Storage", "Data transfer", "Billed (effective)"}
-    assert lines["Result"] == "Ties to the bill"
+    tie = plan.tie_outs[0]
+    frame = costs.remainder(tie)
+    assert dict(zip(frame["Not modelled"], frame["Cost"], strict=True)) == {
+        k: float(v) for k, v in tie.remainder.items()
+    }
+    assert frame["Cost"].is_monotonic_decreasing
+    assert dict(costs.tie_lines(tie))["Difference"] == "1.5%"
 
 
 def test_spend_ahead_is_the_next_month_only(plan: Plan) -> None:

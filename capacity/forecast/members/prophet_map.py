@@ -71,6 +71,7 @@ def _fit(stamps: pd.DatetimeIndex, z: Floats, freq: str) -> tuple[Floats, Floats
     silence()
     from prophet import Prophet
 
+    silence()  # its import turns its own messages on again
     model: Any = Prophet(
         uncertainty_samples=0,
         yearly_seasonality=6 if freq == "D" and len(z) >= DAYS_FOR_YEAR else False,
@@ -99,6 +100,7 @@ def default_paths(history: pd.Series, ahead: pd.DatetimeIndex, n_paths: int) -> 
     silence()
     from prophet import Prophet
 
+    silence()  # its import turns its own messages on again
     model: Any = Prophet(uncertainty_samples=n_paths)
     model.fit(pd.DataFrame({"ds": history.index, "y": history.to_numpy(dtype=float)}).dropna())
     state = np.random.get_state()  # noqa: NPY002 - Prophet knows no other

@@ -1,0 +1,1 @@
+"""Benchmarks: whole processes, timed and weighed. Never part of the tests."""
