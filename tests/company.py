@@ -107,9 +107,19 @@ def _rows(hours: pd.DatetimeIndex, service: str, metric: str, value: np.ndarray,
 
 
 def fleet_frame() -> pd.DataFrame:
-    about = {"ts": "2026-03-01T00:00:00Z", "account_id": "1", "region": "us-east-1", "purchase": "on_demand"}
+    about = {"account_id": "1", "region": "us-east-1", "purchase": "on_demand"}
     rows = [
-        {**about, "service": name, "zone": f"us-east-1{z}", "instance_type": kind, "count": n, "min": 3, "max": 30}
+        {
+            "ts": ts,
+            **about,
+            "service": name,
+            "zone": f"us-east-1{z}",
+            "instance_type": kind,
+            "count": n,
+            "min": 3,
+            "max": 30,
+        }
+        for ts in ("2026-03-01T00:00:00Z", "2026-08-20T00:00:00Z")
         for name, (kind, _, zones) in FLEET.items()
         for z, n in zip("abc", zones, strict=True)
     ]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from capacity.cli._common import AsOfOption, ConfigOption, JsonOption, as_of, progress, say, say_json
-from capacity.errors import EXIT_DATA, EXIT_OK, EXIT_USAGE
+from capacity.errors import EXIT_DATA, EXIT_OK
 
 OptionalConfig = Annotated[Path | None, typer.Option("--config", "-c", help="config file (YAML)", show_default=False)]
 
@@ -98,4 +98,4 @@ def doctor(config: OptionalConfig = None, as_json: JsonOption = False, as_of_tex
     else:
         for check in checks:
             say(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.detail}")
-    return EXIT_OK if all(c.ok for c in checks) else EXIT_USAGE
+    return max((c.exit_code for c in checks if not c.ok), default=EXIT_OK)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from capacity import config as configuration
 from capacity.config import Config
-from capacity.errors import CapacityError
+from capacity.errors import EXIT_DATA, EXIT_USAGE, CapacityError
 from capacity.pipeline.commands import all_scenarios, open_store
 from capacity.pipeline.inputs import read_inputs
 from capacity.plan import Freshness
@@ -46,11 +46,12 @@ def describe_store(config: Config, as_of: datetime | None = None) -> StoreDescri
 
 @dataclass(frozen=True)
 class Check:
-    """One line of ``capacity doctor``."""
+    """One line of ``capacity doctor``; ``exit_code`` is what a failure of it means."""
 
     name: str
     ok: bool
     detail: str
+    exit_code: int = EXIT_USAGE
 
 
 def doctor(config: Path | None) -> tuple[Check, ...]:
@@ -98,7 +99,7 @@ def _config_checks(path: Path) -> list[Check]:
         moment = settings.as_of or datetime.now(UTC)
         inputs = read_inputs(_patient(settings), open_store(settings), moment)
     except CapacityError as error:
-        return [*out, Check("store", False, str(error))]
+        return [*out, Check("store", False, str(error), error.exit_code)]
     return out + [_fresh(f) for f in inputs.freshness]
 
 

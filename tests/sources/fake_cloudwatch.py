@@ -1,11 +1,13 @@
-"""A small CloudWatch over HTTP, in CloudWatch's own wire format (Smithy RPC v2, CBOR), for a real boto3 client.
+"""A small CloudWatch over HTTP for a real boto3 client, in the service's own wire formats.
 
-It knows GetMetricData only, paginates, and refuses what the service refuses: more than 500 queries, more than 100,800
+CloudWatch speaks Smithy RPC v2 with CBOR and AWS JSON 1.0; which of them botocore chooses depends on its version, so
+both are served. It knows GetMetricData only, paginates, and refuses what the service refuses: more than 500 queries, more than 100,800
 points, an unknown token. It can throttle calls, deny them, and answer single metrics with another status.
 """
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from typing import Any
 
 import cbor2
 
+TARGET = "GraniteServiceVersion20100801.GetMetricData"
 PATH = "/service/GraniteServiceVersion20100801/operation/GetMetricData"
 Value = Callable[[float], float | None]
 
@@ -53,7 +56,7 @@ class FakeCloudWatch:
         queries = request["MetricDataQueries"]
         if len(queries) > 500:
             return f"{len(queries)} queries"
-        points = sum((_at(request["EndTime"]) - _at(request["StartTime"])) / q["MetricStat"]["Period"] for q in queries)
+        points = sum((at(request["EndTime"]) - at(request["StartTime"])) / q["MetricStat"]["Period"] for q in queries)
         if points > 100_800:
             return f"{points} points"
         if request.get("NextToken") not in (None, *self.pages):
@@ -75,7 +78,7 @@ class FakeCloudWatch:
                 {
                     "Id": query["Id"],
                     "Label": "x",
-                    "Timestamps": [cbor2.CBORTag(1, t) for t, _ in mine],
+                    "Timestamps": [t for t, _ in mine],
                     "Values": [v for _, v in mine],
                     "StatusCode": self._status(query, status, more),
                 }
@@ -94,19 +97,28 @@ class FakeCloudWatch:
     def _points(self, query: dict[str, Any], request: dict[str, Any]) -> Iterator[tuple[float, float]]:
         stat = query["MetricStat"]
         value = self.metrics.get((stat["Metric"]["MetricName"], stat["Stat"]))
-        at, end = _at(request["StartTime"]), _at(request["EndTime"])
-        assert at % stat["Period"] == 0
-        while value is not None and at < end:
-            found = value(at)
+        now, end = at(request["StartTime"]), at(request["EndTime"])
+        assert now % stat["Period"] == 0
+        while value is not None and now < end:
+            found = value(now)
             if found is not None:
-                yield at, found
-            at += stat["Period"]
+                yield now, found
+            now += stat["Period"]
 
 
-def _at(value: Any) -> float:
+def at(value: Any) -> float:
+    """Seconds since 1970 of a time stamp in either format."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).timestamp()
     return float(value.value if isinstance(value, cbor2.CBORTag) else value)
+
+
+def _tagged(body: dict[str, Any]) -> dict[str, Any]:
+    """Time stamps as CBOR writes them."""
+    results = [
+        r | {"Timestamps": [cbor2.CBORTag(1, t) for t in r["Timestamps"]]} for r in body.get("MetricDataResults", [])
+    ]
+    return body | {"MetricDataResults": results} if results else body
 
 
 @contextmanager
@@ -118,15 +130,19 @@ def serving(fake: FakeCloudWatch) -> Iterator[FakeCloudWatch]:
 
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers["Content-Length"]))
-            if self.path != PATH or self.headers.get("smithy-protocol") != "rpc-v2-cbor":
-                status, body = 404, {"__type": "UnknownOperationException"}
-            else:
+            if self.path == PATH and self.headers.get("smithy-protocol") == "rpc-v2-cbor":
                 status, body = fake.answer(cbor2.loads(raw))
-            data = cbor2.dumps(body)
+                self._send(status, cbor2.dumps(_tagged(body)), {"smithy-protocol": "rpc-v2-cbor"}, "application/cbor")
+            elif self.path == "/" and self.headers.get("X-Amz-Target") == TARGET:
+                status, body = fake.answer(json.loads(raw))
+                self._send(status, json.dumps(body).encode(), {}, "application/x-amz-json-1.0")
+            else:
+                self._send(404, b"{}", {}, "application/x-amz-json-1.0")
+
+        def _send(self, status: int, data: bytes, headers: dict[str, str], kind: str) -> None:
             self.send_response(status)
-            self.send_header("Content-Type", "application/cbor")
-            self.send_header("smithy-protocol", "rpc-v2-cbor")
-            self.send_header("Content-Length", str(len(data)))
+            for name, value in (headers | {"Content-Type": kind, "Content-Length": str(len(data))}).items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(data)
 

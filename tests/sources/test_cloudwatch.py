@@ -15,7 +15,7 @@ from capacity.errors import DataError, UsageError
 from capacity.schemas import USAGE, check_frame
 from capacity.sources import ResumableSource, build
 from capacity.store import Store, ingest
-from tests.sources.fake_cloudwatch import FakeCloudWatch, serving
+from tests.sources.fake_cloudwatch import FakeCloudWatch, at, serving
 
 NOW = datetime(2026, 10, 5, 12, 30, tzinfo=UTC)
 HOUR = 3600
@@ -86,7 +86,9 @@ def test_a_percentile_is_asked_for_as_such_and_a_sum_per_second_is_a_rate(fake: 
     table = rows(
         source(fake, metric(stat="p99"), metric("RequestCount", "Sum", per_second=True)).batches(None, NOW)
     ).to_pandas()
-    assert {(q["MetricStat"]["Metric"]["MetricName"], q["MetricStat"]["Stat"]) for q in fake.log[0]["MetricDataQueries"]} == {
+    assert {
+        (q["MetricStat"]["Metric"]["MetricName"], q["MetricStat"]["Stat"]) for q in fake.log[0]["MetricDataQueries"]
+    } == {
         ("CPUUtilization", "p99"),
         ("RequestCount", "Sum"),
     }
@@ -129,12 +131,7 @@ def test_incremental_from_the_last_point_of_each_metric(fake: FakeCloudWatch, tm
     fake.log.clear()
     later = source(fake, metric(), metric("RequestCount", "Sum"))
     report = ingest([later], store, NOW + timedelta(hours=2))
-    spans = {
-        r["MetricDataQueries"][0]["MetricStat"]["Metric"]["MetricName"]: r["StartTime"].value
-        if hasattr(r["StartTime"], "value")
-        else r["StartTime"].timestamp()
-        for r in fake.log
-    }
+    spans = {r["MetricDataQueries"][0]["MetricStat"]["Metric"]["MetricName"]: at(r["StartTime"]) for r in fake.log}
     assert spans == {
         "CPUUtilization": datetime(2026, 10, 5, 8, tzinfo=UTC).timestamp(),  # the last point less three hours
         "RequestCount": datetime(2026, 10, 3, 14, tzinfo=UTC).timestamp(),  # new: all the days asked for
