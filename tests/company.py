@@ -107,7 +107,7 @@ def _rows(hours: pd.DatetimeIndex, service: str, metric: str, value: np.ndarray,
 
 
 def fleet_frame() -> pd.DataFrame:
-    about = {"account_id": "1", "region": "us-east-1", "purchase": "on_demand"}
+    about = {"account_id": "1", "region": "us-east-1", "purchase": "on_demand", "min": 3, "max": 30}
     rows = [
         {
             "ts": ts,

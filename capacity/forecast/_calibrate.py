@@ -1,8 +1,8 @@
 """Intervals from past errors: split-conformal, pooled over series, by neighbourhood of the horizon.
 
 Errors of the combination at past origins, on the modelled scale, are divided by their series' own size of error as it
-was known without them, and pooled (the series of a call weigh alike). A series' quantiles are those of the pool, blended
-with its own as it has more origins, and with a packaged expectation as the pool has fewer series. Levels carry the
+was known without them, and pooled (the series of a call weigh alike). A series' quantiles are those of the pool,
+blended with its own as it has more origins, and with a packaged expectation as the pool has fewer series. Levels carry the
 finite-sample correction of split-conformal prediction (Vovk, Gammerman and Shafer 2005). The median stays where the
 combination put it. The largest value of the horizon and its total are calibrated in their own right, from their own
 past errors: neither follows from pointwise quantiles.
@@ -23,7 +23,7 @@ from capacity.forecast._quantiles import (
     LEVELS,
     MEDIAN,
     OWN_HALF_WEIGHT,
-    OWN_HALF_WEIGHT_FUNCTIONAL,
+    OWN_HALF_WEIGHT_OF,
     PRIOR_SERIES,
     blend,
 )
@@ -103,7 +103,7 @@ def _functional(name: str, errors: Sequence[Floats], sizes: Sequence[float], fre
     )
     own = [_size(e[:, None], ratio * z, FUNCTIONAL_HALF_WEIGHT) for e, z in zip(errors, sizes, strict=True)]
     scaled = [e / size.past for e, size in zip(errors, own, strict=True)]
-    blended = blend(scaled, _prior.functional_quantiles(freq, LEVELS), OWN_HALF_WEIGHT_FUNCTIONAL)
+    blended = blend(scaled, _prior.functional_quantiles(freq, LEVELS), OWN_HALF_WEIGHT_OF[name])
     return [q * size.now for q, size in zip(blended, own, strict=True)]
 
 
@@ -148,8 +148,8 @@ def _pointwise(scaled: Sequence[Floats], like: Study) -> list[Floats]:
 def _median_kept(quantiles: Floats) -> Floats:
     """Move the median to zero, the outer quantiles less the farther out they are.
 
-    Past bias says little about the bias to come (moving the median by it made forecasts worse), but intervals that leave
-    out past errors of one sign would be too short on that side.
+    Past bias says little about the bias to come (moving the median by it made forecasts worse), but intervals that
+    leave out past errors of one sign would be too short on that side.
     """
     share = 1.0 - np.abs(2.0 * LEVELS - 1.0)
     return np.asarray(np.maximum.accumulate(quantiles - share * quantiles[MEDIAN]), dtype=float)

@@ -156,7 +156,7 @@ def _score(name: str, row: Floats, naive: Floats, spread: float) -> MemberScore:
 
 def seasonal_difference(study: Study) -> float:
     """Mean absolute difference of a season, in the unit of the series (the denominator of MASE); 0 if unknown."""
-    values = study.history.values
+    values = study.history.y
     m = study.history.upto(len(values)).period
     gaps = np.abs(values[m:] - values[:-m])
     known = gaps[np.isfinite(gaps)]
@@ -180,15 +180,17 @@ def _model(used: str, top: list[str]) -> str:
 
 def _reason(study: Study, used: str, scores: tuple[MemberScore, ...], top: list[str]) -> str:
     by_name = {s.member: s for s in scores}
-    if not scores:
-        return f"too short to look back ({len(study.history)} points): the median of simple forecasts, spread from experience"
-    origins = by_name[COMBINATION].origins
+    if COMBINATION not in by_name:
+        known = len(study.history)
+        return f"too short to look back ({known} points): the median of simple forecasts, spread from experience"
+    own = by_name[COMBINATION]
     parts = [
-        f"over {origins} past origins the combination (mostly {', '.join(top)}) erred {by_name[COMBINATION].relative_mae:.2f} x the seasonal naive forecast"
+        f"over {own.origins} past origins the combination (mostly {', '.join(top)}) "
+        f"erred {own.relative_mae:.2f} x the seasonal naive forecast"
     ]
     if PROPHET in by_name:
         parts.append(f"Prophet {by_name[PROPHET].relative_mae:.2f} x ({by_name[PROPHET].origins} origins)")
     else:
-        parts.append("Prophet was not asked (less than its least history, or no past origin with enough)")
-    what = {COMBINATION: "the combination", PROPHET: "Prophet", SEASONAL_NAIVE: "the seasonal naive forecast"}[used]
-    return "; ".join(parts) + f"; so {what} is used"
+        parts.append("Prophet has no score (too little history for it at any past origin)")
+    what = {COMBINATION: "the combination", PROPHET: "Prophet", SEASONAL_NAIVE: "the seasonal naive forecast"}
+    return "; ".join(parts) + f"; so {what.get(used, used)} is used"

@@ -58,25 +58,25 @@ class Scale:
 
 @dataclass(frozen=True)
 class History:
-    """One series on a regular grid. ``values`` (n,) holds NaN where nothing was seen or a mask hides it."""
+    """One series on a regular grid. ``y`` (n,) holds NaN where nothing was seen or a mask hides it."""
 
     key: str
     freq: Freq
     start: pd.Timestamp
-    values: Floats
+    y: Floats
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.y)
 
     @cached_property
     def seen(self) -> Bools:
         """Which steps carry a value."""
-        return np.isfinite(self.values)
+        return np.isfinite(self.y)
 
     @cached_property
     def scale(self) -> Scale:
         """The scale of this series; of the whole history, so that errors at past origins may be compared."""
-        known = self.values[self.seen]
+        known = self.y[self.seen]
         signed = bool((known < 0).any())
         sizes = np.abs(known[known != 0])
         return Scale(float(np.median(sizes)) * (1.0 if signed else OFFSET_FRAC) if len(sizes) else 1.0, signed)
@@ -88,7 +88,7 @@ class History:
 
     def upto(self, n: int) -> View:
         """What was known after ``n`` steps."""
-        return View(self.freq, self.start, self.scale, self.scale.forward(self.values[:n]))
+        return View(self.freq, self.start, self.scale, self.scale.forward(self.y[:n]))
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def clean(
 
 def _hidden(history: History, masks: Sequence[Span]) -> History | None:
     index = pd.date_range(history.start, periods=len(history), freq=history.freq)
-    values = history.values.copy()
+    values = history.y.copy()
     for start, end in masks:
         values[(index >= _zoneless(start)) & (index <= _zoneless(end))] = np.nan
     return History(history.key, history.freq, history.start, values) if np.isfinite(values).any() else None

@@ -1,7 +1,7 @@
 """Joint sample paths: a Gaussian copula over the horizon and across series, marginals as calibrated.
 
-The latent of a step is sqrt(level) * L + sqrt(1 - level) * A with L constant along a path and A a stationary first-order
-autoregression: real forecast errors keep their sign for weeks. Series of one call share a common latent, so row i of
+The latent of a step is sqrt(level) * L + sqrt(1 - level) * A with L constant along a path and A a stationary
+first-order autoregression: real forecast errors keep their sign for weeks. Series of one call share a common latent, so row i of
 two series belongs to the same future and rows may be added. Latents are turned into ranks at each step, so that the
 marginals of a set of paths are the calibrated quantiles themselves, whatever the dependence.
 """
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from capacity.domain import Floats, Paths
 
@@ -50,7 +51,7 @@ def uniforms(latent: Floats) -> Floats:
     return np.asarray((ranks(latent) + 0.5) / len(latent), dtype=float)
 
 
-def ranks(values: Floats) -> Floats:
+def ranks(values: npt.NDArray[np.floating]) -> Floats:
     """(P, H) rank of each row within its column, 0 the lowest; equal values keep the order of rows."""
     order = np.argsort(values, axis=0, kind="stable")
     out = np.empty_like(order)

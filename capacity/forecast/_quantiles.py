@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -17,15 +17,16 @@ LEVELS: Floats = np.array(
 )
 STORED = np.searchsorted(LEVELS, QUANTILES)
 MEDIAN = int(np.searchsorted(LEVELS, 0.5))
-# Origins at which own errors weigh as much as the pool's, step by step and for the horizon's maximum and total.
+# Origins at which own errors weigh as much as the pool's: step by step, for the horizon's maximum, and for its total.
+# Peaks differ most in kind (a site with rare bursts, one without), so there a series is believed soonest.
 OWN_HALF_WEIGHT = 20.0
-OWN_HALF_WEIGHT_FUNCTIONAL = 10.0
+OWN_HALF_WEIGHT_OF: Mapping[str, float] = {"peak": 10.0, "total": 20.0}
 # Series at which the pool weighs as much as the packaged expectation.
 PRIOR_SERIES = 3.0
 # Overlapping horizons a third apart: three of them hold about as much as one.
 ORIGINS_PER_INDEPENDENT = 3.0
-# A series' own tails beyond these levels are never lighter than the pool's: its few origins cannot show them.
-OWN_TAILS = (0.05, 0.95)
+# A series' own tails beyond this level are never lighter than the pool's: its few origins cannot show them.
+OWN_TAIL = 0.05
 
 
 def independent_origins(origins: Sequence[int]) -> float:
@@ -60,8 +61,9 @@ def blend(values: Sequence[Floats], expected: Floats, own_half_weight: float) ->
 
 def _with_own(errors: Floats, origins: int, pool: Floats, half_weight: float) -> Floats:
     own = weighted_quantiles(errors, np.ones(len(errors)), corrected(LEVELS, independent_origins([origins])))
-    own = np.where(LEVELS < OWN_TAILS[0], np.minimum(own, pool), own)
-    own = np.where(LEVELS > OWN_TAILS[1], np.maximum(own, pool), own)
+    low, high = LEVELS < OWN_TAIL, LEVELS > 1.0 - OWN_TAIL
+    own = np.where(low, np.minimum(own, pool), own)
+    own = np.where(high, np.maximum(own, pool), own)
     weight = origins / (origins + half_weight)
     return np.asarray(np.maximum.accumulate(weight * own + (1.0 - weight) * pool), dtype=float)
 

@@ -73,7 +73,7 @@ def study(history: History, horizon: int, past_origins: int) -> Study:
                 past[i, k] = said[name]
         came = now.z[n : n + horizon]
         truth[k, : len(came)] = came
-    level = np.array([recent_maximum(history.values[:n], history.freq) for n in (*origins, len(history))])
+    level = np.array([recent_maximum(history.y[:n], history.freq) for n in (*origins, len(history))])
     return Study(history, origins, names, past, truth, np.array(list(final.values())), level, exploded)
 
 

@@ -38,8 +38,8 @@ def backtest(
 
     Returns
     -------
-    One row a series, origin and who (``capacity``, ``seasonal_naive`` and, where asked, ``prophet_default``, which also
-    draws intervals of Prophet's own). mase: mean absolute error over the mean absolute seasonal difference of the
+    One row a series, origin and who (``capacity``, ``seasonal_naive`` and, where asked, ``prophet_default``, which
+    also draws intervals of Prophet's own). mase: mean absolute error over the mean absolute seasonal difference of the
     history; rel: over the seasonal naive's error; c80, c95: share of steps within the interval; peak_covered: whether
     the largest value stayed below the P90 of the horizon's maximum; total_covered: whether the total lay within its 80 %
     interval; pinball90: pinball loss of the P90, scaled as mase. NaN where ``who`` gives no such quantile.
@@ -68,22 +68,23 @@ def backtest(
             rows += _scored(history, end, forecast, prophet_default)
     if not rows:
         raise MissingDataError(
-            f"no series has the {LEAST_DAYS} days of history before its last {horizon} steps that a backtest needs; shorten the horizon"
+            f"no series has the {LEAST_DAYS} days of history before its last {horizon} steps that a backtest needs; "
+            "shorten the horizon"
         )
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _series(history: History, end: int) -> pd.Series:
     index = pd.date_range(history.start, periods=end, freq=history.freq)
-    return pd.Series(history.values[:end], index=index)
+    return pd.Series(history.y[:end], index=index)
 
 
 def _scored(history: History, end: int, forecast: SeriesForecast, prophet_default: bool) -> list[dict[str, object]]:
-    actual = history.values[end : end + len(forecast.index)]
+    actual = history.y[end : end + len(forecast.index)]
     if not np.isfinite(actual).any():
         return []
     view = history.upto(end)
-    past = history.values[:end]
+    past = history.y[:end]
     gaps = np.abs(past[view.period :] - past[: -view.period])
     scale = float(np.nanmean(gaps)) if np.isfinite(gaps).any() and np.nanmean(gaps) > 0 else 1.0
     naive = view.scale.inverse(np.resize(view.filled[-view.period :], len(actual)))

@@ -11,7 +11,7 @@ from capacity.domain import Floats, SeriesForecast
 from capacity.errors import MissingDataError, UsageError
 from capacity.forecast._calibrate import Spread, calibrate
 from capacity.forecast._choice import Choice, choose, typical_errors
-from capacity.forecast._history import EXPLOSION_FACTOR, Freq, History, Span, clean, recent_maximum, step_of
+from capacity.forecast._history import EXPLOSION_FACTOR, Freq, History, Span, clean, recent_maximum
 from capacity.forecast._paths import Dependence, latents, own_generator, sample
 from capacity.forecast._quantiles import LEVELS, STORED
 from capacity.forecast._study import Study, position, study
@@ -40,7 +40,8 @@ def forecast_batch(
     ----------
     histories
         Key -> series with a DatetimeIndex (zone-less; stamps with a zone are read as UTC). Order does not matter,
-        several values of a step are averaged, gaps are missing values. The horizon starts after each series' own last value.
+        several values of a step are averaged, gaps are missing values. The horizon starts after each series' own last
+        value.
     freq
         "D" for days, "h" for hours.
     horizon
@@ -173,15 +174,15 @@ def _result(one: Study, choice: Choice, spread: Spread, latent: Floats) -> Serie
 def _cap(history: History) -> float:
     """Largest value that is believed: ten times the recent maximum, or the largest ever seen where that is more."""
     if history.scale.signed:
-        return EXPLOSION_FACTOR * float(np.nanmax(np.abs(history.values)))
-    recent = recent_maximum(history.values, history.freq)
-    return max(EXPLOSION_FACTOR * recent, float(np.nanmax(history.values)))
+        return EXPLOSION_FACTOR * float(np.nanmax(np.abs(history.y)))
+    recent = recent_maximum(history.y, history.freq)
+    return max(EXPLOSION_FACTOR * recent, float(np.nanmax(history.y)))
 
 
 def _shape_flags(one: Study) -> list[str]:
     history = one.history
     out = []
-    if float(np.nanmax(history.values) - np.nanmin(history.values)) == 0.0:
+    if float(np.nanmax(history.y) - np.nanmin(history.y)) == 0.0:
         out.append("constant")
     view = history.upto(len(history))
     if view.short:

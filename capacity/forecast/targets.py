@@ -1,7 +1,7 @@
 """Two daily targets of a service, and the shapes of its days.
 
-Demand is forecast as the mean and the peak of each local day, each in its own right; hours come back from the day's mean
-and peak through the shapes of recent days.
+Demand is forecast as the mean and the peak of each local day, each in its own right; hours come back from the day's
+mean and peak through the shapes of recent days.
 """
 
 from __future__ import annotations

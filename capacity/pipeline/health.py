@@ -112,6 +112,5 @@ def _patient(config: Config) -> Config:
 
 
 def _fresh(known: Freshness) -> Check:
-    return Check(
-        f"{known.frame} of {known.source}", not known.stale, f"newest {known.last_point}, {known.age_days} days old"
-    )
+    detail = f"newest {known.last_point}, {known.age_days} days old"
+    return Check(f"{known.frame} of {known.source}", not known.stale, detail, EXIT_DATA)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -55,6 +56,11 @@ class CloudWatchMetricsSource:
         self._config = config
         self._stats = [_stat(config, m) for m in config.metrics]
         _check(config, self.series())
+
+    @cached_property
+    def _client(self) -> Any:
+        """One client for all calls: its retries remember how fast they may go."""
+        return _aws.client("cloudwatch", self.name, self._config)
 
     def series(self) -> tuple[SeriesKey, ...]:
         """(service, metric, stat, period) of each metric of the config, in its order."""
@@ -122,10 +128,9 @@ class CloudWatchMetricsSource:
         self, metrics: Sequence[int], start: datetime, stop: datetime, notes: Notes
     ) -> tuple[pa.Table, dict[int, str]]:
         """Points of one span, and the metrics that failed in it, with the reason."""
-        client = _aws.client("cloudwatch", self.name, self._config)
         wanted, points, reasons = list(metrics), {}, {}
         for _ in range(_ROUNDS):
-            answers = self._ask(client, wanted, start, stop, notes)
+            answers = self._ask(wanted, start, stop, notes)
             points.update({i: a for i, a in answers.items() if a.status == "Complete"})
             reasons = {i: _reason(a) for i, a in answers.items() if a.status != "Complete"}
             wanted = [i for i in reasons if answers[i].status != "Forbidden"]
@@ -134,11 +139,9 @@ class CloudWatchMetricsSource:
         refused = {i: r for i, r in reasons.items() if i not in points}
         return self._table(points, start, stop, notes), refused
 
-    def _ask(
-        self, client: Any, metrics: Sequence[int], start: datetime, stop: datetime, notes: Notes
-    ) -> dict[int, _Answer]:
+    def _ask(self, metrics: Sequence[int], start: datetime, stop: datetime, notes: Notes) -> dict[int, _Answer]:
         answers = {i: _Answer() for i in metrics}
-        pages = client.get_paginator("get_metric_data").paginate(
+        pages = self._client.get_paginator("get_metric_data").paginate(
             MetricDataQueries=[self._query(i) for i in metrics],
             StartTime=start,
             EndTime=stop,

@@ -214,10 +214,8 @@ def test_commitments_from_a_csv(tmp_path: Path, capsys: pytest.CaptureFixture[st
     demand = 50 + 10 * np.sin(np.arange(len(hours)) / 24 * 2 * np.pi)
     path = tmp_path / "demand.csv"
     pd.DataFrame({"series": "r", "ts": hours, "value": demand}).to_csv(path, index=False)
-    assert (
-        cli.run(["commitments", "--demand", str(path), "--rate", "0.7", "--term-days", "365", "--out", str(tmp_path)])
-        == 0
-    )
+    arguments = ["commitments", "--demand", str(path), "--term-days", "365", "--out", str(tmp_path), "--rate"]
+    assert cli.run([*arguments, "0.7"]) == 0
     level = pd.read_csv(tmp_path / "commitment.csv").set_index("series")["level"]["r"]
     assert demand.min() <= level <= demand.max()
     assert cli.run([*arguments, "1.7"]) == 2

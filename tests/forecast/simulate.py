@@ -18,7 +18,9 @@ def simulate(rng: np.random.Generator, steps: int, freq: str) -> pd.Series:
     season = np.resize(week, steps)
     if freq == "h":
         hour = np.arange(24)
-        shape = np.cos(2 * np.pi * (hour - rng.integers(24)) / 24) + 0.3 * np.cos(4 * np.pi * (hour - rng.integers(24)) / 24)
+        shape = np.cos(2 * np.pi * (hour - rng.integers(24)) / 24) + 0.3 * np.cos(
+            4 * np.pi * (hour - rng.integers(24)) / 24
+        )
         season = season + rng.uniform(0.1, 0.8) * np.resize(shape, steps)
     return pd.Series(
         rng.lognormal(4, 2) * np.exp(walk + drift + jumps + year + season + _noise(rng, steps)),

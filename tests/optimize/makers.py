@@ -73,9 +73,7 @@ def problem(
     penalty: float = 0.0,
 ) -> MixProblem:
     month_hours = tuple(hours or HOURS[: len(months)])
-    return MixProblem(
-        tuple(months), month_hours, requirements, tuple(commitments), rates or {}, tuple(quotas), penalty
-    )
+    return MixProblem(tuple(months), month_hours, requirements, tuple(commitments), rates or {}, tuple(quotas), penalty)
 
 
 def quota(limit: float, account: str = ACCOUNT, region: str = REGION, code: str = STANDARD) -> Quota:

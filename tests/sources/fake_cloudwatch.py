@@ -1,8 +1,9 @@
 """A small CloudWatch over HTTP for a real boto3 client, in the service's own wire formats.
 
 CloudWatch speaks Smithy RPC v2 with CBOR and AWS JSON 1.0; which of them botocore chooses depends on its version, so
-both are served. It knows GetMetricData only, paginates, and refuses what the service refuses: more than 500 queries, more than 100,800
-points, an unknown token. It can throttle calls, deny them, and answer single metrics with another status.
+both are served. It knows GetMetricData only, paginates, and refuses what the service refuses: more than 500 queries,
+more than 100,800 points, an unknown token. It can throttle calls, deny them, and answer single metrics with another
+status.
 """
 
 from __future__ import annotations

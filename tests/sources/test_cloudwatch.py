@@ -13,7 +13,7 @@ import pytest
 from capacity.config import CloudWatchSource
 from capacity.errors import DataError, UsageError
 from capacity.schemas import USAGE, check_frame
-from capacity.sources import ResumableSource, build
+from capacity.sources import Batch, ResumableSource, build
 from capacity.store import Store, ingest
 from tests.sources.fake_cloudwatch import FakeCloudWatch, at, serving
 
@@ -71,7 +71,12 @@ def rows(batches: Any) -> pa.Table:
     return pa.concat_tables([b.table for b in batches])
 
 
-def test_hourly_points_up_to_the_last_whole_period(fake: FakeCloudWatch) -> None:
+@pytest.mark.parametrize("protocol", ["json", "smithy-rpc-v2-cbor"])
+def test_hourly_points_up_to_the_last_whole_period(
+    fake: FakeCloudWatch, monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    """In both of the formats that botocore may choose."""
+    monkeypatch.setattr("botocore.model.PRIORITY_ORDERED_SUPPORTED_PROTOCOLS", (protocol,))
     table = rows(source(fake).batches(None, NOW))
     assert table.schema == USAGE.schema
     assert table.num_rows == 48
@@ -118,9 +123,9 @@ def test_a_call_stays_within_500_queries_and_100800_points(fake: FakeCloudWatch)
 
 def test_throttled_calls_are_tried_again(fake: FakeCloudWatch) -> None:
     fake.page_points = 10
-    fake.throttle_calls = frozenset({1, 3})
+    fake.throttle_calls = frozenset({3})
     assert rows(source(fake).batches(None, NOW)).num_rows == 48
-    assert fake.calls == 7
+    assert fake.calls == 6
 
 
 def test_incremental_from_the_last_point_of_each_metric(fake: FakeCloudWatch, tmp_path: Path) -> None:
@@ -172,10 +177,10 @@ def test_a_metric_that_failed_in_an_early_span_is_not_read_in_a_later_one(fake: 
     names = [f"M{i}" for i in range(400)]
     fake.metrics |= {(n, "Average"): (lambda t: 1.0 if t % 86_400 == 0 else None) for n in names}
     fake.statuses = {"M7": ["Forbidden"]}
-    batches = []
-    with pytest.raises(DataError, match="M7.*forbidden"):
-        for batch in source(fake, *(metric(n, metric=n) for n in names), days=14).batches(None, NOW):
-            batches.append(batch)
+    batches: list[Batch] = []
+    reading = source(fake, *(metric(n, metric=n) for n in names), days=14).batches(None, NOW)
+    with pytest.raises(DataError, match=r"M7.*forbidden"):
+        batches.extend(reading)
     assert len(batches) == 2
     assert [len(r["MetricDataQueries"]) for r in fake.log] == [400, 399]
     assert "M7" not in rows(batches)["metric"].to_pylist()
@@ -186,6 +191,13 @@ def test_what_is_no_longer_kept_is_said(fake: FakeCloudWatch) -> None:
     batches = list(source(fake, period_seconds=60, days=30).batches(None, NOW))
     assert "no longer kept" in batches[0].notes[0]
     assert rows(batches)["ts"].to_pylist()[0] >= NOW - timedelta(days=15)
+
+
+def test_throttled_to_the_end(fake: FakeCloudWatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("capacity.sources._aws._MAX_ATTEMPTS", 1)
+    fake.always = "ThrottlingException"
+    with pytest.raises(DataError, match="still throttled"):
+        list(source(fake).batches(None, NOW))
 
 
 def test_access_denied_says_what_to_allow_and_tells_no_secret(fake: FakeCloudWatch) -> None:

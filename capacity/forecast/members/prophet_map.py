@@ -1,8 +1,8 @@
 """Prophet, fitted once by maximum a posteriori on the modelled scale, read in four ways.
 
 The seasonal parts are Prophet's own; its trend may go on, damp, or stand still, because a straight line on a log scale
-is the part of Prophet that goes wrong over a long horizon. Prophet's own intervals are not used, so nothing is drawn from
-the global random state.
+is the part of Prophet that goes wrong over a long horizon. Prophet's own intervals are not used, so nothing is drawn
+from the global random state.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class CalendarRidge:
 
     def medians(self, view: View, horizon: int) -> Mapping[str, Floats]:
         n = len(view)
-        design = _calendar(np.arange(n + horizon), yearly=n >= STEPS_FOR_YEAR)
+        design = _calendar(np.arange(n + horizon, dtype=float), yearly=n >= STEPS_FOR_YEAR)
         out: dict[str, Floats] = {}
         for half_life in self.half_lives:
             fit = design @ _ridge(design[:n], view.z, half_life)
