@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -65,4 +64,6 @@ def app(
     if as_json:
         say_json({"command": command})
         return EXIT_OK
-    return subprocess.run([*command], env=environment, check=False, stdout=sys.stderr).returncode
+    if os.name == "posix":
+        os.execve(command[0], command, environment)  # noqa: S606 - the server takes this process's place, and its signals
+    return subprocess.run(command, env=environment, check=False).returncode

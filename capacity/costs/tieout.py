@@ -38,8 +38,8 @@ def tie_out(
 
     The modelled cost at list prices, times the private discount that the bill shows (Contracted over List of its
     compute rows), less what commitments took off those rows (Contracted - Effective of covered usage; an unused
-    commitment adds its EffectiveCost), is compared with the EffectiveCost of the same rows. Everything else on the
-    bill is a remainder by name, and compute + remainder = the bill exactly.
+    commitment adds its EffectiveCost) and what spot did, is compared with the EffectiveCost of the same rows.
+    Everything else on the bill is a remainder by name, and compute + remainder = the bill exactly.
 
     Parameters
     ----------
@@ -159,21 +159,24 @@ def _check_total(cost: pa.Table, month: str, currency: str, mine: int) -> None:
 
 
 def _discounts(compute: pa.Table) -> tuple[Decimal, int]:
-    """Contracted over List of the compute rows, and what commitments took off them (whole 1e-12)."""
-    status = compute.column("CommitmentDiscountStatus").to_pylist()
-    listed, contracted, effective = (
-        to_units(compute.column(c)) for c in ("ListCost", "ContractedCost", "EffectiveCost")
-    )
-    known = [a and b for a, b in zip(*(_all_known(compute, c) for c in ("ListCost", "ContractedCost")), strict=True)]
-    used = [s != "Unused" and k for s, k in zip(status, known, strict=True)]
-    total_list = sum(v for v, u in zip(listed, used, strict=True) if u)
-    total_contracted = sum(v for v, u in zip(contracted, used, strict=True) if u)
+    """Contracted over List of the compute rows, and what commitments and spot took off them (whole 1e-12).
+
+    Spot (FOCUS: PricingCategory Dynamic) has a market price as its contracted one, which is no private discount.
+    """
+    columns = (compute.column(c).to_pylist() for c in ("CommitmentDiscountStatus", "PricingCategory"))
+    unknown = (compute.column(f"{c}_nulls").to_pylist() for c in ("ListCost", "ContractedCost"))
+    money = (to_units(compute.column(c)) for c in ("ListCost", "ContractedCost", "EffectiveCost"))
+    total_list = total_contracted = spot_list = effect = 0
+    for status, pricing, no_list, no_contracted, li, co, ef in zip(*columns, *unknown, *money, strict=True):
+        if pricing == "Dynamic":
+            spot_list += li
+            effect -= ef
+        elif status == "Unused":
+            effect -= ef
+        else:
+            effect += co - ef if status is not None else 0
+            if not no_list and not no_contracted:
+                total_list, total_contracted = total_list + li, total_contracted + co
     ratio = EXACT.divide(Decimal(total_contracted), Decimal(total_list)) if total_list else Decimal(1)
-    effect = 0
-    for s, c, e in zip(status, contracted, effective, strict=True):
-        effect += -e if s == "Unused" else c - e if s is not None else 0
-    return ratio, effect
-
-
-def _all_known(pieces: pa.Table, column: str) -> list[bool]:
-    return [n == 0 for n in pieces.column(f"{column}_nulls").to_pylist()]
+    at_contract = EXACT.multiply(Decimal(spot_list), ratio)
+    return ratio, effect + int(EXACT.to_integral_value(at_contract))

@@ -2,10 +2,10 @@
 
 Errors of the combination at past origins, on the modelled scale, are divided by their series' own size of error as it
 was known without them, and pooled (the series of a call weigh alike). A series' quantiles are those of the pool,
-blended with its own as it has more origins, and with a packaged expectation as the pool has fewer series. Levels carry the
-finite-sample correction of split-conformal prediction (Vovk, Gammerman and Shafer 2005). The median stays where the
-combination put it. The largest value of the horizon and its total are calibrated in their own right, from their own
-past errors: neither follows from pointwise quantiles.
+blended with its own as it has more origins, and with a packaged expectation as the pool has fewer series. Levels
+carry the finite-sample correction of split-conformal prediction (Vovk, Gammerman and Shafer 2005). The median stays
+where the combination put it. The largest value of the horizon and its total are calibrated in their own right, from
+their own past errors: neither follows from pointwise quantiles.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Joint sample paths: a Gaussian copula over the horizon and across series, marginals as calibrated.
 
 The latent of a step is sqrt(level) * L + sqrt(1 - level) * A with L constant along a path and A a stationary
-first-order autoregression: real forecast errors keep their sign for weeks. Series of one call share a common latent, so row i of
-two series belongs to the same future and rows may be added. Latents are turned into ranks at each step, so that the
-marginals of a set of paths are the calibrated quantiles themselves, whatever the dependence.
+first-order autoregression: real forecast errors keep their sign for weeks. Series of one call share a common latent,
+so row i of two series belongs to the same future and rows may be added. Latents are turned into ranks at each step,
+so that the marginals of a set of paths are the calibrated quantiles themselves, whatever the dependence.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import pandas as pd
 
 from capacity.domain import QUANTILES, Floats, SeriesForecast
 from capacity.errors import MissingDataError
-from capacity.forecast._history import Freq, History, clean
+from capacity.forecast._history import Freq, History, clean, step_of
 from capacity.forecast.batch import Progress, forecast_batch
 
 COLUMNS = ("series", "origin", "who", "mase", "rel", "c80", "c95", "peak_covered", "total_covered", "pinball90")
@@ -41,8 +41,8 @@ def backtest(
     One row a series, origin and who (``capacity``, ``seasonal_naive`` and, where asked, ``prophet_default``, which
     also draws intervals of Prophet's own). mase: mean absolute error over the mean absolute seasonal difference of the
     history; rel: over the seasonal naive's error; c80, c95: share of steps within the interval; peak_covered: whether
-    the largest value stayed below the P90 of the horizon's maximum; total_covered: whether the total lay within its 80 %
-    interval; pinball90: pinball loss of the P90, scaled as mase. NaN where ``who`` gives no such quantile.
+    the largest value stayed below the P90 of the horizon's maximum; total_covered: whether the total lay within its
+    80 % interval; pinball90: pinball loss of the P90, scaled as mase. NaN where ``who`` gives no such quantile.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def backtest(
     for k in range(origins):
         cuts = {h.key: (h, len(h) - horizon - k * gap) for h in known if len(h) - horizon - k * gap >= least}
         given = {key: _series(h, end) for key, (h, end) in cuts.items()}
-        given = {key: s for key, s in given.items() if s.notna().any() and np.isfinite(s.iloc[-1])}
+        given = {key: s for key, s in given.items() if s.notna().any()}
         if not given:
             continue
         said = forecast_batch(
@@ -64,8 +64,7 @@ def backtest(
             max_history=max_history, progress=progress,
         )  # fmt: skip
         for key, forecast in said.items():
-            history, end = cuts[key]
-            rows += _scored(history, end, forecast, prophet_default)
+            rows += _scored(cuts[key][0], forecast, prophet_default)
     if not rows:
         raise MissingDataError(
             f"no series has the {LEAST_DAYS} days of history before its last {horizon} steps that a backtest needs; "
@@ -79,7 +78,9 @@ def _series(history: History, end: int) -> pd.Series:
     return pd.Series(history.y[:end], index=index)
 
 
-def _scored(history: History, end: int, forecast: SeriesForecast, prophet_default: bool) -> list[dict[str, object]]:
+def _scored(history: History, forecast: SeriesForecast, prophet_default: bool) -> list[dict[str, object]]:
+    """Score one forecast from its own origin: the last value before the cut, which a gap moves back."""
+    end = (forecast.origin - history.start) // step_of(history.freq) + 1
     actual = history.y[end : end + len(forecast.index)]
     if not np.isfinite(actual).any():
         return []

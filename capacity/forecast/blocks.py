@@ -30,9 +30,9 @@ def hourly_paths(mean: SeriesForecast, peak: SeriesForecast, shapes: DayShapes, 
     """(P, D, 24) float32 hours: each path's day has that path's daily mean and peak.
 
     Rows are the futures of ``mean``. The peaks of a day keep their own distribution and are matched to the means by
-    rank with a correlation of .8. A peak below its mean is raised to it, one above 24 means is lowered to that (all of the
-    day in one hour). Hours are mean + (peak - mean) x shape; where that would fall below zero, the hours beside the
-    peak are scaled so that the day's mean stays.
+    rank with a correlation of .8. A peak below its mean is raised to it, one above 24 means is lowered to that (all
+    of the day in one hour). Hours are mean + (peak - mean) x shape; where that would fall below zero, the hours
+    beside the peak are scaled so that the day's mean stays.
 
     Raises
     ------

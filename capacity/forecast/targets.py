@@ -117,8 +117,8 @@ def _local_hours(series: pd.Series, time_zone: str, name: str) -> pd.Series:
     if not isinstance(series.index, pd.DatetimeIndex) or series.index.tz is None:
         raise UsageError(f"{name}: its time stamps carry no zone; localise them (UTC) so that local days can be told")
     values = pd.Series(series.to_numpy(dtype=float), index=series.index.tz_convert("UTC").floor("h"))
-    values = values[np.isfinite(values.to_numpy())].groupby(level=0).mean()
-    return values.tz_convert(time_zone)
+    hours: pd.Series = values[np.isfinite(values.to_numpy())].groupby(level=0).mean()
+    return hours.set_axis(cast(pd.DatetimeIndex, hours.index).tz_convert(time_zone))
 
 
 def _dates(index: pd.Index) -> pd.DatetimeIndex:
@@ -132,10 +132,11 @@ def _days(*indices: pd.Index) -> pd.DatetimeIndex:
 
 def _day_hours(days: pd.DatetimeIndex, time_zone: str) -> Floats:
     """Hours of each local day: 23 or 25 where clocks change."""
-    edges = days.append(pd.DatetimeIndex([days[-1] + pd.Timedelta(days=1)]))
+    edges = pd.date_range(days[0], periods=len(days) + 1, freq="D")
     # Where a zone changes its clocks at midnight, the day begins at the first moment that exists.
     midnights = edges.tz_localize(time_zone, ambiguous=np.ones(len(edges), dtype=bool), nonexistent="shift_forward")
-    return np.asarray(np.diff(midnights.tz_convert("UTC").as_unit("s").asi8) / 3600.0, dtype=float)
+    moments = midnights.tz_convert("UTC").tz_localize(None).to_numpy()
+    return np.diff(moments) / np.timedelta64(1, "h")
 
 
 def _by_day(values: pd.Series, days: pd.DatetimeIndex, lengths: Floats, how: str) -> pd.Series:

@@ -17,6 +17,7 @@ from capacity.optimize._billing import Bill, Usage, bill, grid_shape, running_us
 from capacity.optimize._fleet import Fleet, fleet_of, running_by_type, vertical_count
 from capacity.optimize._highs import Search, search_cbc, search_highs
 from capacity.optimize._strengthen import Strengthened, strengthen
+from capacity.optimize._trim import trim
 from capacity.optimize.check import check
 from capacity.optimize.explain import binding, explain_infeasible, nothing_may_serve
 from capacity.optimize.model import MixModel, autoscales, build_model
@@ -148,6 +149,7 @@ def _counts(model: MixModel, values: npt.NDArray[np.float64]) -> tuple[Counts, C
     provisioned = np.zeros(running.shape[:2], dtype=np.int64)
     for (s, i, t, b), variable in model.running.items():
         running[offsets[s] + i, t, b] = whole[variable]
+    trim(fleet, running)
     for (s, i, t), variable in model.provisioned.items():
         row = offsets[s] + i
         pinned = {m for m, _ in fleet.requirements[s].pinned or {}}

@@ -196,7 +196,7 @@ def _by_service(plans: Sequence[Plan]) -> None:
     with right, ui.card("Smallest headroom", stretch=True):
         ui.table(tables.smallest_headroom(plans), "Headroom by service and scenario", {"Service": service, **shares})
     left, right = st.columns(2)
-    with left, ui.card("Cost per 1,000 units of demand", stretch=True):
+    with left, ui.card("Cost per 1,000 units of demand", "As billed in the last closed month.", stretch=True):
         ui.table(tables.unit_costs(plans), "Unit cost by service and scenario", {"Service": service})
     with right, ui.card("Recommended instances, end of the plan", stretch=True):
         ui.table(

@@ -13,10 +13,7 @@ import pytest
 from capacity import cli, plan
 from tests import company
 
-COMMANDS = (
-    "demo", "ingest", "forecast", "plan", "check", "cost", "commitments", "backtest", "report", "app", "sources",
-    "catalog", "store", "doctor",
-)  # fmt: skip
+COMMANDS = tuple(build().commands)
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +36,11 @@ def test_every_command_has_help_json_and_as_of(command: str, capsys: pytest.Capt
     text = capsys.readouterr().out
     assert "--json" in text
     assert "--as-of" in text
+
+
+def test_the_commands_are_those_promised() -> None:
+    promised = "demo ingest forecast plan check cost commitments backtest report app sources catalog store doctor"
+    assert promised.split() == list(COMMANDS)
 
 
 def test_the_help_lists_all_commands_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,6 +54,18 @@ def test_a_perfect_model_ties_to_the_last_decimal() -> None:
     assert found.private_discount_frac == pytest.approx(0.1)
 
 
+def test_spot_is_no_private_discount_and_a_perfect_model_still_ties() -> None:
+    found = _tie("260", [*ROWS, _compute("100", "30", "30", PricingCategory="Dynamic")])
+    assert found.private_discount_frac == pytest.approx(0.1)
+    assert found.modelled == found.billed_effective == Decimal(164)
+
+
+def test_rows_without_a_list_cost_say_nothing_of_the_discount() -> None:
+    found = _tie("160", [*ROWS, row(MONTH, "1", SubAccountId="search", ListCost=None)])
+    assert found.private_discount_frac == pytest.approx(0.1)
+    assert found.billed_effective - found.modelled == Decimal(1)
+
+
 def test_everything_else_is_named_and_adds_up() -> None:
     found = _tie("160")
     assert {n: int(v) for n, v in found.remainder.items()} == {

@@ -222,8 +222,9 @@ def test_run_button_shows_progress_cancels_and_plans(
     one.page.get_by_text("Cancelled. The plan that was there is unchanged.").wait_for(timeout=30_000)
     assert (plans / "plan.json").read_bytes() == before
     one.page.get_by_role("button", name="Run plan").click()
-    one.page.get_by_text("The plan is ready").wait_for(timeout=180_000)
+    one.page.get_by_text(re.compile("The plan is ready|The plan failed")).first.wait_for(timeout=240_000)
     text = one.settle()
+    assert "The plan is ready" in text, text[:1500]
     assert "Tidewater Outfitters" in text
     assert "graviton" in text
     assert_sound(one)
