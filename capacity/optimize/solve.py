@@ -20,7 +20,7 @@ from capacity.optimize._strengthen import Strengthened, strengthen
 from capacity.optimize._trim import trim
 from capacity.optimize.check import check
 from capacity.optimize.explain import binding, explain_infeasible, nothing_may_serve
-from capacity.optimize.model import MixModel, autoscales, build_model
+from capacity.optimize.model import MixModel, build_model
 
 Counts = npt.NDArray[np.int64]
 
@@ -153,8 +153,8 @@ def _counts(model: MixModel, values: npt.NDArray[np.float64]) -> tuple[Counts, C
     for (s, i, t), variable in model.provisioned.items():
         row = offsets[s] + i
         pinned = {m for m, _ in fleet.requirements[s].pinned or {}}
-        kept = not autoscales(fleet.requirements[s]) or fleet.problem.months[t] in pinned
-        # Where it is free, n is no more than what runs in some block: the solver may leave it larger at no cost.
+        # Where it is not pinned, n is what runs in some block: the solver may leave it larger at no cost.
+        kept = fleet.problem.months[t] in pinned
         provisioned[row, t] = whole[variable] if kept else running[row, t].max()
     return provisioned, running
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from capacity import cli, plan
+from capacity.cli._app import build
 from tests import company
 
 COMMANDS = tuple(build().commands)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pytest
+import yaml
 
 from capacity.config import BillSource, Config, CostsConfig, load
 from capacity.costs import (
@@ -36,7 +38,7 @@ RULES = CostsConfig.model_validate(
     {
         "rules": [
             {"name": "application", "service_from_tag": "application"},
-            {"name": "load balancers", "pool": "network", "match": {"ServiceName": "Elastic Load Balancing|.*Virtual.*"}},
+            {"name": "network", "pool": "network", "match": {"ServiceName": "Elastic Load Balancing|.*Virtual.*"}},
             {"name": "monitoring", "pool": "tools", "match": {"ServiceCategory": "Management.*"}},
         ],
         "pools": [{"name": "network", "split": "cost"}, {"name": "tools", "split": "even"}, {"name": "credits"}],
@@ -77,15 +79,9 @@ def test_the_real_sample_adds_up_and_is_attributed(real_data: Path) -> None:
     assert hits["(credit)"] == 1
     assert sum(found.pieces.column("ContractedCost_nulls").to_pylist()) == 7  # as the file has them
     suggestion = found.unallocated.iloc[0]
-    again = CostsConfig.model_validate({"rules": [_rule(suggestion["suggested_rule"])], "pools": RULES.pools})
+    again = CostsConfig.model_validate({"rules": [yaml.safe_load(suggestion["suggested_rule"])], "pools": RULES.pools})
     taken = attribute(table, again, APPLICATIONS).rule_hits.iloc[0]
     assert taken["rows"] >= 1
-
-
-def _rule(text: str) -> object:
-    import yaml
-
-    return yaml.safe_load(text)
 
 
 @pytest.mark.shared
@@ -153,7 +149,7 @@ def test_the_demos_bridges_leave_nothing_unexplained_over_all_months(attribution
     first = bridge(attribution, attribution, (months[0], months[1]), {}, {}).total()["start"][0]
     moved = sum(
         bridge(attribution, attribution, pair, {}, {}).total()[list(TERMS)].to_numpy().sum()
-        for pair in zip(months, months[1:], strict=False)
+        for pair in pairwise(months)
     )
     last = bridge(attribution, attribution, (months[-2], months[-1]), {}, {}).total()["end"][0]
     assert first + moved == last
