@@ -357,8 +357,13 @@ class Config(Model):
         return next(s for s in self.services if s.name == name)
 
     def digest(self) -> str:
-        """SHA-256 of the meaning of this config; file names and comments do not count."""
-        text = json.dumps(self.model_dump(mode="json", exclude={"store"}), sort_keys=True, separators=(",", ":"))
+        """SHA-256 of what this config asks for.
+
+        Comments do not count, nor where data comes from (a plan records the store's versions), nor how many workers
+        share the work.
+        """
+        elsewhere = {"store": True, "sources": True, "scenarios": True, "forecast": {"workers"}}
+        text = json.dumps(self.model_dump(mode="json", exclude=elsewhere), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -415,6 +420,17 @@ def load(path: Path | str) -> Config:
     config = validate(Config, document)
     config._path = Path(path).absolute()
     return config
+
+
+def dump(config: Config) -> str:
+    """``config`` as YAML that :func:`load` reads back; what is left at its default is left out."""
+    import yaml
+
+    plain = config.model_dump(mode="json", exclude_defaults=True, by_alias=True)
+    plain["version"] = config.version
+    for source, known in zip(plain.get("sources", []), config.sources, strict=True):
+        source["kind"] = known.kind
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=110)
 
 
 def validate(model: type[M], document: strict_yaml.Document) -> M:

@@ -109,3 +109,10 @@ def test_the_digest_ignores_comments_and_the_store(tmp_path: Path) -> None:
 def test_every_duplicate_name_is_refused(tmp_path: Path) -> None:
     text = GOOD.replace("  - name: payments\n", "  - name: checkout\n")
     assert "service 'checkout' is given twice" in problems(tmp_path, text)[0]
+
+
+def test_a_config_written_out_reads_back_the_same(tmp_path: Path) -> None:
+    found = load(tmp_path, GOOD)
+    assert load(tmp_path, config.dump(found)) == found
+    demo = config.load(Path(__file__).resolve().parents[1] / "configs" / "demo.yaml")
+    assert load(tmp_path, config.dump(demo)).model_dump() == demo.model_dump()

@@ -6,6 +6,7 @@ ingested; 4 no plan; 70 a fault of the tool itself.
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from capacity.cli._common import fail, one_thread_a_worker
@@ -20,7 +21,13 @@ STOPPED = 130
 def main() -> None:
     """Run the command line and exit with its code."""
     one_thread_a_worker()
+    signal.signal(signal.SIGTERM, _terminated)
     sys.exit(run(sys.argv[1:]))
+
+
+def _terminated(number: int, _frame: object) -> None:
+    """End as an exception, so that what was begun is cleaned up."""
+    raise SystemExit(128 + number)
 
 
 def run(arguments: list[str]) -> int:

@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import numpy as np
 
-from capacity.domain import QUANTILES, Floats, SeriesForecast
+from capacity.domain import QUANTILES, Floats, Paths, SeriesForecast
 
 
-def crossing(forecast: SeriesForecast, limit: float) -> Floats:
+def crossing(forecast: SeriesForecast, limit: float, paths: Paths | None = None) -> Floats:
     """P(limit crossed at or before each step).
 
     The last step is the calibrated distribution of the horizon's maximum. Earlier steps share it out as the paths do:
     the limit is replaced by the one that the paths' maximum passes as often, and the paths that pass that one by each
     step are counted.
 
+    Parameters
+    ----------
+    forecast
+        Whose paths and calibrated ``peak`` say how far to trust the paths.
+    limit
+        In the unit of the series.
+    paths
+        (P, H) other futures to judge by the same calibration, such as a scenario's. Where they are higher, the
+        probability is nowhere lower; and what changes late in the horizon changes nothing before.
+
     Returns
     -------
-    (H,) probabilities, never falling; the last is 1 - F(limit) with F the distribution behind ``forecast.peak``.
+    (H,) probabilities, never falling; the last is 1 - F(limit) with F the distribution behind ``forecast.peak``, where
+    the paths are the forecast's own.
     """
     at_end = exceedance(forecast.peak, limit)
-    running = np.maximum.accumulate(forecast.paths.astype(float), axis=1)
-    tops = np.sort(running[:, -1])
+    tops = np.sort(forecast.paths.max(axis=1))
     count = len(tops)
     stand_in = tops[min(count - 1, max(0, int(np.floor((1.0 - at_end) * count))))]
-    share = (running >= stand_in).mean(axis=0)
-    return np.asarray(np.clip(share * (at_end / share[-1]), 0.0, 1.0), dtype=float)
+    scale = at_end / float((tops >= stand_in).mean())
+    passed = np.maximum.accumulate((forecast.paths if paths is None else paths) >= stand_in, axis=1)
+    return np.asarray(np.clip(passed.mean(axis=0) * scale, 0.0, 1.0), dtype=float)
 
 
 def exceedance(quantiles: Floats, limit: float) -> float:

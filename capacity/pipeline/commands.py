@@ -55,16 +55,23 @@ def require_complete(report: IngestReport) -> None:
 
 
 def demo_config(out: Path) -> Config:
-    """The demo company's config, with its store inside ``out``."""
+    """The demo company's config, written to ``out`` as a file of its own, with its store beside it.
+
+    So the front end, and a reader who wants to play with it, find a config that works from any folder.
+    """
     packaged = Path(str(resources.files("capacity"))) / "data" / "demo" / "configs" / "demo.yaml"
     beside = Path(str(resources.files("capacity"))).parent / "configs" / "demo.yaml"
     path = packaged if packaged.is_file() else beside
     if not path.is_file():
         raise MissingDataError("the demo data is not in this installation; install the wheel, or run from a checkout")
     settings = configuration.load(path)
-    inside = settings.model_copy(update={"store": str((out / "store").absolute())})
-    inside._path = settings.path
-    return inside
+    sources_here = [s.model_copy(update={"path": str(settings.resolve(s.path))}) for s in settings.sources]  # type: ignore[union-attr]
+    scenarios_here = [str(settings.resolve(s)) for s in settings.scenarios]
+    inside = settings.model_copy(update={"store": "store", "sources": sources_here, "scenarios": scenarios_here})
+    out.mkdir(parents=True, exist_ok=True)
+    written = out / "demo.yaml"
+    written.write_text(configuration.dump(inside), encoding="utf-8")
+    return configuration.load(written)
 
 
 def all_scenarios(config: Config) -> tuple[Scenario, ...]:

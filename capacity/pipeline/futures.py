@@ -118,13 +118,16 @@ def _with_paths(known: SeriesForecast, paths: Paths) -> SeriesForecast:
         known,
         paths=paths,
         quantiles=_shifted(known.quantiles, known.paths, paths),
-        peak=np.quantile(paths.max(axis=1), QUANTILES),
-        total=np.quantile(paths.sum(axis=1), QUANTILES),
+        peak=_shifted(known.peak, known.paths.max(axis=1), paths.max(axis=1)),
+        total=_shifted(known.total, known.paths.sum(axis=1), paths.sum(axis=1)),
     )
 
 
 def _shifted(quantiles: Floats, before: Paths, after: Paths) -> Floats:
-    """Quantiles of the new paths, kept as far beyond the sample's as calibration had put the old ones."""
+    """Quantiles of new samples, kept as far beyond the samples' own as calibration had put the old ones.
+
+    So a scenario is as cautious as the base: what grows is never crossed later.
+    """
     old, new = np.quantile(before, QUANTILES, axis=0), np.quantile(after, QUANTILES, axis=0)
     ratio = np.divide(new, old, out=np.ones_like(new), where=old > 0)
     shifted = np.where(old > 0, quantiles * ratio, new + (quantiles - old))

@@ -233,7 +233,10 @@ def _freshness(
     if len(fleet):
         found.append(("fleet", "fleet", fleet["ts"].max()))
     if cost.num_rows:
-        ends = cost.select(["source", "ChargePeriodEnd"]).group_by("source").aggregate([("ChargePeriodEnd", "max")])
+        usage_rows = cost.filter(pc.equal(cost["ChargeCategory"], "Usage"))  # a fee may be charged for time to come
+        ends = (
+            usage_rows.select(["source", "ChargePeriodEnd"]).group_by("source").aggregate([("ChargePeriodEnd", "max")])
+        )
         found += [("cost", str(r["source"]), pd.Timestamp(r["ChargePeriodEnd_max"])) for r in ends.to_pylist()]
     out = []
     for frame, source, last in sorted(found, key=lambda item: item[:2]):

@@ -35,7 +35,7 @@ def outlook(
     found: list[tuple[LimitOutlook, Saturation]] = []
     service = data.service
     if need is not None:
-        curve = _curve(data.unit, fleet_limit_name(need.safe), need.safe.binding.mid, future.peak)
+        curve = _curve(data.unit, fleet_limit_name(need.safe), need.safe.binding.mid, base.peak[data.unit], future)
         remedy, lead = fleet_remedy(data, need, future, mix, leads)
         found.append(
             (_outlook(curve, "fleet", data.service.demand_metric, data.unit_of_measure, remedy, lead, today), curve)
@@ -43,7 +43,8 @@ def outlook(
     for hard in service.hard_limits:
         level = base.limits.get((data.unit, hard.metric))
         if level is not None:
-            curve = _curve(data.unit, hard.metric, hard.limit, level)
+            demand = hard.metric == service.demand_metric
+            curve = _curve(data.unit, hard.metric, hard.limit, level, future if demand else None)
             found.append(
                 (_outlook(curve, "hard", hard.metric, hard.unit, hard.remedy, hard.lead_time_days, today), curve)
             )
@@ -57,9 +58,13 @@ def fleet_limit_name(safe: SafeCapacity) -> str:
     return f"safe capacity, {safe.zones_lost} zone{'s' if safe.zones_lost > 1 else ''} lost"
 
 
-def _curve(unit: Unit, name: str, limit: float, peak: SeriesForecast) -> Saturation:
-    """First passage by the calibrated distribution of the maximum, not by the paths' alone."""
-    return saturation.from_probability(unit, name, limit, forecast.crossing(peak, limit), peak.index)
+def _curve(unit: Unit, name: str, limit: float, known: SeriesForecast, future: Future | None) -> Saturation:
+    """First passage by the calibrated distribution of the maximum, not by the paths' alone.
+
+    A scenario's paths are judged by the base's calibration: it transforms demand, not what is known of the errors.
+    """
+    paths = None if future is None else future.peak.paths
+    return saturation.from_probability(unit, name, limit, forecast.crossing(known, limit, paths), known.index)
 
 
 def _outlook(

@@ -27,6 +27,8 @@ from capacity.sources._protocol import Batch, Resolve, SourceInfo
 
 # What bare series files call the columns of usage.
 _SERIES_NAMES = {"ts": ("ds",), "value": ("y",), "service": ("series",)}
+# Where nothing between two commas is an answer: a commitment that covers all accounts, scopes or regions.
+_EMPTY_IS_A_WORD = {"commitments": ("account_id", "scope", "region")}
 _ROW = "_row"
 _WEEK_MICROS = 7 * 86_400 * 1_000_000
 
@@ -193,7 +195,8 @@ class _Reader:
             return _convert.floats(column)
         if pa.types.is_int64(kind):
             return _convert.integers(column)
-        return _convert.text(column)
+        words = _convert.text(column)
+        return pc.fill_null(words, "") if name in _EMPTY_IS_A_WORD.get(self.config.frame, ()) else words
 
     # --- rows ----------------------------------------------------------------------------------------------
 

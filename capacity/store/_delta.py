@@ -101,13 +101,21 @@ def _dataset(table: Any) -> Any:
 
 def create(path: str, table: pa.Table) -> None:
     """The first version of a table; a table that came into being meanwhile is a conflict."""
-    from deltalake import write_deltalake
+    from deltalake import CommitProperties, write_deltalake
     from deltalake.exceptions import DeltaError
 
     if "://" not in path:
         Path(path).mkdir(parents=True, exist_ok=True)
     try:
-        write_deltalake(path, _whole(table), mode="error", configuration=_CONFIGURATION, writer_properties=_writer())
+        write_deltalake(
+            path,
+            _whole(table),
+            mode="error",
+            configuration=_CONFIGURATION,
+            writer_properties=_writer(),
+            # delta-rs would otherwise commit the loser of a race as version 1, beside the winner's rows.
+            commit_properties=CommitProperties(max_commit_retries=0),
+        )
     except DeltaError as error:
         if exists(path):
             raise ConflictError(str(error)) from None

@@ -206,6 +206,7 @@ def demo_config(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.timeout(480)  # a whole plan with two scenarios, half a minute on an idle machine
 def test_run_button_shows_progress_cancels_and_plans(
     serve: Callable[..., str], reader: Callable[..., Reader], tmp_path: Path, demo_config: Path, pictures: Path
 ) -> None:
