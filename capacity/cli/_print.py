@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from capacity.store import IngestReport
 
 # Wide enough for the tables where the output is a file or a pipe.
-PIPE_WIDTH = 118
+PIPE_WIDTH = 120
 
 
 def console() -> Console:
@@ -36,13 +36,18 @@ def console() -> Console:
     return Console(file=sys.stdout, markup=False, highlight=False, width=width, soft_wrap=False)
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], right: Sequence[int] = ()) -> None:
-    """One table; columns whose number is in ``right`` are aligned right."""
+def table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    right: Sequence[int] = (),
+    sentence: bool = False,
+) -> None:
+    """One table; columns whose number is in ``right`` are aligned right. Only a last ``sentence`` column wraps."""
     out = Table(title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(columns):
-        # A name is never broken; long sentences stand in the last column, which wraps.
-        last = i == len(columns) - 1 and i not in right
-        out.add_column(name, justify="right" if i in right else "left", no_wrap=not last, overflow="ellipsis")
+        wraps = sentence and i == len(columns) - 1
+        out.add_column(name, justify="right" if i in right else "left", no_wrap=not wraps, overflow="ellipsis")
     for row in rows:
         out.add_row(*(Text(str(cell)) for cell in row))
     console().print(out)
@@ -119,6 +124,7 @@ def mix(found: Plan) -> None:
         ("service", "running", "recommended", "headroom", "coverage", "running now → recommended at the end"),
         rows,
         right=(1, 2, 3, 4),
+        sentence=True,
     )
     line(
         f"{m.status} by {m.solver}: objective {usd(m.objective)}, bound {usd(m.bound)}, gap {m.gap_frac:.2%}; "
@@ -169,8 +175,10 @@ def cost_to_serve(found: Plan) -> None:
 def _spend(found: Plan) -> None:
     if not found.spend:
         return
+    line()
+    line(f"Spend forecast: {found.spend_note}")
     table(
-        f"Spend forecast ({found.spend_note})",
+        f"Spend by month, {found.currency}",
         ("month", "P10", "P50", "P90", "budget", "P(over)"),
         [
             (m.month, usd(m.q10), usd(m.q50), usd(m.q90), "–" if m.budget is None else f"${m.budget:,.0f}",
@@ -196,6 +204,7 @@ def scenarios(plans: Sequence[Plan]) -> None:
             for r in compare(plans)
         ],
         right=(1, 2, 3, 5, 6),
+        sentence=True,
     )  # fmt: skip
 
 
@@ -220,6 +229,7 @@ def event(found: EventSummary) -> None:
         ("service", "verdict", "demand P95", "safe now", "at maximum", "P(holds)", "reason and remedy"),
         [_verdict_row(v) for v in sorted(found.verdicts, key=lambda v: (v.go, v.probability_holds, v.unit))],
         right=(2, 3, 4, 5),
+        sentence=True,
     )
 
 
@@ -254,6 +264,7 @@ def forecasts(known: Mapping[str, SeriesForecast]) -> None:
             for key, f in known.items()
         ],
         right=(2, 3, 4),
+        sentence=True,
     )
 
 
@@ -314,6 +325,7 @@ def catalogue(document: Mapping[str, Any]) -> None:
             for r in document["rates"]
         ],
         right=(1,),
+        sentence=True,
     )
 
 

@@ -18,6 +18,8 @@ import pyarrow.compute as pc
 _FEW_VALUES = 500
 _PLAIN = r"[A-Za-z0-9 _:/@,=#;<>~!%&'\"-]|\\[-./\\+*?()\[\]|:@dw]|\."
 _CLASS = r"\[\^?(?:[A-Za-z0-9_:/@,=#.]|[a-z]-[a-z]|[A-Z]-[A-Z]|[0-9]-[0-9])+-?\]"
+# What is no literal text of a plain sequence: classes, escapes, dots, and whatever a * or ? makes optional.
+_PART = re.compile(rf"(?:{_CLASS}|\\.|[^*+?])[*+?]|{_CLASS}|\\.|\.")
 _PORTABLE = re.compile(rf"(?:\(\?i\))?(?:(?:{_PLAIN}|{_CLASS}|\))(?:[*+?](?![*+?]))?|\||\((?:\?:)?(?![*+?]))*")
 
 
@@ -45,8 +47,30 @@ def _by_python(pattern: re.Pattern[str], values: pa.Array) -> npt.NDArray[np.boo
 
 
 def _by_arrow(pattern: re.Pattern[str], values: pa.Array) -> npt.NDArray[np.bool_]:
-    found = pc.match_substring_regex(values, rf"\A(?:{pattern.pattern})\z")
+    literal = _needed_literal(pattern.pattern)
+    if literal:
+        at = np.flatnonzero(_mask(pc.match_substring(values, literal)))
+        out = np.zeros(len(values), np.bool_)
+        out[at] = _by_re2(pattern, values.take(pa.array(at)))
+        return out
+    return _by_re2(pattern, values)
+
+
+def _needed_literal(pattern: str) -> str:
+    """The longest text that every match must hold, of a pattern that is one plain sequence; else ""."""
+    if "(" in pattern or "|" in pattern:
+        return ""
+    parts = _PART.split(pattern)
+    return max(parts, key=len) if len(parts) > 1 else pattern
+
+
+def _mask(found: pa.Array) -> npt.NDArray[np.bool_]:
     out: npt.NDArray[np.bool_] = pc.fill_null(found, False).to_numpy(zero_copy_only=False).copy()
+    return out
+
+
+def _by_re2(pattern: re.Pattern[str], values: pa.Array) -> npt.NDArray[np.bool_]:
+    out = _mask(pc.match_substring_regex(values, rf"\A(?:{pattern.pattern})\z"))
     other = np.flatnonzero(~pc.fill_null(pc.string_is_ascii(values), True).to_numpy(zero_copy_only=False))
     if len(other):  # classes and case differ between the engines outside ASCII
         out[other] = _by_python(pattern, values.take(pa.array(other)))

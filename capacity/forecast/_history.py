@@ -29,6 +29,8 @@ WEEKS_FOR_HOUR_OF_WEEK = 4
 RECENT_STEPS: Mapping[str, int] = {"D": 28, "h": 336}
 # Beyond this multiple of the trailing maximum a forecast is an explosion of the log scale, not a belief.
 EXPLOSION_FACTOR = 10.0
+# A multiple of e^300 of the offset is beyond any belief, and far below where a float overflows, even summed.
+LARGEST_Z = 300.0
 # Offset of the log scale as a share of the median positive value.
 OFFSET_FRAC = 0.1
 # Seasons to look back for a filling of a gap.
@@ -50,7 +52,7 @@ class Scale:
 
     def inverse(self, z: Floats) -> Floats:
         """z -> unit of the series; never below zero unless the series has been."""
-        bounded = np.clip(z, -700.0, 700.0)  # exp overflows beyond 709
+        bounded = np.clip(z, -LARGEST_Z, LARGEST_Z)
         if self.signed:
             return np.asarray(np.sinh(bounded) * self.offset, dtype=float)
         return np.asarray(np.maximum(np.expm1(bounded), 0.0) * self.offset, dtype=float)

@@ -148,9 +148,9 @@ class _Common:
 def _result(one: Study, choice: Choice, spread: Spread, latent: Floats) -> SeriesForecast:
     scale, history = one.history.scale, one.history
     top, flags = _cap(history), list(one.flags)
-    values = np.minimum(scale.inverse(choice.final + spread.pointwise), top)
-    peak = np.minimum(scale.inverse(spread.peak_centre + spread.peak), top)
-    total = np.minimum(scale.inverse(spread.total_centre + spread.total), top) * one.horizon
+    values = np.clip(scale.inverse(choice.final + spread.pointwise), -top, top)
+    peak = np.clip(scale.inverse(spread.peak_centre + spread.peak), -top, top)
+    total = np.clip(scale.inverse(spread.total_centre + spread.total), -top, top) * one.horizon
     if bool((values >= top).any()) and not scale.signed and top > 0:
         flags.append(f"quantiles capped at {EXPLOSION_FACTOR:.0f} x the recent maximum")
     flags += _shape_flags(one)

@@ -125,7 +125,7 @@ def test_more_blocks_need_fewer_instance_hours() -> None:
     assert spent[2] < 0.9 * spent[0]
 
 
-@given(st.lists(st.integers(0, 30), min_size=1, max_size=9), st.integers(1, 4))
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=6), st.integers(1, 3))
 def test_the_partition_is_the_cheapest(need: list[int], groups: int) -> None:
     from itertools import product
 

@@ -105,7 +105,7 @@ def test_what_series_have_in_common_is_found_and_kept_in_their_rows() -> None:
     together = latents(Dependence(), 12, 60, rng)
     errors = [0.8 * together + 0.6 * latents(Dependence(), 12, 60, rng) for _ in range(20)]
     found = estimate(errors, [list(range(12))] * 20)
-    assert 0.35 < found.common < 0.75
+    assert 0.25 < found.common < 0.64  # .64 is true; few origins shrink it
     shocks = np.cumsum(rng.normal(0, 0.05, 250))
     histories = {
         f"s{i}": pd.Series(

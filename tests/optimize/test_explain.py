@@ -92,6 +92,7 @@ def _two_quotas_together() -> MixProblem:
     return problem(unit("a", [90], both), unit("b", [90], both), quotas=[quota(18.0), quota(12.0, code=GPU)])
 
 
+# vCPU by hand: a demand of 90 takes 3 m5.large (2 vCPU) in each of 3 zones, 18; the tiny unit one in each, 6.
 CASES: list[tuple[Callable[[], MixProblem], list[str]]] = [
     (_no_candidate, ["a/us-east-1: its requirements leave no instance type"]),
     (_only_barred, ["leave no instance type (runs m5.large against it)"]),
@@ -105,11 +106,11 @@ CASES: list[tuple[Callable[[], MixProblem], list[str]]] = [
     (_pinned_too_few, ["demand of 90 in 2026-02 b1", "pinned to 1 x m5.large per zone in 2026-02"]),
     (_pinned_to_what_may_not_run, ["pinned to 2 x x9.large per zone"]),
     (_pinned_above_most, ["at most 2 instance(s) per zone", "pinned to 3 x m5.large"]),
-    (_quota_of_one_unit, ["quota L-1216C47A in us-east-1 of account 1111: 8 vCPU allowed, 24 needed", "demand of 90"]),
-    (_quota_of_two_units, ["24 vCPU allowed, 48 needed in 2026-01", "a/us-east-1: demand", "b/us-east-1: demand"]),
+    (_quota_of_one_unit, ["quota L-1216C47A in us-east-1 of account 1111: 8 vCPU allowed, 18 needed", "demand of 90"]),
+    (_quota_of_two_units, ["24 vCPU allowed, 42 needed in 2026-01", "a/us-east-1: demand", "b/us-east-1: demand"]),
     (_quota_and_least, ["20 vCPU allowed, 30 needed", "a/us-east-1: at least 5 instance(s) per zone"]),
     (_quota_and_pinned, ["20 vCPU allowed, 24 needed", "a/us-east-1: pinned to 2 x m5.xlarge"]),
-    (_quota_of_another_region_only, ["in eu-west-1 of account 1111: 8 vCPU allowed, 24 needed", "b/eu-west-1: demand"]),
+    (_quota_of_another_region_only, ["in eu-west-1 of account 1111: 8 vCPU allowed, 18 needed", "b/eu-west-1: demand"]),
     (_two_quotas_together, ["quota L-1216C47A", f"quota {GPU}", "a/us-east-1: demand of up to 90", "b/us-east-1: demand"]),
 ]
 

@@ -1,0 +1,167 @@
+"""Commitments: the provider's order, sharing scopes, months they cover in part, blocks that do not line up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capacity.domain import LoadBlock, MixProblem
+from capacity.errors import MissingDataError
+from capacity.optimize import price_running, solve
+from capacity.optimize._billing import bill, running_usage
+from capacity.optimize._fleet import active_frac, fleet_of
+from tests.optimize.makers import ACCOUNT, HOURS, LARGE, MONTHS, SMALL, commitment, problem, unit
+
+
+def _running(per_type: int = 4, **change: object) -> MixProblem:
+    """4 m5.large at .10 $/h, nothing else: .40 $/h of on-demand value in all hours."""
+    return problem(unit("a", [1], [SMALL, LARGE], running={("m5.large", "a"): per_type}, **change))  # type: ignore[arg-type]
+
+
+def _use(p: MixProblem) -> dict[str, tuple[float, float, float]]:
+    frame = bill(fleet_of(p), running_usage(fleet_of(p))).use.groupby("id")[["used_usd", "paid_usd", "unused_usd"]].sum()
+    return {str(i): tuple(row) for i, row in zip(frame.index, frame.to_numpy() / HOURS[0], strict=True)}
+
+
+def test_order_is_reserved_instances_then_instance_plans_then_compute_plans() -> None:
+    # Given in the opposite order, and each alone could cover the .40 $/h whole.
+    owned = [
+        commitment("csp", "compute_sp", hourly=0.7),
+        commitment("esp", "ec2_instance_sp", "m5", hourly=0.15),
+        commitment("ri", "standard_ri", "m5.large", hourly=0.06, count=1),
+    ]
+    p = replace(_running(), commitments=tuple(owned), committed_rate={"csp": 0.7, "esp": 0.6})
+    use = _use(p)
+    assert use["ri"] == pytest.approx((0.10, 0.06, 0.0))
+    assert use["esp"] == pytest.approx((0.25, 0.15, 0.0))  # .15 / .6
+    assert use["csp"] == pytest.approx((0.05, 0.7, 0.7 - 0.05 * 0.7))  # what is left
+
+
+def test_an_idle_reserved_instance_is_paid_and_shown_as_unused() -> None:
+    p = replace(_running(), commitments=(commitment("ri", "standard_ri", "m5.large", hourly=0.6, count=10),))
+    assert _use(p)["ri"] == pytest.approx((0.40, 0.6, 0.6 * 6 / 10))
+    spend = price_running(p).set_index("unit")["total_usd"] / HOURS[0]
+    assert spend["a/us-east-1"] == pytest.approx(0.6 * 4 / 10)
+    assert spend["(commitments unused)"] == pytest.approx(0.6 * 6 / 10)
+
+
+@pytest.mark.parametrize(
+    ("change", "covered"),
+    [
+        ({}, 0.10),
+        ({"account": ACCOUNT}, 0.10),
+        ({"account": "2222"}, 0.0),
+        ({"region": "eu-west-1"}, 0.0),
+        ({"scope": "m7g"}, 0.0),
+    ],
+)
+def test_a_commitment_covers_only_its_scope(change: dict[str, str], covered: float) -> None:
+    owned = commitment("esp", "ec2_instance_sp", **{"scope": "m5", "hourly": 0.06, **change})  # type: ignore[arg-type]
+    p = replace(_running(), commitments=(owned,), committed_rate={"esp": 0.6})
+    assert _use(p)["esp"][0] == pytest.approx(covered)
+
+
+def test_shared_cover_is_split_by_what_could_use_it() -> None:
+    owned = commitment("csp", "compute_sp", hourly=0.21)
+    p = problem(
+        unit("a", [1], [SMALL], running={("m5.large", "a"): 1}),
+        unit("b", [1], [SMALL], running={("m5.large", "a"): 5}, account="2222"),
+        commitments=[owned], rates={"csp": 0.7},
+    )  # fmt: skip
+    by_unit = price_running(p).set_index("unit")
+    # .30 $/h of the .60 that runs is covered: half of each.
+    assert by_unit.loc["a/us-east-1", "on_demand_usd"] == pytest.approx(0.05 * HOURS[0])
+    assert by_unit.loc["a/us-east-1", "committed_usd"] == pytest.approx(0.035 * HOURS[0])
+    assert by_unit.loc["b/us-east-1", "on_demand_usd"] == pytest.approx(0.25 * HOURS[0])
+    assert by_unit["total_usd"].sum() == pytest.approx((0.30 + 0.21) * HOURS[0])
+
+
+def test_a_month_that_is_covered_in_part_is_covered_pro_rata() -> None:
+    ends = commitment("csp", "compute_sp", hourly=0.28, end=datetime(2026, 1, 9, tzinfo=UTC))
+    p = replace(_running(), commitments=(ends,), committed_rate={"csp": 0.7})
+    share = 8 / 31
+    assert _use(p)["csp"] == pytest.approx((0.40 * share, 0.28 * share, 0.0))
+    spend = price_running(p)["total_usd"].sum() / HOURS[0]
+    assert spend == pytest.approx(0.40 * (1 - share) + 0.28 * share)
+
+
+def test_commitments_that_follow_each_other_do_not_help_each_other_out() -> None:
+    # The first is too large and the second too small: what the first cannot use is lost.
+    first = commitment("first", "compute_sp", hourly=0.56, end=datetime(2026, 1, 16, 12, tzinfo=UTC))
+    second = commitment("second", "compute_sp", hourly=0.14, start=datetime(2026, 1, 16, 12, tzinfo=UTC))
+    p = replace(_running(), commitments=(first, second), committed_rate={"first": 0.7, "second": 0.7})
+    use = _use(p)
+    assert use["first"] == pytest.approx((0.20, 0.28, 0.14))
+    assert use["second"] == pytest.approx((0.10, 0.07, 0.0))
+    solution = solve(p)
+    assert solution.status.status == "optimal"
+
+
+@pytest.mark.parametrize(
+    ("month", "hours", "last", "expected"),
+    [
+        ("2026-01", 744.0, True, (0.0, 10 / 31)),
+        ("2026-01", 744.0, False, (0.0, 10 / 31)),
+        ("2026-01", 22 * 24.0, True, (0.0, 1 / 22)),  # planning starts on the 10th
+        ("2026-01", 22 * 24.0, False, (0.0, 10 / 22)),  # the horizon ends on the 22nd
+        ("2025-12", 744.0, False, (0.0, 1.0)),
+        ("2026-02", 672.0, False, (0.0, 0.0)),
+    ],
+)
+def test_active_share_of_a_month(month: str, hours: float, last: bool, expected: tuple[float, float]) -> None:
+    owned = commitment("c", "compute_sp", end=datetime(2026, 1, 11, tzinfo=UTC))
+    assert active_frac(owned, month, hours, last) == pytest.approx(expected)
+
+
+def test_an_unknown_rate_is_refused_by_name() -> None:
+    p = replace(_running(), commitments=(commitment("sp-77", "compute_sp"),))
+    with pytest.raises(MissingDataError, match="compute_sp sp-77"):
+        solve(p)
+
+
+# --- blocks ------------------------------------------------------------------------------------------------
+
+
+def _blocks(*parts: tuple[str, float, float]) -> tuple[LoadBlock, ...]:
+    return tuple(LoadBlock(MONTHS[0], name, hours, demand) for name, hours, demand in parts)
+
+
+def test_blocks_of_the_same_hours_line_up_by_name() -> None:
+    by_day = replace(unit("day", [1]), blocks=_blocks(("day", 300.0, 90.0), ("night", 444.0, 10.0)))
+    by_night = replace(unit("night", [1]), blocks=_blocks(("day", 300.0, 10.0), ("night", 444.0, 90.0)))
+    fleet = fleet_of(problem(by_day, by_night))
+    assert fleet.level_names == (("day", "night"),)
+    assert [lot.hours for lot in fleet.lots] == [300.0, 444.0]
+
+
+def test_other_blocks_line_up_by_level_and_keep_their_hours() -> None:
+    one = replace(unit("one", [1]), blocks=_blocks(("b1", 100.0, 90.0), ("b2", 644.0, 10.0)))
+    two = replace(unit("two", [1]), blocks=_blocks(("b1", 300.0, 50.0), ("b2", 444.0, 20.0)))
+    flat = replace(unit("flat", [1]), blocks=_blocks(("all", 744.0, 5.0)))
+    fleet = fleet_of(problem(one, two, flat))
+    hours = [lot.hours for lot in fleet.lots]
+    assert hours == pytest.approx([200.0, 544.0])  # the mean of 100 and 300
+    for r, presence in zip(fleet.requirements, fleet.presence, strict=True):
+        own = {b.block: b.hours for b in r.blocks}
+        assert (presence[0] @ hours).tolist() == pytest.approx([own[b.block] for b in fleet.blocks[fleet.position(r.unit)][0]])
+        assert presence[0].sum(axis=0) == pytest.approx([1.0, 1.0])
+
+
+@given(st.lists(st.lists(st.integers(1, 50), min_size=1, max_size=4), min_size=1, max_size=4), st.integers(0, 60))
+def test_every_dollar_is_accounted_for_however_blocks_lie(cuts: list[list[int]], hourly: int) -> None:
+    units = []
+    for s, parts in enumerate(cuts):
+        hours = [HOURS[0] * part / sum(parts) for part in parts]
+        blocks = _blocks(*((f"b{k + 1}", h, float(len(parts) - k) * 20) for k, h in enumerate(hours)))
+        units.append(replace(unit(f"u{s}", [1]), blocks=blocks))
+    p = problem(*units, commitments=[commitment("csp", "compute_sp", hourly=hourly / 20)], rates={"csp": 0.7})
+    solution = solve(p, gap_frac=0.0)  # the checker runs inside
+    used = solution.commitment_use["used_usd"].sum()
+    assert solution.spend["total_usd"].sum() == pytest.approx(
+        solution.running["usd"].sum() - used + hourly / 20 * HOURS[0]
+    )
+    assert solution.status.status == "optimal"
