@@ -362,7 +362,7 @@ class Config(Model):
         Comments do not count, nor where data comes from (a plan records the store's versions), nor how many workers
         share the work.
         """
-        elsewhere = {"store": True, "sources": True, "scenarios": True, "forecast": {"workers"}}
+        elsewhere: Any = {"store": True, "sources": True, "scenarios": True, "forecast": {"workers"}}
         text = json.dumps(self.model_dump(mode="json", exclude=elsewhere), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

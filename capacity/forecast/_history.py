@@ -33,6 +33,8 @@ EXPLOSION_FACTOR = 10.0
 LARGEST_Z = 300.0
 # Offset of the log scale as a share of the median positive value.
 OFFSET_FRAC = 0.1
+# Anything nearer to zero is zero: no metric measures it, and dividing by it overflows.
+SMALLEST = 1e-100
 # Seasons to look back for a filling of a gap.
 SEASONS_BACK = 3
 
@@ -192,7 +194,7 @@ def clean(
     values = values[np.isfinite(values.to_numpy()) & values.index.notna()]
     if values.empty:
         return None
-    grid = values.groupby(level=0).mean().asfreq(freq)
+    grid = values.where(values.abs() >= SMALLEST, 0.0).groupby(level=0).mean().asfreq(freq)
     if max_history is not None:
         grid = grid.iloc[-max_history:]
     return _hidden(History(key, freq, grid.index[0], grid.to_numpy(dtype=float)), masks)

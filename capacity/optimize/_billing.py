@@ -88,12 +88,12 @@ def grid_shape(fleet: Fleet) -> tuple[int, int]:
 
 def _by_level(fleet: Fleet, usage: Usage) -> list[Floats]:
     """Month -> (rows, levels) instances that run on average in each level."""
-    unit_of = {id(r): s for s, r in enumerate(fleet.requirements)}
+    unit_of = {r.unit: s for s, r in enumerate(fleet.requirements)}
     out = []
     for t, names in enumerate(fleet.level_names):
         rows = np.zeros((len(usage.owners), len(names)))
         for row, owner in enumerate(usage.owners):
-            presence = fleet.presence[unit_of[id(owner)]][t]
+            presence = fleet.presence[unit_of[owner.unit]][t]
             rows[row] = usage.instances[row, t, : len(presence)] @ presence
         out.append(rows)
     return out
@@ -188,10 +188,10 @@ def _spend_frame(
     use: Mapping[tuple[int, int, int], list[float]],
 ) -> pd.DataFrame:
     rows = []
-    index = {id(r): [i for i, owner in enumerate(usage.owners) if owner is r] for r in fleet.requirements}
+    index = {r.unit: [i for i, owner in enumerate(usage.owners) if owner.unit == r.unit] for r in fleet.requirements}
     for t, month in enumerate(fleet.problem.months):
         for r in fleet.requirements:
-            od, co = float(on_demand[index[id(r)], t].sum()), float(committed[index[id(r)], t].sum())
+            od, co = float(on_demand[index[r.unit], t].sum()), float(committed[index[r.unit], t].sum())
             rows.append((month, str(r.unit), r.unit.service, r.unit.region, od, co, od + co))
         unused = sum(entry[2] for (m, _b, _k), entry in use.items() if m == t)
         rows.append((month, UNUSED, "", "", 0.0, unused, unused))
