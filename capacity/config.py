@@ -289,6 +289,7 @@ class OptimizeConfig(Model):
     time_limit_seconds: float = Field(30.0, gt=0)
     gap_frac: float = Field(0.002, ge=0)
     solver: Literal["highs", "cbc"] = "highs"
+    most_types: int | None = Field(2, ge=1, le=2, description="instance types a service may mix; null: as many as pay")
     load_blocks: int = Field(4, ge=1, le=24)
     switching_penalty_frac: float = Field(0.02, ge=0, description="of a type's price, for leaving the running fleet")
 

@@ -203,11 +203,14 @@ class _Maker:
         return tuple(found)
 
     def running_usd(self) -> float:
-        return self.instances * self.old[2] * sum(MONTH_HOURS) if self.has_fleet else 0.0
+        """Of the horizon; a usage-priced service has no other fleet to move to and costs its forecast either way."""
+        if not self.has_fleet:
+            return sum(self.bill[-1] * (1 + 0.02 * k) for k in range(6))
+        return self.instances * self.old[2] * sum(MONTH_HOURS)
 
     def recommended_usd(self) -> float:
         if not self.has_fleet:
-            return 0.0
+            return self.running_usd()
         return float(sum(n * self.new[2] * h for n, h in zip(self.need, MONTH_HOURS, strict=True)))
 
     def unit_plan(self) -> UnitPlan:
@@ -257,7 +260,7 @@ class _Maker:
             part = pd.DataFrame({q: self.quantile(z) * share for q, z in Z.items()}).assign(ts=self.ts, target=target)
             parts.append(part.assign(metric="requests_per_second"))
         if self.kind == "vertical":
-            level = pd.DataFrame({q: self.quantile(z) for q, z in Z.items()}).assign(ts=self.ts, target="level")
+            level = pd.DataFrame({q: self.quantile(z) for q, z in Z.items()}).assign(ts=self.ts, target="peak")
             parts.append(level.assign(metric="connections"))
         out = pd.concat(parts, ignore_index=True)
         return out.assign(scenario="base" if self.scale == 1 else "other",
@@ -273,7 +276,7 @@ class _Maker:
             for target, share in (("mean", 0.6), ("peak", 1.0))
         ]
         if self.kind == "vertical":
-            parts.append(pd.DataFrame({"ts": ts, "metric": "connections", "target": "level", "value": noisy}))
+            parts.append(pd.DataFrame({"ts": ts, "metric": "connections", "target": "peak", "value": noisy}))
         return pd.concat(parts, ignore_index=True)
 
     def _headroom(self) -> pd.DataFrame:
@@ -435,11 +438,12 @@ def _tie_outs(costs: Sequence[CostMonth]) -> tuple[TieOut, ...]:
 def _mix_summary(made: Sequence[_Maker]) -> MixSummary | None:
     if not made:
         return None
-    cost = sum(m.recommended_usd() for m in made)
+    fleets = [m for m in made if m.has_fleet]
+    cost = sum(m.recommended_usd() for m in fleets)
     return MixSummary(
         status="feasible", termination="gap reached", solver="HiGHS 1.16.0", objective=cost * 1.004,
         bound=cost * 1.004 * 0.9981, gap_frac=0.0019, prune_loss_frac=0.0025,
-        running_usd=sum(m.running_usd() for m in made), recommended_usd=cost, months=MONTHS,
+        running_usd=sum(m.running_usd() for m in fleets), recommended_usd=cost, months=MONTHS,
         binding=("quota L-1216C47A us-east-1: 1,920 of 1,920 vCPU in 2027-03", "search/us-east-1: minimum per zone"),
         checks=tuple(f"{name}: {rows} rows, worst slack 0.000"
                      for name, rows in (("demand", 336), ("zone loss", 336), ("quotas", 14))),

@@ -8,7 +8,7 @@ from capacity.charts._demand import event_bars, fan, load_duration, saturation_c
 from capacity.charts._headroom import headroom_heatmap
 from capacity.charts._money import cost_stack, mix_compare, scenario_compare, spend_months, unit_cost_trend
 from capacity.charts._svg import to_png, to_svg
-from capacity.charts._theme import INKS, Ink, Theme, contrast
+from capacity.charts._theme import INKS, Ink, Theme, contrast, unit_label, visible
 
 __all__ = [
     "INKS",
@@ -27,4 +27,6 @@ __all__ = [
     "to_png",
     "to_svg",
     "unit_cost_trend",
+    "unit_label",
+    "visible",
 ]

@@ -13,7 +13,6 @@ from capacity.charts._theme import (
     INKS,
     Ink,
     Theme,
-    amount,
     days,
     floats,
     nothing,
@@ -23,6 +22,7 @@ from capacity.charts._theme import (
     visible,
 )
 from capacity.domain import EventVerdict
+from capacity.words import SPOKEN, quantity
 
 if TYPE_CHECKING:
     import altair as alt
@@ -66,7 +66,7 @@ def fan(
     near = [(name, at) for name, at in limits if at <= FAR_LIMIT * top]
     far = [(name, at) for name, at in limits if at > FAR_LIMIT * top]
     layers = _fan_layers(future, past, ink, unit)
-    layers += _limit_layers(near, far, past, future, ink)
+    layers += _limit_layers(_labelled(near, unit), _labelled(far, unit), past, future, ink)
     layers += _date_layers(dates, past, future, ink)
     return styled(alt.layer(*layers), theme)
 
@@ -97,11 +97,12 @@ def _fan_layers(future: pd.DataFrame, past: pd.DataFrame, ink: Ink, unit: str) -
         "ts:T", title=None, axis=alt.Axis(grid=False, tickCount="month", labelExpr=_MONTH_LABEL, labelOverlap=True)
     )
     y = alt.Scale(zero=False, nice=True)
+    ticks = alt.Axis(labelExpr=_AMOUNT_LABEL)
 
     def band(low: str, high: str, key: str) -> Any:
         base = alt.Chart(future.assign(key=key))
         return base.mark_area().encode(
-            x=x, y=alt.Y(f"{low}:Q", title=visible(unit) or None, scale=y), y2=f"{high}:Q", color=colour
+            x=x, y=alt.Y(f"{low}:Q", title=_spoken(unit), scale=y, axis=ticks), y2=f"{high}:Q", color=colour
         )
 
     history = alt.Chart(past.assign(key=_FAN_KEYS[0])).mark_circle(size=12, opacity=0.75)
@@ -117,6 +118,15 @@ def _fan_layers(future: pd.DataFrame, past: pd.DataFrame, ink: Ink, unit: str) -
             tooltip=[*tips, *(alt.Tooltip(f"{q}:Q", format=",.4~g") for q in ("q10", "q50", "q90"))],
         ),
     ]  # fmt: skip
+
+
+# 2,400 as it is; 17.6T for bytes and other large amounts.
+_AMOUNT_LABEL = "abs(datum.value) >= 1e6 ? format(datum.value, '.3~s') : format(datum.value, ',~g')"
+
+
+def _spoken(unit: str) -> str | None:
+    """The axis title of an amount in ``unit``; none where it only counts."""
+    return SPOKEN.get(unit, visible(unit)) or None
 
 
 # "Nov", and the year where it begins.
@@ -135,6 +145,10 @@ def _span(past: pd.DataFrame, future: pd.DataFrame) -> tuple[pd.Timestamp, pd.Ti
     return stamps.min(), stamps.max()
 
 
+def _labelled(limits: Sequence[tuple[str, float]], unit: str) -> list[tuple[str, float]]:
+    return [(f"{visible(name)}: {quantity(at, visible(unit))}", at) for name, at in limits]
+
+
 def _limit_layers(
     near: Sequence[tuple[str, float]],
     far: Sequence[tuple[str, float]],
@@ -147,9 +161,7 @@ def _limit_layers(
     start, _ = _span(past, future)
     layers: list[Any] = []
     if near:
-        frame = pd.DataFrame(
-            {"label": [f"{visible(n)}: {amount(at)}" for n, at in near], "at": [at for _, at in near], "ts": start}
-        )
+        frame = pd.DataFrame({"label": [n for n, _ in near], "at": [at for _, at in near], "ts": start})
         frame = _apart(frame)
         base = alt.Chart(frame)
         layers.append(base.mark_rule(color=ink.limit, strokeDash=[6, 4], strokeWidth=1.5).encode(y="at:Q"))
@@ -159,7 +171,7 @@ def _limit_layers(
             )
             layers.append(text.encode(x="ts:T", y="at:Q", text="label:N"))
     if far:
-        words = "; ".join(f"{visible(n)}: {amount(at)}" for n, at in far)
+        words = "; ".join(n for n, _ in far)
         frame = pd.DataFrame({"label": [f"↑ above this chart: {words}"], "ts": [start]})
         text = alt.Chart(frame).mark_text(align="left", dx=4, color=ink.limit, fontSize=11, limit=420, baseline="top")
         layers.append(text.encode(x="ts:T", y=alt.value(0), text="label:N"))
@@ -313,14 +325,18 @@ def load_duration(
     )
     scales = series_scales(names, theme)
     lines = alt.Chart(long).mark_line(interpolate="step-after", strokeWidth=2).encode(
-        x=x, y=alt.Y("value:Q", title=visible(unit) or None, scale=alt.Scale(zero=True)),
+        x=x, y=alt.Y("value:Q", title=_spoken(unit), scale=alt.Scale(zero=True)),
         color=alt.Color("key:N", scale=scales["color"]), strokeDash=alt.StrokeDash("key:N", scale=scales["dash"]),
         tooltip=[alt.Tooltip("key:N"), alt.Tooltip("hour:Q", format=",.0f"), alt.Tooltip("value:Q", format=",.4~g")],
     )  # fmt: skip
     layers = [lines]
     if safe is not None and np.isfinite(safe):
         at = pd.DataFrame(
-            {"at": [safe], "label": [f"running fleet serves {amount(safe)}"], "hour": [frame["hour"].max()]}
+            {
+                "at": [safe],
+                "label": [f"running fleet serves {quantity(safe, visible(unit))}"],
+                "hour": [frame["hour"].max()],
+            }
         )
         layers.append(alt.Chart(at).mark_rule(color=ink.limit, strokeDash=[6, 4]).encode(y="at:Q"))
         text = alt.Chart(at).mark_text(align="right", dy=-7, color=ink.limit, fontSize=11)

@@ -116,13 +116,6 @@ def unit_label(service: object, region: object) -> str:
     return f"{visible(service)} · {visible(region)}"
 
 
-def amount(value: float) -> str:
-    """A number for a label: 12,340 or 0.0042, three significant digits where it is small."""
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
-
-
 def series_scales(names: list[str], theme: Theme) -> dict[str, Any]:
     """Scales of colour, dash and shape that agree on ``names``, in this order."""
     import altair as alt
@@ -142,8 +135,11 @@ def contrast(one: str, other: str) -> float:
 
 
 def readable_on(ground: str) -> str:
-    """Black or white, whichever reads better on ``ground``; one of them always reaches 4.58."""
-    return max(("#000000", "#ffffff"), key=lambda ink: contrast(ink, ground))
+    """Black or nearly white, whichever reads better on ``ground``; one of them always reaches 4.5.
+
+    Not quite the page's white, which the report swaps with the theme: a cell keeps its colour, so must its text.
+    """
+    return max(("#000000", "#fefefe"), key=lambda ink: contrast(ink, ground))
 
 
 def _luminance(colour: str) -> float:

@@ -190,22 +190,25 @@ def _spend(found: Plan) -> None:
 
 
 def scenarios(plans: Sequence[Plan]) -> None:
+    """Plans side by side, and a sentence for each that says what differs."""
     from capacity.scenario import compare
 
     if len(plans) < 2:
         return
+    rows = compare(plans)
     line()
     table(
         "Scenarios side by side",
-        ("scenario", "cost", "against base", "saturating", "first P10", "min headroom", "NO-GO", "in words"),
+        ("scenario", "cost", "against base", "saturating", "first P10", "least headroom", "NO-GO", "violations"),
         [
             (r.scenario, usd(r.recommended_usd), f"{r.delta_frac:+.1%}", r.saturating_units, day(r.first_p10),
-             percent(r.min_headroom_frac), r.no_go, r.sentence)
-            for r in compare(plans)
+             percent(r.min_headroom_frac), r.no_go, r.violations)
+            for r in rows
         ],
-        right=(1, 2, 3, 5, 6),
-        sentence=True,
+        right=(1, 2, 3, 5, 6, 7),
     )  # fmt: skip
+    for r in rows[1:]:
+        line(f"{r.scenario} ({r.description}): {r.sentence}.")
 
 
 def written(out: Path) -> None:

@@ -20,7 +20,7 @@ MEDIAN = int(np.searchsorted(LEVELS, 0.5))
 # Origins at which own errors weigh as much as the pool's: step by step, for the horizon's maximum, and for its total.
 # Peaks differ most in kind (a site with rare bursts, one without), so there a series is believed soonest.
 OWN_HALF_WEIGHT = 20.0
-OWN_HALF_WEIGHT_OF: Mapping[str, float] = {"peak": 10.0, "total": 20.0}
+OWN_HALF_WEIGHT_OF: Mapping[str, float] = {"peak": 20.0, "total": 40.0}
 # Series at which the pool weighs as much as the packaged expectation.
 PRIOR_SERIES = 3.0
 # Overlapping horizons a third apart: three of them hold about as much as one.

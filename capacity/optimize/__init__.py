@@ -4,6 +4,7 @@ from capacity.optimize.candidates import build_candidates, prune_loss, quota_cod
 from capacity.optimize.check import check
 from capacity.optimize.commitments import commitment_level, known_demand_level
 from capacity.optimize.explain import binding, explain_infeasible
+from capacity.optimize.few_types import solve_few_types
 from capacity.optimize.solve import price_running, solve
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "prune_loss",
     "quota_code",
     "solve",
+    "solve_few_types",
 ]

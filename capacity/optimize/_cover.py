@@ -63,7 +63,23 @@ def cheapest_counts(lanes: Lanes, price: Floats) -> Counts:
     short = lanes.least - counts.sum(axis=1)
     cheapest = np.argmin(_usable(lanes, price), axis=1)
     counts[np.arange(len(counts)), cheapest] += np.where(counts.sum(axis=1) > 0, np.maximum(short, 0), 0)
-    return _trimmed(lanes, price, counts)
+    return trimmed(lanes, price, _or_one_type(lanes, price, counts))
+
+
+def _or_one_type(lanes: Lanes, price: Floats, counts: Counts) -> Counts:
+    """The best cover of one type where it is cheaper, or where the grid found none (instances smaller than a cell)."""
+    used = lanes.weight > 0
+    single = np.ceil(1.0 / np.where(used, lanes.weight, 1.0) * (1 - _TOLERANCE))
+    single = np.maximum(single, lanes.least[:, None])
+    cost = np.where(used, single * price, np.inf)
+    best, row = cost.argmin(axis=1), np.arange(len(counts))
+    found = counts.sum(axis=1) > 0
+    own = np.where(found, (counts * price).sum(axis=1), np.inf)
+    out = counts.copy()
+    for lane in np.flatnonzero(cost[row, best] < own):
+        out[lane] = 0
+        out[lane, best[lane]] = int(single[lane, best[lane]])
+    return out
 
 
 def _layers(lanes: Lanes) -> Counts:
@@ -80,7 +96,7 @@ def _linear_bound(lanes: Lanes, price: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         per_load = np.where(lanes.weight > 0, price / lanes.weight, np.inf).min(axis=1)
     cheapest = _usable(lanes, price).min(axis=1)
-    least = np.where(lanes.least > 0, lanes.least * cheapest, 0.0)
+    least = np.maximum(lanes.least, 1) * cheapest
     out: Floats = np.maximum(per_load, least)
     return out
 
@@ -147,7 +163,7 @@ def _walk_back(grid: Counts, need: Counts, least: Counts, price: Floats) -> Coun
         layer[at] = np.maximum(layer[at] - 1, 0)
 
 
-def _trimmed(lanes: Lanes, price: Floats, counts: Counts) -> Counts:
+def trimmed(lanes: Lanes, price: Floats, counts: Counts) -> Counts:
     """Take away, dearest first, what rounding made superfluous."""
     held = (lanes.weight * counts).sum(axis=1)
     order = np.argsort(-np.where(counts > 0, price, -1.0), axis=1, kind="stable")

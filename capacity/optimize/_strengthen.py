@@ -1,4 +1,4 @@
-"""Cuts that close the gap of whole instances, and a plan to start the search from.
+"""Cuts that close the gap of whole instances.
 
 The linear relaxation of one load is weak: it runs 2.3 instances. Each load (unit, month, block; or unit, month where
 the unit is static) is a covering knapsack, and for ANY prices p >= 0 every whole plan pays at least the knapsack's
@@ -10,7 +10,6 @@ A cut is valid whatever the duals are worth, so their rounding cannot make the b
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,13 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from capacity.domain import Candidate, Floats, UnitRequirement
-from capacity.optimize._cover import Lanes, cheapest_counts, lower_bounds
+from capacity.domain import Floats
+from capacity.optimize._cover import Lanes, lower_bounds
 from capacity.optimize._fleet import vertical_count
 from capacity.optimize._highs import Matrix, load, matrix_of, quiet
-from capacity.optimize.model import MixModel, Row, autoscales
+from capacity.optimize._loads import Loads, held_by, loads_of
+from capacity.optimize._start import start_values
+from capacity.optimize.model import MixModel, Row
 
-# Rounds of duals -> knapsacks -> cuts. Measured on 20 and 60 units: later rounds move the bound by under .01 %.
+# Rounds of duals -> knapsacks -> cuts. On fleets of 20 and 60 units they end by themselves after two or three.
 MAX_ROUNDS = 6
 
 # A round that lifts the bound by less than this share is the last.
@@ -35,22 +36,6 @@ _DUST = 1e-5
 
 # Families of rows that bind one load only; all others are what couples loads, and give the prices.
 _OWN_FAMILIES = frozenset({"demand", "zone_loss", "minimum", "cut"})
-
-
-@dataclass(frozen=True)
-class Loads:
-    """The knapsacks of a model. ``columns`` (lanes, types) are positions of r in the matrix, -1 where there is none."""
-
-    model: MixModel
-    keys: tuple[tuple[int, int, int], ...]
-    columns: np.ndarray[Any, np.dtype[np.int64]]
-    normal: Lanes
-    zone_loss: Lanes
-
-    @property
-    def folded(self) -> Lanes:
-        """Both states in one row, at the smaller weight: a plan that holds it holds both."""
-        return Lanes(np.minimum(self.normal.weight, self.zone_loss.weight), self.normal.least)
 
 
 @dataclass(frozen=True)
@@ -67,9 +52,11 @@ def strengthen(model: MixModel, deadline: float, seed: int) -> Strengthened:
     _define_vertical_cuts(model)
     loads = loads_of(model)
     price = _price(loads, matrix_of(model.lp).cost)
+    bound, rounds = model.constant_usd, 0
     if loads.keys:
-        _define_cuts(loads, price, _bounds(loads, price))
-    bound, rounds = -math.inf, 0
+        bounds = _bounds(loads, price)
+        bound = _bound_without_model(model, bounds)
+        _define_cuts(loads, price, bounds)
     while rounds < MAX_ROUNDS and time.perf_counter() < deadline:
         relaxed = _relax(model, seed, deadline)
         if relaxed is None:
@@ -83,44 +70,28 @@ def strengthen(model: MixModel, deadline: float, seed: int) -> Strengthened:
             or not _define_cuts(loads, price, _bounds(loads, price), relaxed.values)
         ):
             break
-    return Strengthened(bound, _start(loads, price), rounds)
+    return Strengthened(bound, start_values(loads, price), rounds)
 
 
-def loads_of(model: MixModel) -> Loads:
-    """Every load of a unit that may choose whole counts freely: not vertical, not pinned, with some demand."""
-    position = matrix_of(model.lp).position
+def _bound_without_model(model: MixModel, bounds: Floats) -> float:
+    """What the loads cost at least on demand, less all that commitments could cover, plus what these cost.
+
+    Weak, but proven before any solver has run; it stands where a time limit leaves nothing better.
+    """
     fleet = model.fleet
-    keys, columns, normal, loss, least = [], [], [], [], []
-    for s, requirement in enumerate(fleet.requirements):
-        candidates = model.allowed(s)
-        pinned = {m for m, _ in requirement.pinned or {}}
-        survivors = max(requirement.zones - requirement.zones_survived, 0)
-        for t, month in enumerate(fleet.problem.months):
-            for b in model.blocks_that_decide(s, t):
-                demand = fleet.blocks[s][t][b].demand
-                if requirement.vertical or month in pinned or demand <= 0 or not candidates:
-                    continue
-                keys.append((s, t, b))
-                columns.append([position[model.running[s, i, t, b]] for i, _ in candidates])
-                normal.append([requirement.zones * c.safe / demand for _, c in candidates])
-                share = [survivors * c.zone_loss / demand for _, c in candidates]
-                loss.append(share if requirement.zones_survived else normal[-1])
-                least.append(requirement.min_per_zone)
-    counts = np.array(least, dtype=np.int64)
-    return Loads(
-        model,
-        tuple(keys),
-        _padded(columns, -1).astype(np.int64),
-        Lanes(_padded(normal, 0), counts),
-        Lanes(_padded(loss, 0), counts),
-    )
-
-
-def _padded(rows: list[list[Any]], fill: float) -> Floats:
-    out = np.full((len(rows), max((len(r) for r in rows), default=0)), fill, dtype=float)
-    for i, row in enumerate(rows):
-        out[i, : len(row)] = row
-    return out
+    prices: dict[str, float] = {}
+    for c in (c for r in fleet.requirements for c in r.candidates):
+        prices[c.instance_type] = max(c.usd_per_hour, prices.get(c.instance_type, 0.0))
+    coverable = 0.0
+    for lot in fleet.lots:
+        for k in lot.active:
+            owned = fleet.commitments[k]
+            if owned.product == "standard_ri":
+                coverable += lot.hours * owned.count * prices.get(owned.scope, 0.0)
+            else:
+                coverable += lot.hours * owned.hourly_usd / fleet.problem.committed_rate[owned.id]
+    finite = bounds[np.isfinite(bounds)]
+    return model.constant_usd + max(float(finite.sum()) - coverable, 0.0)
 
 
 def _price(loads: Loads, cost: Floats) -> Floats:
@@ -203,65 +174,3 @@ def _transposed_product(matrix: Matrix, duals: Floats) -> Floats:
     per_entry = np.repeat(duals, np.diff(matrix.start)) * matrix.value
     out: Floats = np.bincount(matrix.index, weights=per_entry, minlength=len(matrix.variables)).astype(float)
     return out
-
-
-# --- a plan to start from ----------------------------------------------------------------------------------
-
-
-def _start(loads: Loads, price: Floats) -> dict[Any, float]:
-    """Whole values: the cheapest cover of each load at the last prices, and n large enough for all blocks."""
-    model = loads.model
-    counts = cheapest_counts(loads.folded, price) if loads.keys else np.zeros((0, 0), dtype=np.int64)
-    out: dict[Any, float] = {}
-    for lane, (s, t, b) in enumerate(loads.keys):
-        for j, (i, _) in enumerate(model.allowed(s)):
-            out[model.running[s, i, t, b]] = float(counts[lane, j])
-    for s, requirement in enumerate(model.fleet.requirements):
-        for t in model.months_of(s):
-            _start_without_choice(model, s, t, out)
-            if autoscales(requirement):
-                for i, _ in model.allowed(s):
-                    n = model.provisioned[s, i, t]
-                    most = max(out.get(model.running[s, i, t, b], 0.0) for b in model.blocks_that_decide(s, t))
-                    out[n] = max(out.get(n, 0.0), most)
-    return out
-
-
-def _start_without_choice(model: MixModel, s: int, t: int, out: dict[Any, float]) -> None:
-    """Pinned counts, the cheapest type that holds a vertical unit, the smallest count where there is no demand."""
-    fleet, requirement, candidates = model.fleet, model.fleet.requirements[s], model.allowed(s)
-    month = fleet.problem.months[t]
-    pinned = {i: n for (m, i), n in (requirement.pinned or {}).items() if m == month}
-    for b in model.blocks_that_decide(s, t):
-        demand = fleet.blocks[s][t][b].demand
-        if pinned:
-            counts = {i: pinned.get(c.instance_type, 0) for i, c in candidates}
-        elif requirement.vertical:
-            counts = _cheapest_alone(requirement, candidates, demand, vertical_count(requirement))
-        elif demand <= 0:
-            counts = _cheapest_alone(requirement, candidates, 0.0, requirement.min_per_zone)
-        else:
-            continue
-        for i, count in counts.items():
-            out[model.running[s, i, t, b]] = float(count)
-            if requirement.vertical:
-                out[model.is_type[s, i, t]] = float(count > 0)
-            if pinned:
-                out[model.provisioned[s, i, t]] = float(count)
-
-
-def _cheapest_alone(
-    requirement: UnitRequirement, candidates: list[tuple[int, Candidate]], demand: float, count: int
-) -> dict[int, int]:
-    """``count`` of the cheapest type that holds ``demand`` at that count, none of any where none does."""
-    holds = [(i, c) for i, c in candidates if count * held_by(requirement, c) >= demand]
-    best = min(holds, key=lambda p: (p[1].usd_per_hour, p[0]), default=None)
-    return {i: count if best is not None and i == best[0] else 0 for i, _ in candidates}
-
-
-def held_by(requirement: UnitRequirement, candidate: Candidate) -> float:
-    """Demand that one instance per zone holds in the state that binds."""
-    normal = requirement.zones * candidate.safe
-    if not requirement.zones_survived:
-        return normal
-    return min(normal, max(requirement.zones - requirement.zones_survived, 0) * candidate.zone_loss)

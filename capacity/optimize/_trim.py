@@ -22,7 +22,10 @@ _HOLDS = 5e-8
 
 
 def trim(fleet: Fleet, running: Counts) -> None:
-    """Lower ``running`` (rows as in ``usage_rows``, months, blocks) in place where no requirement and no switch minds."""
+    """Lower ``running`` in place where no requirement and no switch minds.
+
+    ``running`` is (rows, months, blocks) per zone, rows as in ``usage_rows``.
+    """
     row = 0
     for s, r in enumerate(fleet.requirements):
         rows = slice(row, row + len(r.candidates))
@@ -64,4 +67,4 @@ def _spare(counts: Counts, capacity: Floats, demand: float, i: int) -> int:
     """How many of type i may go before ``demand`` is no longer held."""
     if capacity[i] <= 0:
         return int(counts[i])
-    return math.floor((float(counts @ capacity) - demand * (1 - _HOLDS)) / capacity[i])
+    return math.floor((float(counts @ capacity) - demand * (1 - _HOLDS)) / float(capacity[i]))

@@ -64,7 +64,7 @@ def _provenance(parts: Parts) -> Provenance:
         as_of=inputs.as_of,
         seed=parts.seed,
         package_version=capacity.__version__,
-        reproducible=parts.mix is None or parts.mix.solution.status.status == "optimal",
+        reproducible=parts.mix is None or "time" not in parts.mix.solution.status.termination,
         sources=tuple(f"{f.frame}: {f.source}" for f in inputs.freshness),
     )
 

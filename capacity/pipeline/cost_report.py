@@ -97,7 +97,12 @@ def _report(served: money.Money, month: str, first: str | None, found: costs.Bri
     units = served.unit_cost[served.unit_cost["month"] == month]
     equation = [m for m in money.cost_months(served) if m.month == month]
     tables = [
-        Table(f"Cost to serve, {month}", ("service", "currency", "direct", "shared", "total"), _by_service(frame), 2),
+        Table(
+            f"Cost to serve, {month}",
+            ("service", "currency", "direct", "shared", "unallocated", "total"),
+            _by_service(frame),
+            2,
+        ),
         Table(
             f"Cost per 1,000, {month}", ("service", "cost", "units", "per 1,000", "marginal", "note"), _units(units), 1
         ),
@@ -144,9 +149,8 @@ def _units(units: pd.DataFrame) -> list[tuple[str, ...]]:
 def _by_service(frame: pd.DataFrame) -> list[tuple[str, ...]]:
     out: list[tuple[str, ...]] = []
     for (currency, service), rows in frame.groupby(["currency", "service"], sort=True):
-        shared = sum(rows.loc[rows["kind"] == "shared", "EffectiveCost"])
-        direct = sum(rows.loc[rows["kind"] != "shared", "EffectiveCost"])
-        out.append((str(service), str(currency), f"{direct:,.2f}", f"{shared:,.2f}", f"{direct + shared:,.2f}"))
+        parts = [sum(rows.loc[rows["kind"] == kind, "EffectiveCost"]) for kind in ("direct", "shared", "unallocated")]
+        out.append((str(service), str(currency), *(f"{x:,.2f}" for x in (*parts, sum(parts)))))
     return out
 
 

@@ -159,7 +159,11 @@ def solve_mix(
         switching_penalty_frac=settings.switching_penalty_frac,
     )
     progress("solve the mix", 0, 1)
-    solution = optimize.solve(problem, settings.time_limit_seconds, settings.gap_frac, settings.solver, seed)
+    limits = (settings.time_limit_seconds, settings.gap_frac, settings.solver, seed)
+    if settings.most_types is None:
+        solution = optimize.solve(problem, *limits)
+    else:
+        solution = optimize.solve_few_types(problem, settings.most_types, *limits)
     progress("solve the mix", 1, 1)
     return Mix(
         needs=needs,

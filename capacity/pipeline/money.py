@@ -5,12 +5,13 @@ from __future__ import annotations
 import calendar
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 
 from capacity import costs
 from capacity.config import Config
@@ -23,6 +24,8 @@ from capacity.pipeline.masks import units
 from capacity.plan import CostMonth, SpendMonth
 
 ZERO = Decimal(0)
+# Sums of decimal128(38, 12) never need more.
+_EXACT_DIGITS = 60
 _RATES: Mapping[str, int] = {"_per_second": 1, "_per_minute": 60, "_per_hour": HOUR, "_per_day": DAY}
 
 
@@ -148,7 +151,8 @@ def cost_months(money: Money) -> tuple[CostMonth, ...]:
 
 
 def _sum(rows: pd.DataFrame, column: str) -> Decimal:
-    return sum(rows[column], ZERO)
+    with localcontext(prec=_EXACT_DIGITS):
+        return sum(rows[column], ZERO)
 
 
 # --- the tie to the bill -----------------------------------------------------------------------------------
@@ -158,8 +162,8 @@ def tie_outs(inputs: Inputs, data: Mapping[Unit, UnitData], money: Money) -> tup
     """What the model says the fleet of the newest closed month cost, against that month's bill."""
     if money.attribution is None or money.newest is None:
         return ()
-    pieces = money.attribution.pieces.to_pandas(types_mapper=None)
-    currencies = {str(c) for c, m in zip(pieces["BillingCurrency"], pieces["month"], strict=True) if m == money.newest}
+    pieces = money.attribution.pieces
+    currencies = set(pieces.filter(pc.equal(pieces["month"], money.newest))["BillingCurrency"].to_pylist())
     fleet_services = sorted({u.service for u, d in data.items() if d.running})
     if inputs.config.currency not in currencies or not fleet_services:
         return ()

@@ -88,7 +88,7 @@ def test_plan_prints_findings_or_json(config: Path, tmp_path: Path, capsys: pyte
         assert words in text
     assert cli.run(["plan", "-c", str(config), "--out", str(tmp_path), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["mix"]["status"] == "optimal"
+    assert document["mix"]["termination"] == "optimal"
     assert document["findings"]
 
 

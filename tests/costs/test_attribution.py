@@ -238,6 +238,27 @@ _PATTERNS = st.tuples(
 _VALUES = st.lists(st.none() | st.text("aAbBcé0.- \nK", max_size=5), min_size=1, max_size=20)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "takes"),
+    [
+        (r"[^a-zA-Z0-9.]", ["é", "\u212a"]),
+        (r"\wz?", ["é", "k", "K", "\u212a", "a", "x"]),
+        ("(?i)k", ["k", "K", "\u212a"]),  # the Kelvin sign is a k to Python, and not to RE2
+        ("abz?", ["ab", "abz"]),
+        ("ab*c", ["ac", "abc", "abbc"]),
+        ("[xy]bc?", ["xb", "ybc"]),
+        (r"\.?a", ["a", ".a"]),
+        ("a.c", ["abc"]),
+        ("a|abz", ["a", "abz"]),
+        ("x[^b]?", ["x"]),
+    ],
+)
+def test_over_many_values_a_pattern_takes_these(pattern: str, takes: list[str]) -> None:
+    values = ["abc", "é", "k", "K", "\u212a", "ab", "abz", "ac", "abbc", "xb", "ybc", "a", ".a", "x", "a\nc"]
+    found = whole_matches(re.compile(pattern), pa.array(values * 50))[: len(values)]
+    assert {v for v, taken in zip(values, found, strict=True) if taken} == set(takes)
+
+
 @given(_PATTERNS, _VALUES)
 def test_many_values_are_matched_as_few_are(pattern: str, values: list[str | None]) -> None:
     compiled = re.compile(pattern)

@@ -82,6 +82,14 @@ def test_a_move_to_a_sku_that_was_not_there_is_mix(ratios: dict[str, str]) -> No
     assert terms["mix"] < 0
 
 
+def test_a_move_off_a_commitment_is_mix_at_the_old_rates_and_then_the_rates() -> None:
+    old = _sku(BEFORE, "40", contracted="0.9", effective_ratio="0.5", CommitmentDiscountStatus="Used")
+    new = _sku(AFTER, "40", "1", "m7g", contracted="0.8")
+    assert _terms(_bridge([old, new])) == {
+        "mix": Decimal(18 - 36), "negotiated_rate": Decimal(16 - 18), "commitment_rate": Decimal(32 - 16),
+    }  # fmt: skip
+
+
 def test_a_new_list_price_is_list_rate() -> None:
     rows = [_sku(BEFORE, "10", contracted="0.9"), _sku(AFTER, "10", "3", contracted="0.9")]
     assert _terms(_bridge(rows)) == {"list_rate": Decimal(9)}

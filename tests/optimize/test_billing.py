@@ -23,7 +23,9 @@ def _running(per_type: int = 4, **change: object) -> MixProblem:
 
 
 def _use(p: MixProblem) -> dict[str, tuple[float, float, float]]:
-    frame = bill(fleet_of(p), running_usage(fleet_of(p))).use.groupby("id")[["used_usd", "paid_usd", "unused_usd"]].sum()
+    frame = (
+        bill(fleet_of(p), running_usage(fleet_of(p))).use.groupby("id")[["used_usd", "paid_usd", "unused_usd"]].sum()
+    )
     return {str(i): tuple(row) for i, row in zip(frame.index, frame.to_numpy() / HOURS[0], strict=True)}
 
 
@@ -147,7 +149,9 @@ def test_other_blocks_line_up_by_level_and_keep_their_hours() -> None:
     assert hours == pytest.approx([200.0, 544.0])  # the mean of 100 and 300
     for r, presence in zip(fleet.requirements, fleet.presence, strict=True):
         own = {b.block: b.hours for b in r.blocks}
-        assert (presence[0] @ hours).tolist() == pytest.approx([own[b.block] for b in fleet.blocks[fleet.position(r.unit)][0]])
+        assert (presence[0] @ hours).tolist() == pytest.approx(
+            [own[b.block] for b in fleet.blocks[fleet.position(r.unit)][0]]
+        )
         assert presence[0].sum(axis=0) == pytest.approx([1.0, 1.0])
 
 

@@ -111,7 +111,10 @@ CASES: list[tuple[Callable[[], MixProblem], list[str]]] = [
     (_quota_and_least, ["20 vCPU allowed, 30 needed", "a/us-east-1: at least 5 instance(s) per zone"]),
     (_quota_and_pinned, ["20 vCPU allowed, 24 needed", "a/us-east-1: pinned to 2 x m5.xlarge"]),
     (_quota_of_another_region_only, ["in eu-west-1 of account 1111: 8 vCPU allowed, 18 needed", "b/eu-west-1: demand"]),
-    (_two_quotas_together, ["quota L-1216C47A", f"quota {GPU}", "a/us-east-1: demand of up to 90", "b/us-east-1: demand"]),
+    (
+        _two_quotas_together,
+        ["quota L-1216C47A", f"quota {GPU}", "a/us-east-1: demand of up to 90", "b/us-east-1: demand"],
+    ),
 ]
 
 

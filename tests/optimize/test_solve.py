@@ -136,7 +136,8 @@ def big_problem(units: int, months: int = 3, tight: bool = False) -> MixProblem:
         requirements.append(
             unit(
                 f"s{s:03d}", [level * f for f in (1.0, 0.7, 0.5, 0.35)], offered, months=names,
-                month_hours=[720.0] * months, shares=[0.1, 0.2, 0.3, 0.4], autoscaled=bool(s % 3), most=200, running=runs,
+                month_hours=[720.0] * months, shares=[0.1, 0.2, 0.3, 0.4], autoscaled=bool(s % 3),
+                most=200, running=runs,
             )
         )  # fmt: skip
     owned = [
@@ -171,12 +172,29 @@ def test_a_time_limit_is_never_called_optimal() -> None:
     assert status.bound < status.objective
 
 
-def test_no_plan_in_time_is_said_and_not_called_infeasible() -> None:
-    # At no time at all only the start is at hand, and it does not look at quotas.
+def test_a_plan_at_hand_when_time_is_up_is_shown_with_its_gap() -> None:
     p = big_problem(12, tight=True)
-    units = tuple(replace(r, autoscaled=True) for r in p.requirements)
+    status = solve(p, time_limit_seconds=1e-3, gap_frac=0.0).status
+    assert status.status == "feasible"
+    assert "time limit" in status.termination
+    assert 0 < status.gap < 1
+
+
+def test_no_plan_in_time_is_said_and_not_called_infeasible() -> None:
+    # Half of the units must take one class and half the other: the start, all alike, breaks a quota either way.
+    gpu = "L-DB2E81BA"
+    offered = [
+        candidate(f"{family}.{k}xlarge", usd * k, 9.7 * k, 2 * k, code=code)
+        for family, usd, code in (("m5", 0.1, SMALL.quota_code), ("g5", 0.9, gpu))
+        for k in (1, 2, 3, 5)
+    ]
+    units = [unit(f"s{s:02d}", [95.0 + s, 61, 33, 12], offered, months=MONTHS) for s in range(40)]
+    # A unit's load takes 4 or 5 of the smallest in each zone, 24 or 30 vCPU: all of them more than 960.
+    halves = [quota(680.0), quota(680.0, code=gpu)]
+    p = problem(*units, months=MONTHS, quotas=halves)
+    assert solve(p, time_limit_seconds=60, gap_frac=0.05).status.status == "optimal"
     with pytest.raises(NoPlanInTimeError, match="not known"):
-        solve(replace(p, requirements=units), time_limit_seconds=1e-3, gap_frac=0.0)
+        solve(p, time_limit_seconds=1e-3, gap_frac=0.0)
 
 
 def test_same_input_same_plan_whatever_its_order() -> None:

@@ -46,8 +46,9 @@ def test_the_recordings_are_re_dated_by_whole_weeks_and_say_so(planned: plan.Pla
 
 def test_the_plan_is_proven_and_its_prices_are_the_catalogues(planned: plan.Plan) -> None:
     assert planned.mix is not None
-    assert planned.mix.status == "optimal"
+    assert planned.mix.termination == "optimal"
     assert planned.mix.bound <= planned.mix.objective + 1e-6
+    assert planned.mix.gap_frac < 0.1
     assert planned.mix.checks
     assert {u.service for u in planned.units if u.recommended} == {"web", "rides", "bikes"}
 

@@ -1,0 +1,167 @@
+"""At most a few instance types a service: a mix that people can run, with what that rule costs told.
+
+Without a rule the cheapest mix fits every load with five or six sizes of one family: fractions of a per cent cheaper,
+and nobody would run it. So each unit's types are narrowed first, to the pair (or single type) that covers its own loads
+cheapest, the same one in all months; then the whole fleet is solved over what is left. The bound stays that of the
+fleet without the rule, so the gap that is reported holds the price of the rule too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from capacity.domain import Candidate, Floats, MixProblem, MixSolution, Unit, UnitRequirement
+from capacity.errors import InfeasiblePlanError, NoPlanInTimeError
+from capacity.optimize.solve import solve
+
+# Rounding of a need that whole instances hold exactly.
+_TOLERANCE = 1e-9
+# Where the free mix only has to give a bound, a search to this gap is enough of a start.
+_BOUND_GAP_FRAC = 0.005
+# Within this of the cheapest, fewer instances are worth more than the money.
+_AS_CHEAP_FRAC = 0.01
+# Each widening frees the units of one conflict; a plan that needs more of them is no plan of few types.
+_WIDENINGS = 4
+
+
+def solve_few_types(
+    problem: MixProblem,
+    most_types: int,
+    time_limit_seconds: float = 30.0,
+    gap_frac: float = 0.002,
+    solver: Literal["highs", "cbc"] = "highs",
+    seed: int = 1,
+) -> MixSolution:
+    """As :func:`capacity.optimize.solve`, with at most ``most_types`` (1 or 2) types a unit.
+
+    Returns
+    -------
+    MixSolution
+        ``status.bound`` and ``status.gap`` are against every mix, also those of more types; the status is "optimal"
+        only where even that gap is within ``gap_frac``. Where no plan of so few types was found, the free one.
+
+    Raises
+    ------
+    PlanError
+        As :func:`capacity.optimize.solve`.
+    """
+    free = solve(problem, time_limit_seconds / 2, max(gap_frac, _BOUND_GAP_FRAC), solver, seed)
+    narrow, wide = _solve_narrowed(problem, most_types, time_limit_seconds / 2, gap_frac, solver, seed)
+    if narrow is None:
+        note = f"no plan with at most {most_types} types a service was found: this one uses more"
+        return replace(free, notes=(*free.notes, note))
+    was = narrow.status
+    gap = (was.objective - free.status.bound) / abs(was.objective) if was.objective else 0.0
+    proven: Literal["optimal", "feasible"] = "optimal" if gap <= gap_frac else "feasible"
+    status = replace(
+        was,
+        status=proven if was.status == "optimal" else was.status,
+        termination=was.termination if free.status.status == "optimal" else free.status.termination,
+        bound=free.status.bound,
+        gap=gap,
+        runtime_seconds=free.status.runtime_seconds + was.runtime_seconds,
+    )
+    note = f"at most {most_types} types a service; the bound and the gap are against mixes of any number of types"
+    if wide:
+        note += f"; more types for {', '.join(sorted(map(str, wide)))}, which no plan of so few types can serve"
+    return replace(narrow, status=status, notes=(*narrow.notes, note))
+
+
+def _solve_narrowed(
+    problem: MixProblem,
+    most_types: int,
+    time_limit_seconds: float,
+    gap_frac: float,
+    solver: Literal["highs", "cbc"],
+    seed: int,
+) -> tuple[MixSolution | None, frozenset[Unit]]:
+    """The narrowed fleet's plan, and the units that had to keep all their types for one to exist (a tight quota)."""
+    wide: frozenset[Unit] = frozenset()
+    units = [r.unit for r in problem.requirements]
+    for _ in range(_WIDENINGS):
+        try:
+            return solve(narrowed(problem, most_types, wide), time_limit_seconds, gap_frac, solver, seed), wide
+        except InfeasiblePlanError as error:
+            named = {u for u in units if any(str(u) in c for c in error.conflicts)} - wide
+            if not named:
+                break
+            wide |= named
+        except NoPlanInTimeError:
+            break
+    return None, frozenset()
+
+
+def narrowed(problem: MixProblem, most_types: int, wide: Collection[Unit] = ()) -> MixProblem:
+    """The problem with each unit's candidates narrowed; pinned, vertical and ``wide`` units keep theirs."""
+    chosen = tuple(r if r.unit in wide else _narrowed(r, most_types) for r in problem.requirements)
+    return replace(problem, requirements=chosen)
+
+
+def _narrowed(r: UnitRequirement, most_types: int) -> UnitRequirement:
+    allowed = [c for c in r.candidates if c.allowed and min(c.safe, c.zone_loss) > 0]
+    if r.vertical or r.pinned is not None or len(allowed) <= most_types:
+        return r
+    kept = {c.instance_type for c in cheapest_types(r, allowed, most_types)}
+    # What runs stays known, so that it can be priced; what may not be planned is no choice anyway.
+    running = {name for name, _ in r.running}
+    candidates = tuple(
+        c if c.instance_type in kept else replace(c, allowed=False)
+        for c in r.candidates
+        if c.instance_type in kept or c.instance_type in running
+    )
+    return replace(r, candidates=candidates)
+
+
+def cheapest_types(r: UnitRequirement, allowed: Sequence[Candidate], most_types: int) -> tuple[Candidate, ...]:
+    """At most ``most_types`` candidates that cover the unit's own loads (nearly) at least cost, in few instances.
+
+    Among choices within ``_AS_CHEAP_FRAC`` of the cheapest the one with fewest instances at the largest load is taken:
+    every instance has a system, an agent and an alarm of its own. Ties go to the cheaper, then to fewer types.
+    """
+    needs, hours = _loads(r)
+    weight = np.array([min(c.safe * r.zones, c.zone_loss * (r.zones - r.zones_survived)) for c in allowed])
+    price = np.array([c.usd_per_hour for c in allowed])
+    found = []
+    for size in range(1, min(most_types, 2) + 1):
+        for chosen in combinations(range(len(allowed)), size):
+            at = list(chosen)
+            cost, count = _cover(needs, weight[at], price[at], r.min_per_zone)
+            found.append((float(cost @ hours), float(count.max(initial=0.0)), size, chosen))
+    least = min(f[0] for f in found)
+    near = [f for f in found if f[0] <= least * (1.0 + _AS_CHEAP_FRAC)]
+    best = min(near, key=lambda f: (f[1], round(f[0], 6), f[2], f[3]))
+    return tuple(allowed[i] for i in best[3])
+
+
+def _loads(r: UnitRequirement) -> tuple[Floats, Floats]:
+    """Demand and hours: of each block where the unit follows its load, else each month's largest for all its hours."""
+    if r.autoscaled:
+        return np.array([b.demand for b in r.blocks]), np.array([b.hours for b in r.blocks])
+    months = sorted({b.month for b in r.blocks})
+    demand = [max(b.demand for b in r.blocks if b.month == m) for m in months]
+    hours = [sum(b.hours for b in r.blocks if b.month == m) for m in months]
+    return np.array(demand), np.array(hours)
+
+
+def _cover(needs: Floats, weight: Floats, price: Floats, least: int) -> tuple[Floats, Floats]:
+    """(B,) $/h and (B,) instances, a zone, of the cheapest whole instances of one or two types that hold each need."""
+    if len(weight) == 1:
+        counts = np.maximum(_whole(needs / weight[0]), least)
+        return counts * price[0], counts
+    most = int(_whole(needs.max(initial=0.0) / weight[:1])[0])
+    first = np.arange(most + 1)[:, None]
+    second = _whole(np.maximum(needs[None, :] - first * weight[0], 0.0) / weight[1])
+    second = np.maximum(second, least - first)
+    cost = first * price[0] + second * price[1]
+    cheapest, column = cost.argmin(axis=0), np.arange(len(needs))
+    return cost[cheapest, column], (first + second)[cheapest, column]
+
+
+def _whole(value: Floats) -> npt.NDArray[np.float64]:
+    return np.ceil(value - _TOLERANCE)

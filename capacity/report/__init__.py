@@ -1,0 +1,9 @@
+"""The report of a plan: one HTML file for reading and printing, one workbook for reckoning on.
+
+Both are functions of the plan alone: no clock, no request to any host, no script, no formula.
+"""
+
+from capacity.report._document import render_html
+from capacity.report._write import write_report
+
+__all__ = ["render_html", "write_report"]

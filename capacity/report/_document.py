@@ -1,0 +1,207 @@
+"""A plan as one HTML file that asks no host for anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from capacity import scenario
+from capacity.charts import visible
+from capacity.plan import Plan
+from capacity.report import _pictures, _summary, _tables
+from capacity.report._table import Column, Table, moment
+from capacity.words import day
+
+# Rows of a table on paper; the workbook has all of them.
+MOST_ROWS = 40
+MOST_DECISIONS = 12
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with its pictures and tables, and a sentence on how to read them."""
+
+    key: str
+    title: str
+    lead: str = ""
+    tables: Sequence[Table] = ()
+    pictures: Sequence[_pictures.Picture] = ()
+    lines: Sequence[str] = field(default=())
+
+
+def render_html(plan: Plan, comparison: Sequence[Plan] = ()) -> str:
+    """The report as one HTML document; the same plan gives the same bytes.
+
+    Parameters
+    ----------
+    plan
+        With its frames.
+    comparison
+        Other scenarios of the same base, to be held against ``plan``.
+    """
+    text: str = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            plan=plan,
+            title=f"Capacity plan: {visible(plan.company)}, {day(plan.as_of.date())}",
+            facts=_facts(plan),
+            cards=_summary.cards(plan),
+            decisions=_tables.decisions(plan).first(MOST_DECISIONS),
+            watch=[visible(f.text) for f in plan.findings if f.severity == "watch"][:MOST_DECISIONS],
+            caveats=_summary.caveats(plan),
+            sections=sections(plan, comparison),
+            light=_pictures.theme_variables("light"),
+            dark=_pictures.theme_variables("dark"),
+        )
+    )
+    return text
+
+
+@lru_cache
+def _environment() -> Any:
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("capacity.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _facts(plan: Plan) -> list[tuple[str, str]]:
+    description = f" ({visible(plan.description)})" if plan.description else ""
+    horizon = f"{day(plan.horizon_start)} to {day(plan.horizon_end)}"
+    return [
+        ("As of", moment(plan.as_of)),
+        ("Scenario", f"{visible(plan.scenario)}{description}"),
+        ("Horizon", horizon),
+        ("Money", f"{plan.currency}, on-demand list prices with commitments applied"),
+    ]
+
+
+def sections(plan: Plan, comparison: Sequence[Plan]) -> list[Section]:
+    """All that follows the first page, in the order in which a meeting asks."""
+    found = [
+        _saturation(plan),
+        Section("headroom", "Headroom by week", pictures=[_pictures.headroom(plan)]),
+        Section("forecasts", "Demand of the units that pass a limit", pictures=list(_pictures.fans(plan))),
+        _mix(plan),
+        _events(plan),
+        _scenarios(plan, comparison),
+        _cost(plan),
+        _unit_cost(plan),
+        _spend(plan),
+        _trust(plan),
+    ]
+    return [s for s in found if s.tables or s.pictures or s.lines]
+
+
+def _saturation(plan: Plan) -> Section:
+    table = _tables.saturation(plan)
+    near = [r for r in table.rows if r[4] is not None or r[8]]
+    left = len(table.rows) - len(near)
+    if near and left:
+        note = f"{left:,} further limit{'s are' if left > 1 else ' is'} not passed with a chance of 1 in 10."
+        table = Table(table.name, table.columns, near, note=note)
+    return Section(
+        "saturation",
+        "When limits are passed",
+        "A P10 date is the first day by which the limit is passed with a probability of 10 %. "
+        "Order by is the P10 date less the remedy's lead time.",
+        [table.first(MOST_ROWS)] if table.rows else [],
+        [_pictures.saturation(plan)],
+    )
+
+
+def _mix(plan: Plan) -> Section:
+    if plan.mix is None:
+        return Section("mix", "Instance mix", lines=["No unit runs instances whose cost of demand is known."])
+    lead = (
+        "Coverage is the share of simulated futures with no hour above what the plan serves, least month; "
+        "it is held against the tier's promise."
+    )
+    return Section("mix", "Instance mix", lead, [_tables.mix(plan).first(MOST_ROWS)], [_pictures.mix(plan)])
+
+
+def _events(plan: Plan) -> Section:
+    tables = [_tables.events(plan).first(MOST_ROWS)] if plan.events else []
+    return Section("events", "Peak events", "", tables, _pictures.events(plan))
+
+
+def _scenarios(plan: Plan, comparison: Sequence[Plan]) -> Section:
+    if not comparison:
+        return Section("scenarios", "Scenarios")
+    plans = [plan, *comparison]
+    return Section("scenarios", "Scenarios", "", [scenario_table(plans)], [_pictures.scenarios(plans)])
+
+
+def scenario_table(plans: Sequence[Plan]) -> Table:
+    """One row a scenario, each held against the first."""
+    rows = [
+        (r.scenario, r.recommended_usd, r.delta_usd, r.saturating_units, r.first_p10, r.min_headroom_frac, r.no_go,
+         r.violations, r.sentence)
+        for r in scenario.compare(plans)
+    ]  # fmt: skip
+    columns = (
+        Column("Scenario"), Column(f"Recommended, {plans[0].currency}", "money"), Column("Against the first", "money"),
+        Column("Units with a P50 date", "number"), Column("First P10 date", "date", "not in the horizon"),
+        Column("Least headroom", "percent"), Column("NO-GO", "number"), Column("Violations", "number"),
+        Column("In words"),
+    )  # fmt: skip
+    return Table("Scenarios", columns, rows)
+
+
+def _cost(plan: Plan) -> Section:
+    if not plan.costs:
+        return Section("cost", "Cost to serve", lines=["No bill of a closed month is known."])
+    tables = [_tables.cost_months(plan), *_tables.cost_services(plan, MOST_ROWS), _tables.unallocated(plan).first(12)]
+    lead = "Every row of the bill is direct, shared or unallocated; the three add up to the bill to the last digit."
+    return Section("cost", "Cost to serve", lead, [t for t in tables if t.rows], [_pictures.cost(plan)])
+
+
+def _unit_cost(plan: Plan) -> Section:
+    table = _tables.unit_cost(plan)
+    if not table.rows:
+        return Section("unit-cost", "Unit cost")
+    lead = (
+        "Allocated effective cost of 1,000 units of the service's own demand (requests, unless it counts other things)."
+    )
+    return Section("unit-cost", "Unit cost", lead, [table.first(MOST_ROWS)], [_pictures.unit_cost(plan)])
+
+
+def _spend(plan: Plan) -> Section:
+    if not plan.spend:
+        return Section("spend", "Spend forecast", lines=[visible(plan.spend_note)] if plan.spend_note else [])
+    return Section("spend", "Spend forecast", visible(plan.spend_note), [_tables.spend(plan)], [_pictures.spend(plan)])
+
+
+def _trust(plan: Plan) -> Section:
+    tables = [_tables.forecasts(plan).first(MOST_ROWS), _tables.tie_outs(plan), _tables.freshness(plan)]
+    lead = "Error over naive is the forecast's mean absolute error at past origins over a seasonal naive forecast's: below 1 is better."
+    lines = solver_lines(plan)
+    return Section(
+        "trust", "How far to trust this", lead, [t for t in (*tables, _tables.provenance(plan)) if t.rows], (), lines
+    )
+
+
+def solver_lines(plan: Plan) -> list[str]:
+    """How the mix was found and how far it is proven, in sentences."""
+    m = plan.mix
+    if m is None:
+        return []
+    proven = (
+        f"Mix: {visible(m.status)} ({visible(m.termination)}), {visible(m.solver)}; objective {m.objective:,.2f}, proven bound "
+        f"{m.bound:,.2f}, gap {max(m.gap_frac, 0.0) * 100:.2f} %; at most {m.prune_loss_frac * 100:.2f} % lost by leaving types out."
+    )
+    out = [proven]
+    if m.checks:
+        out.append(f"Verified by an independent checker: {'; '.join(map(visible, m.checks))}.")
+    if m.binding:
+        shown = "; ".join(map(visible, m.binding[:8]))
+        out.append(f"Binding: {shown}{f' and {len(m.binding) - 8} more' if len(m.binding) > 8 else ''}.")
+    return out + [visible(note) for note in m.notes]

@@ -1,0 +1,132 @@
+"""One definition of a table for both readers: words in the HTML, numbers in the workbook."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from capacity.charts import visible
+from capacity.words import day, quantity
+
+# quantity holds (number, unit); exact is a Decimal told to its last digit; per is a price of 1,000 units.
+Kind = Literal["text", "money", "exact", "per", "percent", "percent1", "number", "quantity", "date", "month"]
+NUMERIC: frozenset[str] = frozenset({"money", "exact", "per", "percent", "percent1", "number", "quantity"})
+NONE = "–"
+# What an amount of nothing reads as where nothing has a meaning of its own.
+NEVER = "not in the horizon"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading, what stands below it, and what None reads as."""
+
+    head: str
+    kind: Kind = "text"
+    none: str = NONE
+
+    @property
+    def numeric(self) -> bool:
+        return self.kind in NUMERIC
+
+
+@dataclass(frozen=True)
+class Table:
+    """Raw values by row. ``total`` is a last row that sums; ``note`` stands below."""
+
+    name: str
+    columns: tuple[Column, ...]
+    rows: Sequence[tuple[Any, ...]]
+    total: tuple[Any, ...] | None = None
+    note: str = ""
+
+    def first(self, most: int) -> Table:
+        """The first ``most`` rows, with a note of how many the workbook has beside them."""
+        left = len(self.rows) - most
+        if left <= 0:
+            return self
+        more = f"{left:,} more row{'s' if left > 1 else ''} in report.xlsx."
+        return replace(self, rows=self.rows[:most], note=f"{more} {self.note}".strip())
+
+    def words(self, row: Sequence[Any]) -> list[str]:
+        """``row`` as a reader sees it."""
+        return [say(value, column.kind, column.none) for value, column in zip(row, self.columns, strict=True)]
+
+
+def missing(value: object) -> bool:
+    """None, NaN, NaT and infinities: nothing that can be told as a number."""
+    if value is None or value != value:
+        return True
+    return isinstance(value, float) and math.isinf(value)
+
+
+def say(value: Any, kind: Kind, none: str = NONE) -> str:
+    """``value`` in words; ``none`` where there is none."""
+    if kind == "quantity":
+        return none if value is None or missing(value[0]) else quantity(float(value[0]), visible(value[1]))
+    if missing(value):
+        return none
+    if kind == "text":
+        return visible(value) or none
+    if kind == "date":
+        return day(value, none)
+    return _number(value, kind)
+
+
+def _number(value: Any, kind: Kind) -> str:
+    match kind:
+        case "money":
+            return money(value)
+        case "exact":
+            return exact(value)
+        case "per":
+            return per_thousand(value)
+        case "percent":
+            return percent(float(value))
+        case "percent1":
+            return percent(float(value), 1)
+        case "number":
+            return _signed(value, f"{abs(value):,.0f}" if float(value) == int(value) else f"{abs(value):,.3g}")
+        case _:
+            return visible(value)
+
+
+def money(value: float | Decimal) -> str:
+    """Whole units of the currency, thousands apart; cents below 100."""
+    digits = 2 if 0 < abs(value) < 100 else 0
+    return _signed(value, f"{abs(value):,.{digits}f}")
+
+
+def exact(value: Decimal) -> str:
+    """Every digit of a decimal, and at least cents."""
+    whole, _, part = f"{abs(value):,f}".partition(".")
+    return _signed(value, f"{whole}.{part.rstrip('0').ljust(2, '0')}")
+
+
+def per_thousand(value: float | Decimal) -> str:
+    """A price with three significant digits: 0.00358, 1.24."""
+    size = abs(float(value))
+    digits = 2 if size >= 1 or size == 0 else min(9, 2 - math.floor(math.log10(size)))
+    return _signed(value, f"{size:,.{digits}f}")
+
+
+def percent(value: float, digits: int = 0) -> str:
+    """.183 as 18 %."""
+    return _signed(round(value, digits + 2), f"{abs(value) * 100:,.{digits}f} %")
+
+
+def moment(value: datetime | None) -> str:
+    """5 Oct 2026 06:00 UTC."""
+    return NONE if value is None else f"{day(value.date())} {value:%H:%M} UTC"
+
+
+def is_day(value: object) -> bool:
+    return isinstance(value, date)
+
+
+def _signed(value: float | Decimal, text: str) -> str:
+    """``text``, which has no sign, with a true minus where ``value`` has one and does not round to nothing."""
+    return f"−{text}" if value < 0 and any(c in "123456789" for c in text) else text
