@@ -83,7 +83,7 @@ def _thin(frame: pd.DataFrame, most: int = MAX_POINTS) -> pd.DataFrame:
     return frame.iloc[::step]
 
 
-_FAN_KEYS = ("daily peak so far", "median forecast", "80 % interval", "95 % interval")
+_FAN_KEYS = ("daily peak so far", "median forecast", "80% interval", "95% interval")
 
 
 def _fan_layers(future: pd.DataFrame, past: pd.DataFrame, ink: Ink, unit: str) -> list[Any]:
@@ -292,8 +292,9 @@ def _verdict_frame(verdicts: Sequence[EventVerdict]) -> pd.DataFrame:
             continue
         verdict = "GO" if v.go else "NO-GO"
         p95 = v.demand_p95 / full
+        label = f"{verdict} {p95:.0%}" if v.go or p95 > 1 else f"{verdict}, hard limit"
         rows.append({"unit": unit_label(v.unit.service, v.unit.region), "verdict": verdict, "p50": v.demand_p50 / full,
-                     "p95": p95, "now": v.safe_now / full, "label": f"{verdict} {p95:.0%}"})  # fmt: skip
+                     "p95": p95, "now": v.safe_now / full, "label": label})  # fmt: skip
     rows.sort(key=lambda r: (-float(str(r["p95"])), str(r["unit"])))
     return pd.DataFrame(rows[:MAX_EVENT_BARS])
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 MAX_UNITS = 20
 MAX_LINES = 8
 MAX_SERVICES = 20
+# Prices that lie further apart than this would leave all but the dearest flat on the floor of a linear scale.
+LOG_FROM = 20
 
 
 def _money_axis() -> Any:
@@ -139,9 +141,12 @@ def unit_cost_trend(
         return nothing("No unit cost: a bill and a count of requests are needed for the same month", theme)
     scales = series_scales(names, theme)
     per = f"{' and '.join(sorted(frame['currency'].unique()))} per 1,000"
+    wide = bool(frame["per"].min() > 0 and frame["per"].max() > LOG_FROM * frame["per"].min())
+    scale = alt.Scale(type="log") if wide else alt.Scale(zero=True)
+    axis = alt.Axis(title=f"{per} (log scale)" if wide else per, tickCount=6, labelOverlap=True)
     base = alt.Chart(frame).encode(
         x=alt.X("month:O", sort=sorted(frame["month"].unique()), title=None, axis=_months_axis()),
-        y=alt.Y("per:Q", title=per, scale=alt.Scale(zero=True)),
+        y=alt.Y("per:Q", scale=scale, axis=axis),
         color=alt.Color("service:N", scale=scales["color"], legend=alt.Legend(symbolStrokeWidth=0)),
         tooltip=[alt.Tooltip("service:N"), alt.Tooltip("month:O"), alt.Tooltip("per:Q", format=".4~g")],
     )  # fmt: skip

@@ -27,7 +27,7 @@ from capacity.forecast._quantiles import (
     PRIOR_SERIES,
     blend,
 )
-from capacity.forecast._study import Study, position
+from capacity.forecast._study import OVERLAP, Study, position
 
 # Errors within this share of the horizon are neighbours; quantiles are taken at so many places of it.
 NEIGHBOURHOOD_FRAC = 0.2
@@ -36,8 +36,6 @@ ANCHORS = 9
 SIZE_HALF_WEIGHT = {"D": 10.0, "h": 3.0}
 # Whole past horizons at which the own size of the error of maximum or total weighs as much as the typical one.
 FUNCTIONAL_HALF_WEIGHT = 6.0
-# Origins nearer than this (in steps of a third of the horizon) share days with one another.
-OVERLAP = 3
 # Paths for the centre of the largest value and the total at past origins; only their medians are used.
 CENTRE_PATHS = 128
 # Share of the reference of the horizon's maximum that is the paths' median maximum; the rest is the recent maximum.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from capacity.domain import Floats, MemberScore
-from capacity.forecast._study import Study
+from capacity.forecast._study import OVERLAP, Study
 from capacity.forecast.members import PROPHET, SEASONAL_NAIVE
 
 COMBINATION = "combination"
@@ -86,7 +86,7 @@ def choose(study: Study, typical: dict[str, float]) -> Choice:
     count = len(study.origins)
     past = np.full((count, study.horizon), np.nan)
     for k in range(count):
-        # A forecast's weights must not have seen what it is judged by.
+        # A forecast's weights must not have seen what it is judged by, nor origins that share days with it.
         past[k] = _combined(study.past[:, k], _believed(logs, base, leave_out=k), study.history.freq)
     final_errors = _believed(logs, base)
     final = _combined(study.final, final_errors, study.history.freq)
@@ -121,7 +121,7 @@ def _believed(logs: Floats, base: Floats, leave_out: int | None = None) -> Float
     """(M,) log errors to weigh by: over origins (M, K), the recent ones more, shrunk to the typical (M,) ones."""
     weights = RECENCY ** np.arange(logs.shape[1])
     if leave_out is not None:
-        weights[leave_out] = 0.0
+        weights[max(0, leave_out - OVERLAP + 1) : leave_out + OVERLAP] = 0.0
     known = np.isfinite(logs)
     total = (np.where(known, logs, 0.0) * weights).sum(axis=1) + SHRINK_ORIGINS * base
     return np.asarray(total / ((known * weights).sum(axis=1) + SHRINK_ORIGINS), dtype=float)

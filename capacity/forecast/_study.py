@@ -18,6 +18,8 @@ from capacity.forecast.members import MEMBERS, Member
 CHEAP_ORIGINS_FACTOR = 3
 # Past origins lie a third of the horizon apart: nearer, their errors are the same error told twice.
 STEP_FRAC = 1.0 / 3.0
+# Origins nearer than this (counted in origins) share days of their horizons.
+OVERLAP = 3
 # A past origin keeps at least two seasonal cycles (weeks) of history, or a third of what there is.
 LEAST_CYCLES = 2
 

@@ -30,12 +30,28 @@ def crossing(forecast: SeriesForecast, limit: float, paths: Paths | None = None)
     the paths are the forecast's own.
     """
     at_end = exceedance(forecast.peak, limit)
-    tops = np.sort(forecast.paths.max(axis=1))
-    count = len(tops)
-    stand_in = tops[min(count - 1, max(0, int(np.floor((1.0 - at_end) * count))))]
-    scale = at_end / float((tops >= stand_in).mean())
-    passed = np.maximum.accumulate((forecast.paths if paths is None else paths) >= stand_in, axis=1)
-    return np.asarray(np.clip(passed.mean(axis=0) * scale, 0.0, 1.0), dtype=float)
+    tops = np.sort(forecast.paths.max(axis=1)).astype(float)
+    level = stand_in(forecast.peak, tops, limit, at_end)
+    share = float((tops >= level).mean())
+    own = paths is None
+    passed = np.maximum.accumulate((forecast.paths if paths is None else paths) >= level, axis=1).mean(axis=0)
+    if share == 0.0 and own:
+        passed[-1] = at_end  # beyond what the paths reach: only the calibrated tail knows of it
+        return np.asarray(passed, dtype=float)
+    scale = at_end / share if share > 0 else 1.0
+    return np.asarray(np.clip(passed * (scale if own else max(scale, 1.0)), 0.0, 1.0), dtype=float)
+
+
+def stand_in(peak: Floats, tops: Floats, limit: float, at_end: float) -> float:
+    """The level that the paths' maxima (``tops``, rising) pass as often as the calibrated maximum passes ``limit``.
+
+    Beyond the outermost quantiles of ``peak`` the ratio of paths to calibration there is carried on: a limit that no
+    path reaches stays as far away, so that other futures must really grow to reach it.
+    """
+    for q, beyond in ((-1, limit >= peak[-1]), (0, limit <= peak[0])):
+        if beyond:
+            return limit * float(np.quantile(tops, QUANTILES[q])) / float(peak[q]) if peak[q] > 0 else limit
+    return float(tops[min(len(tops) - 1, max(0, int(np.floor((1.0 - at_end) * len(tops)))))])
 
 
 def exceedance(quantiles: Floats, limit: float) -> float:

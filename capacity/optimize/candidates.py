@@ -82,7 +82,7 @@ def build_candidates(
     candidates, excuses
         At most ``service.candidates.max_types`` allowed types, plus those that run today.
     """
-    admitted, excuses = _admitted(unit, service, types, on_demand_usd_per_hour, capacity_of)
+    admitted, excuses = _admitted(unit, service, types, on_demand_usd_per_hour, capacity_of, running_types)
     front, dominated = _non_dominated(unit, admitted, running_types)
     kept, pruned = _spread(unit, front, service, running_types)
     barred = [
@@ -108,7 +108,8 @@ def prune_loss(
     The mean over the spread's needs of (cheapest cover of one type among ``kept``) / (the same among all) - 1. It is
     a measured figure at on-demand prices, not a bound: mixing types, quotas and commitments are left out.
     """
-    admitted, _ = _admitted(unit, service, types, on_demand_usd_per_hour, capacity_of)
+    runs = {c.instance_type for c in kept}
+    admitted, _ = _admitted(unit, service, types, on_demand_usd_per_hour, capacity_of, runs)
     usable = [c for c in kept if c.allowed]
     if not admitted or not usable:
         return 0.0
@@ -126,11 +127,12 @@ def _admitted(
     types: Mapping[str, InstanceType],
     prices: Mapping[str, float],
     capacity_of: CapacityOf,
+    running_types: Collection[str],
 ) -> tuple[list[Candidate], list[Excuse]]:
     """What meets the requirements and serves something, and why the others do not."""
     admitted, excuses = [], []
     for name in sorted(types):
-        reason = _objection(types[name], service.candidates, prices)
+        reason = _objection(types[name], service.candidates, prices, runs=name in running_types)
         if reason is None:
             capacity = capacity_of(types[name])
             if all(0 < x < math.inf for x in capacity):
@@ -141,8 +143,11 @@ def _admitted(
     return admitted, excuses
 
 
-def _objection(kind: InstanceType, wanted: CandidateConfig, prices: Mapping[str, float]) -> str | None:
-    """The first requirement that a type fails; the lists take a family ("m7g") or a whole name ("m7g.metal")."""
+def _objection(kind: InstanceType, wanted: CandidateConfig, prices: Mapping[str, float], runs: bool) -> str | None:
+    """The first requirement that a type fails; the lists take a family ("m7g") or a whole name ("m7g.metal").
+
+    A type that runs today may go on running whatever its generation: to leave it is a decision for money.
+    """
     names = {kind.family, kind.name}
     per_vcpu = kind.memory_gib / kind.vcpu if kind.vcpu else 0.0
     named = wanted.allow_families is not None and kind.name in wanted.allow_families
@@ -152,7 +157,7 @@ def _objection(kind: InstanceType, wanted: CandidateConfig, prices: Mapping[str,
         (not names.isdisjoint(wanted.deny_families), "in deny_families"),
         (kind.burstable and not wanted.burstable, "burstable"),
         (kind.bare_metal and not named, "bare metal, and not named in allow_families"),
-        (wanted.current_generation_only and not kind.current_generation, "previous generation"),
+        (wanted.current_generation_only and not kind.current_generation and not runs, "previous generation"),
         (kind.vcpu < wanted.min_vcpu, f"{kind.vcpu} vCPU, fewer than {wanted.min_vcpu}"),
         (kind.vcpu > wanted.max_vcpu, f"{kind.vcpu} vCPU, more than {wanted.max_vcpu}"),
         (per_vcpu < wanted.min_memory_gib_per_vcpu, f"{per_vcpu:g} GiB per vCPU, too little"),

@@ -227,7 +227,9 @@ def _mix_summary(parts: Parts) -> MixSummary | None:
         recommended_usd=float(solution.spend["total_usd"].sum()),
         months=mix.problem.months,
         binding=solution.binding,
-        checks=tuple(f"{c.name}: {c.rows} rows, worst slack {max(c.worst_slack, 0.0):.6g}" for c in solution.checks),
+        checks=tuple(
+            f"{c.name}: {c.rows} rows, worst slack {max(c.worst_slack, 0.0) + 0.0:.6g}" for c in solution.checks
+        ),
         notes=solution.notes,
     )
 

@@ -11,12 +11,13 @@ from capacity import scenario
 from capacity.charts import visible
 from capacity.plan import Plan
 from capacity.report import _pictures, _summary, _tables
-from capacity.report._table import Column, Table, moment
+from capacity.report._table import NEVER, Column, Table, moment, percent, sentence
 from capacity.words import day
 
 # Rows of a table on paper; the workbook has all of them.
 MOST_ROWS = 40
 MOST_DECISIONS = 12
+MOST_LINES = 8
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def render_html(plan: Plan, comparison: Sequence[Plan] = ()) -> str:
             facts=_facts(plan),
             cards=_summary.cards(plan),
             decisions=_tables.decisions(plan).first(MOST_DECISIONS),
-            watch=[visible(f.text) for f in plan.findings if f.severity == "watch"][:MOST_DECISIONS],
+            watch=_summary.watch(plan)[:MOST_DECISIONS],
             caveats=_summary.caveats(plan),
             sections=sections(plan, comparison),
             light=_pictures.theme_variables("light"),
@@ -111,7 +112,7 @@ def _saturation(plan: Plan) -> Section:
     return Section(
         "saturation",
         "When limits are passed",
-        "A P10 date is the first day by which the limit is passed with a probability of 10 %. "
+        "A P10 date is the first day by which the limit is passed with a probability of 10%. "
         "Order by is the P10 date less the remedy's lead time.",
         [table.first(MOST_ROWS)] if table.rows else [],
         [_pictures.saturation(plan)],
@@ -123,14 +124,15 @@ def _mix(plan: Plan) -> Section:
         return Section("mix", "Instance mix", lines=["No unit runs instances whose cost of demand is known."])
     lead = (
         "Coverage is the share of simulated futures with no hour above what the plan serves, least month; "
-        "it is held against the tier's promise."
+        "it is held against the tier's promise. Each month's mix is in report.xlsx, sheet \"Mix by month\"."
     )
     return Section("mix", "Instance mix", lead, [_tables.mix(plan).first(MOST_ROWS)], [_pictures.mix(plan)])
 
 
 def _events(plan: Plan) -> Section:
-    tables = [_tables.events(plan).first(MOST_ROWS)] if plan.events else []
-    return Section("events", "Peak events", "", tables, _pictures.events(plan))
+    tables = [_tables.verdict_table(visible(e.name), plan, list(e.verdicts)).first(MOST_ROWS) for e in plan.events]
+    lead = "NO-GO: the event's P95 demand is more than the group serves at its maximum, or a hard limit is passed."
+    return Section("events", "Peak events", lead, tables, _pictures.events(plan))
 
 
 def _scenarios(plan: Plan, comparison: Sequence[Plan]) -> Section:
@@ -149,9 +151,9 @@ def scenario_table(plans: Sequence[Plan]) -> Table:
     ]  # fmt: skip
     columns = (
         Column("Scenario"), Column(f"Recommended, {plans[0].currency}", "money"), Column("Against the first", "money"),
-        Column("Units with a P50 date", "number"), Column("First P10 date", "date", "not in the horizon"),
+        Column("Units with a P50 date", "number"), Column("First P10 date", "date", NEVER),
         Column("Least headroom", "percent"), Column("NO-GO", "number"), Column("Violations", "number"),
-        Column("In words"),
+        Column("In words", "long"),
     )  # fmt: skip
     return Table("Scenarios", columns, rows)
 
@@ -176,14 +178,19 @@ def _unit_cost(plan: Plan) -> Section:
 
 def _spend(plan: Plan) -> Section:
     if not plan.spend:
-        return Section("spend", "Spend forecast", lines=[visible(plan.spend_note)] if plan.spend_note else [])
-    return Section("spend", "Spend forecast", visible(plan.spend_note), [_tables.spend(plan)], [_pictures.spend(plan)])
+        return Section("spend", "Spend forecast", lines=[sentence(plan.spend_note)] if plan.spend_note else [])
+    return Section("spend", "Spend forecast", sentence(plan.spend_note), [_tables.spend(plan)], [_pictures.spend(plan)])
 
 
 def _trust(plan: Plan) -> Section:
     tables = [_tables.forecasts(plan).first(MOST_ROWS), _tables.tie_outs(plan), _tables.freshness(plan)]
-    lead = "Error over naive is the forecast's mean absolute error at past origins over a seasonal naive forecast's: below 1 is better."
+    lead = (
+        "Error over naive is the forecast's mean absolute error at past origins over a seasonal naive forecast's: "
+        "below 1 is better."
+    )
     lines = solver_lines(plan)
+    if len(lines) > MOST_LINES:
+        lines = [*lines[:MOST_LINES], f"{len(lines) - MOST_LINES} more remarks in report.xlsx, sheet Plan."]
     return Section(
         "trust", "How far to trust this", lead, [t for t in (*tables, _tables.provenance(plan)) if t.rows], (), lines
     )
@@ -194,14 +201,14 @@ def solver_lines(plan: Plan) -> list[str]:
     m = plan.mix
     if m is None:
         return []
-    proven = (
-        f"Mix: {visible(m.status)} ({visible(m.termination)}), {visible(m.solver)}; objective {m.objective:,.2f}, proven bound "
-        f"{m.bound:,.2f}, gap {max(m.gap_frac, 0.0) * 100:.2f} %; at most {m.prune_loss_frac * 100:.2f} % lost by leaving types out."
-    )
-    out = [proven]
+    gap, pruned = percent(max(m.gap_frac, 0.0), 2), percent(m.prune_loss_frac, 2)
+    out = [
+        f"Mix: {visible(m.status)} ({visible(m.termination)}), {visible(m.solver)}; objective {m.objective:,.2f}, "
+        f"proven bound {m.bound:,.2f}, gap {gap}; leaving types out costs about {pruned}."
+    ]
     if m.checks:
         out.append(f"Verified by an independent checker: {'; '.join(map(visible, m.checks))}.")
     if m.binding:
         shown = "; ".join(map(visible, m.binding[:8]))
         out.append(f"Binding: {shown}{f' and {len(m.binding) - 8} more' if len(m.binding) > 8 else ''}.")
-    return out + [visible(note) for note in m.notes]
+    return out + [sentence(note) for note in m.notes]

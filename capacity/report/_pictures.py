@@ -81,9 +81,11 @@ def fan(plan: Plan, unit: UnitPlan, limit: LimitOutlook) -> Picture:
     limits = [(x.name, x.limit) for x in unit.limits if x.metric == limit.metric]
     dates = [(f"{name} date", at) for name, at in _dates(limit)]
     chart = charts.fan(future, past.sort_values("ts").tail(HISTORY_DAYS), limits, dates, limit.unit_of_measure)
+    against = f" against {visible(limit.name)}" if limit.name != limit.metric else " against its limit"
     caption = (
-        f"{unit_label(unit.service, unit.region)}: daily peak of {visible(limit.metric)} against {visible(limit.name)}. "
-        f"Usage to {day(unit.last_point.date())}; order by {day(limit.order_by)}: {visible(limit.remedy)}."
+        f"{unit_label(unit.service, unit.region)}: daily peak of {visible(limit.metric)}{against}. "
+        f"Usage to {day(unit.last_point.date())}; "
+        f"order by {day(limit.order_by)}: {visible(limit.remedy)}."
     )
     return picture(chart, caption, height=210)
 
@@ -94,7 +96,10 @@ def _dates(limit: LimitOutlook) -> list[tuple[str, date]]:
 
 def saturation(plan: Plan) -> Picture:
     frame = plan.frame("saturation")
-    caption = "Probability that each limit is passed by a day; the likeliest limits. The P10, P50 and P90 dates lie where a curve meets that level."
+    caption = (
+        "Probability that a limit is passed by a day, for the likeliest limits. "
+        "The P10, P50 and P90 dates lie where a curve meets that level."
+    )
     return picture(charts.saturation_curves(frame), caption, height=260)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -106,6 +105,11 @@ def _event_note(event: EventSummary) -> str:
     return f"{len(refused)} of {len(event.verdicts)} do not hold: {', '.join(names[:NAMED])}{more}.{first}"
 
 
+def watch(plan: Plan) -> list[str]:
+    """Findings to keep an eye on; what concerns the data itself stands among the caveats."""
+    return [visible(f.text) for f in plan.findings if f.severity == "watch" and f.topic not in ("data", "cost")]
+
+
 def caveats(plan: Plan) -> list[str]:
     """Why to read the numbers with care; what holds is said too where money depends on it."""
     return [*_ties(plan), *_data(plan), *_promises(plan), *_flags(plan)]
@@ -126,6 +130,10 @@ def _data(plan: Plan) -> Iterator[str]:
             last = f"ends {day(f.last_point.date())}" if f.last_point else "has no point at all"
             age = f", {f.age_days:.0f} days before this plan" if f.age_days is not None else ""
             yield f"Stale: {visible(f.frame)} of {visible(f.source)} {last}{age}."
+    stale = [f.source for f in plan.freshness if f.stale]
+    for finding in plan.findings:
+        if finding.topic == "data" and not any(source in finding.text for source in stale):
+            yield f"{visible(finding.text)}."
     for cost in plan.costs[-1:]:
         share = float(cost.unallocated / cost.effective) if cost.effective else 0.0
         if share > UNALLOCATED_SAID:
@@ -133,10 +141,12 @@ def _data(plan: Plan) -> Iterator[str]:
 
 
 def _promises(plan: Plan) -> Iterator[str]:
-    for violation in plan.violations[:NAMED]:
+    # Most stand among the decisions already.
+    left = [v for v in plan.violations if not any(v in f.text for f in plan.findings)]
+    for violation in left[:NAMED]:
         yield f"Policy violated: {visible(violation)}."
-    if len(plan.violations) > NAMED:
-        yield f"{len(plan.violations) - NAMED} more policy violations."
+    if len(left) > NAMED:
+        yield f"{len(left) - NAMED} more policy violations."
     if plan.mix is None:
         yield "No instance mix: no unit of this plan runs instances whose cost of demand is known."
     if not plan.provenance.reproducible:
@@ -144,7 +154,13 @@ def _promises(plan: Plan) -> Iterator[str]:
 
 
 def _flags(plan: Plan) -> Iterator[str]:
-    """The commonest flags, with how many units carry each."""
-    counted = Counter(visible(flag) for u in plan.units for flag in u.flags)
-    for flag, number in sorted(counted.items(), key=lambda x: (-x[1], x[0]))[:NAMED]:
-        yield f"{number} of {len(plan.units)} units: {flag}."
+    """The commonest flags, with how many units carry each; flags that differ only in their numbers count as one."""
+    carried: dict[str, dict[str, int]] = {}
+    for unit in plan.units:
+        for kind, flag in {flag.split(":")[0]: flag for flag in map(visible, unit.flags)}.items():
+            words = carried.setdefault(kind, {})
+            words[flag] = words.get(flag, 0) + 1
+    for kind, words in sorted(carried.items(), key=lambda x: (-sum(x[1].values()), x[0]))[:NAMED]:
+        example = min(words)
+        text = example if len(words) == 1 else f"{kind}, such as{example.removeprefix(kind).removeprefix(':')}"
+        yield f"{sum(words.values())} of {len(plan.units)} units: {text}."

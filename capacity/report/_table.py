@@ -5,28 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
 from capacity.charts import visible
 from capacity.words import day, quantity
 
-# quantity holds (number, unit); exact is a Decimal told to its last digit; per is a price of 1,000 units.
-Kind = Literal["text", "money", "exact", "per", "percent", "percent1", "number", "quantity", "date", "month"]
+# long is text of a sentence or more, status one word; quantity holds (number, unit); exact is a Decimal told to its
+# last digit; per is a price of 1,000 units.
+Kind = Literal[
+    "text", "long", "status", "money", "exact", "per", "percent", "percent1", "number", "quantity", "date", "month"
+]
+TEXTS: frozenset[str] = frozenset({"text", "long", "status"})
 NUMERIC: frozenset[str] = frozenset({"money", "exact", "per", "percent", "percent1", "number", "quantity"})
 NONE = "–"
 # What an amount of nothing reads as where nothing has a meaning of its own.
-NEVER = "not in the horizon"
+NEVER = "not in horizon"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A heading, what stands below it, and what None reads as."""
+    """A heading, what stands below it, and what None reads as; ``only`` one reader may need it."""
 
     head: str
     kind: Kind = "text"
     none: str = NONE
+    only: Literal["page", "sheet"] | None = None
 
     @property
     def numeric(self) -> bool:
@@ -43,6 +48,16 @@ class Table:
     total: tuple[Any, ...] | None = None
     note: str = ""
 
+    def for_reader(self, reader: Literal["page", "sheet"]) -> Table:
+        """The columns that concern ``reader``: paper is narrow, a sheet is not."""
+        keep = [i for i, c in enumerate(self.columns) if c.only in (None, reader)]
+
+        def chosen(row: Sequence[Any]) -> tuple[Any, ...]:
+            return tuple(row[i] for i in keep)
+
+        total = None if self.total is None else chosen(self.total)
+        return replace(self, columns=chosen(self.columns), rows=[chosen(r) for r in self.rows], total=total)
+
     def first(self, most: int) -> Table:
         """The first ``most`` rows, with a note of how many the workbook has beside them."""
         left = len(self.rows) - most
@@ -51,16 +66,28 @@ class Table:
         more = f"{left:,} more row{'s' if left > 1 else ''} in report.xlsx."
         return replace(self, rows=self.rows[:most], note=f"{more} {self.note}".strip())
 
+    def cells(self, row: Sequence[Any]) -> list[tuple[str, str]]:
+        """``row`` as a reader sees it: each cell's words and its CSS classes."""
+        return [(text, _classes(column, text)) for text, column in zip(self.words(row), self.columns, strict=True)]
+
     def words(self, row: Sequence[Any]) -> list[str]:
         """``row`` as a reader sees it."""
         return [say(value, column.kind, column.none) for value, column in zip(row, self.columns, strict=True)]
 
 
-def missing(value: object) -> bool:
+# Words that stand out, beside their column's own look.
+_TONES = {"overdue": "alarm", "NO-GO": "alarm", "stale": "alarm", "does not tie": "alarm", "GO": "fine"}
+
+
+def _classes(column: Column, text: str) -> str:
+    tone = _TONES.get(text, "") if column.kind == "status" else ""
+    found = [column.kind, "n" if column.numeric else "", "none" if text == column.none else "", tone]
+    return " ".join(c for c in found if c)
+
+
+def missing(value: Any) -> bool:
     """None, NaN, NaT and infinities: nothing that can be told as a number."""
-    if value is None or value != value:
-        return True
-    return isinstance(value, float) and math.isinf(value)
+    return value is None or bool(value != value) or (isinstance(value, float) and math.isinf(value))
 
 
 def say(value: Any, kind: Kind, none: str = NONE) -> str:
@@ -69,7 +96,7 @@ def say(value: Any, kind: Kind, none: str = NONE) -> str:
         return none if value is None or missing(value[0]) else quantity(float(value[0]), visible(value[1]))
     if missing(value):
         return none
-    if kind == "text":
+    if kind in TEXTS:
         return visible(value) or none
     if kind == "date":
         return day(value, none)
@@ -96,7 +123,7 @@ def _number(value: Any, kind: Kind) -> str:
 
 def money(value: float | Decimal) -> str:
     """Whole units of the currency, thousands apart; cents below 100."""
-    digits = 2 if 0 < abs(value) < 100 else 0
+    digits = 2 if 0.005 <= abs(float(value)) < 100 else 0
     return _signed(value, f"{abs(value):,.{digits}f}")
 
 
@@ -114,17 +141,19 @@ def per_thousand(value: float | Decimal) -> str:
 
 
 def percent(value: float, digits: int = 0) -> str:
-    """.183 as 18 %."""
-    return _signed(round(value, digits + 2), f"{abs(value) * 100:,.{digits}f} %")
+    """.183 as 18%."""
+    return _signed(round(value, digits + 2), f"{abs(value) * 100:,.{digits}f}%")
+
+
+def sentence(text: str) -> str:
+    """``text`` with a capital first letter and a full stop."""
+    shown = visible(text).strip()
+    return f"{shown[:1].upper()}{shown[1:]}{'' if shown.endswith(('.', '!', '?')) else '.'}" if shown else ""
 
 
 def moment(value: datetime | None) -> str:
     """5 Oct 2026 06:00 UTC."""
     return NONE if value is None else f"{day(value.date())} {value:%H:%M} UTC"
-
-
-def is_day(value: object) -> bool:
-    return isinstance(value, date)
 
 
 def _signed(value: float | Decimal, text: str) -> str:

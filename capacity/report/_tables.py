@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pandas as pd
 
 from capacity.charts import unit_label, visible
+from capacity.domain import EventVerdict
 from capacity.plan import MixLine, Plan, UnitPlan
-from capacity.report._table import NEVER, Column, Table
+from capacity.report._table import NEVER, Column, Table, money
 
 _UNIT = Column("Service · region")
+# Columns of months that fit a page; the workbook has all.
+PAGE_MONTHS = 7
+# Named pieces of a remainder on a page.
+LARGEST = 6
+# How the event check leads a reason that is no reason for its verdict.
+CAUTION = "caution:"
 
 
 def decisions(plan: Plan) -> Table:
@@ -20,7 +28,7 @@ def decisions(plan: Plan) -> Table:
     found = [f for f in plan.findings if f.severity == "act"]
     today = plan.as_of.date()
     rows = [(f.by, "overdue" if f.by and f.by < today else "", f.text, f.usd) for f in found]
-    columns = (Column("Decide by", "date"), Column("", none=""), Column("Decision"),
+    columns = (Column("Decide by", "date"), Column("", "status", ""), Column("Decision", "long"),
                Column(f"Saving, {plan.currency}", "money"))  # fmt: skip
     return Table("Decisions", columns, rows)
 
@@ -28,7 +36,7 @@ def decisions(plan: Plan) -> Table:
 def findings(plan: Plan) -> Table:
     """Every finding, for the workbook."""
     rows = [(f.severity, f.topic, f.text, f.service, f.region, f.by, f.usd) for f in plan.findings]
-    columns = (Column("Weight"), Column("Topic"), Column("Finding"), Column("Service"), Column("Region"),
+    columns = (Column("Weight"), Column("Topic"), Column("Finding", "long"), Column("Service"), Column("Region"),
                Column("By", "date"), Column("USD", "money"))  # fmt: skip
     return Table("Findings", columns, rows)
 
@@ -43,9 +51,9 @@ def saturation(plan: Plan) -> Table:
         for u, x in pairs
     ]  # fmt: skip
     columns = (
-        _UNIT, Column("Limit"), Column("At", "quantity"), Column("Chance in horizon", "percent"),
+        _UNIT, Column("Limit"), Column("At", "quantity"), Column("Chance", "percent"),
         Column("P10 date", "date", NEVER), Column("P50 date", "date", NEVER), Column("P90 date", "date", NEVER),
-        Column("Order by", "date"), Column("", none=""), Column("Remedy"), Column("Lead time, days", "number"),
+        Column("Order by", "date"), Column("", "status", ""), Column("Remedy", "long"), Column("Lead, days", "number"),
     )  # fmt: skip
     return Table("Saturation", columns, rows)
 
@@ -68,7 +76,7 @@ def headroom(plan: Plan) -> Table:
 def mix(plan: Plan) -> Table:
     """Running and recommended instances and their money over the horizon; the total is the optimizer's."""
     units = sorted((u for u in plan.units if u.kind != "usage_priced"), key=lambda u: (-u.running_usd, u.unit))
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         (unit_label(u.service, u.region), _lines(u.running), _recommended(u), u.running_usd, u.recommended_usd,
          u.running_usd - u.recommended_usd, u.coverage_min_frac, u.service_level, u.why)
         for u in units
@@ -80,11 +88,11 @@ def mix(plan: Plan) -> Table:
         if abs(unused) >= 0.005 or abs(before) >= 0.005:
             rows.append(("commitments, unused part", None, None, before, unused, before - unused, None, None, None))
         total = ("total", "", "", plan.mix.running_usd, plan.mix.recommended_usd, plan.mix.saving_usd, None, None, "")
-    money = f", {plan.currency}"
+    unit = f", {plan.currency}"
     columns = (
-        _UNIT, Column("Running"), Column("Recommended"), Column(f"Running kept{money}", "money"),
-        Column(f"Recommended{money}", "money"), Column(f"Saving{money}", "money"),
-        Column("Coverage, least", "percent1"), Column("Promised", "percent1"), Column("Why"),
+        _UNIT, Column("Running"), Column("Recommended", "long"), Column(f"Kept{unit}", "money"),
+        Column(f"Planned{unit}", "money"), Column(f"Saving{unit}", "money"),
+        Column("Coverage", "percent1"), Column("Promised", "percent1"), Column("Why", "long"),
     )  # fmt: skip
     return Table("Mix", columns, rows, total)
 
@@ -94,15 +102,17 @@ def _lines(lines: Sequence[MixLine]) -> str:
 
 
 def _recommended(unit: UnitPlan) -> str:
-    """Mixes in order of months, each named by the month from which it holds."""
-    out: list[str] = []
-    last = None
-    for month in sorted(unit.recommended):
-        words = _lines(unit.recommended[month])
-        if words != last:
-            out.append(f"{month}: {words}" if out or len(set(map(_lines, unit.recommended.values()))) > 1 else words)
-        last = words
-    return "; ".join(out)
+    """The first month's mix, and the dearest month's where they differ; each month's is in the workbook."""
+    if not unit.recommended:
+        return ""
+    months = sorted(unit.recommended)
+    dearest = max(months, key=lambda m: sum(x.usd_per_hour for x in unit.recommended[m]))
+    first, largest = (_lines(unit.recommended[m]) for m in (months[0], dearest))
+    if len({_lines(unit.recommended[m]) for m in months}) == 1:
+        return first
+    if first == largest:
+        return f"{months[0]}: {first}, less in later months"
+    return f"{months[0]}: {first}; largest, {dearest}: {largest}"
 
 
 def mix_months(plan: Plan) -> Table:
@@ -164,7 +174,7 @@ def _cost_services(plan: Plan, month: str, currency: str, effective: Decimal, mo
 
 def _cost_row(
     name: str, members: Sequence[dict[str, Decimal]], effective: Decimal, per: Decimal | None
-) -> tuple[str, Decimal | None, Decimal | None, Decimal, float | None, Decimal | None]:
+) -> tuple[Any, ...]:
     zero = Decimal(0)
     total = sum((sum(m.values(), zero) for m in members), zero)
     share = float(total / effective) if effective else None
@@ -195,7 +205,9 @@ def unit_cost(plan: Plan) -> Table:
         size[key] = size.get(key, Decimal(0)) + (cost if isinstance(cost, Decimal) else Decimal(0))
     order = sorted(cells, key=lambda k: (-size[k], k))
     rows = [(*key, *(cells[key].get(m) for m in months), _change([cells[key].get(m) for m in months])) for key in order]
-    columns = (Column("Service"), Column("Currency"), *(Column(str(m), "per") for m in months),
+    recent = set(months[-PAGE_MONTHS:])
+    columns = (Column("Service"), Column("Currency"),
+               *(Column(str(m), "per", only=None if m in recent else "sheet") for m in months),
                Column("First to last", "percent1"))  # fmt: skip
     return Table("Unit cost", columns, rows)
 
@@ -211,7 +223,7 @@ def unallocated(plan: Plan) -> Table:
     names = ("currency", "ServiceName", "SubAccountId", "rows", "EffectiveCost", "suggested_rule")
     rows = list(frame[list(names)].itertuples(index=False, name=None))
     columns = (Column("Currency"), Column("Provider's service"), Column("Account"), Column("Rows", "number"),
-               Column("Effective cost", "exact"), Column("A rule that takes it"))  # fmt: skip
+               Column("Effective cost", "exact"), Column("A rule that takes it", "long"))  # fmt: skip
     return Table("Unallocated", columns, rows)
 
 
@@ -233,13 +245,21 @@ def tie_outs(plan: Plan) -> Table:
     rows = [
         (t.month, t.currency, t.modelled, t.billed_effective, t.difference_frac, t.private_discount_frac,
          "ties" if t.ties else "does not tie",
-         "; ".join(f"{visible(n)} {v:,.2f}" for n, v in sorted(t.remainder.items())))
+         _remainder(t.remainder, None), _remainder(t.remainder, LARGEST))
         for t in plan.tie_outs
     ]  # fmt: skip
     columns = (Column("Month"), Column("Currency"), Column("Modelled", "exact"), Column("Billed, effective", "exact"),
-               Column("Difference", "percent1"), Column("Private discount", "percent1"), Column("Result"),
-               Column("Not modelled"))  # fmt: skip
+               Column("Difference", "percent1"), Column("Private discount", "percent1"), Column("Result", "status"),
+               Column("Not modelled", "long", only="sheet"), Column("Not modelled", "long", only="page"))  # fmt: skip
     return Table("Tie to the bill", columns, rows)
+
+
+def _remainder(named: Mapping[str, Decimal], most: int | None) -> str:
+    """Pieces of the bill that the model does not price, the largest first."""
+    order = sorted(named, key=lambda n: (-abs(named[n]), n))
+    words = [f"{visible(n)} {money(named[n])}" for n in order[:most]]
+    left = len(order) - len(words)
+    return "; ".join(words) + (f"; {left} smaller" if left else "")
 
 
 # --- event and trust -----------------------------------------------------------------------------------------
@@ -248,21 +268,28 @@ def tie_outs(plan: Plan) -> Table:
 def events(plan: Plan) -> Table:
     """Every verdict, NO-GO first and the tightest on top."""
     verdicts = [v for e in plan.events for v in e.verdicts]
-    verdicts.sort(key=lambda v: (v.event, v.go, v.probability_holds, v.unit))
+    return verdict_table("Event", plan, verdicts)
+
+
+def verdict_table(name: str, plan: Plan, verdicts: list[EventVerdict]) -> Table:
+    """``verdicts`` with their numbers, reasons and remedies."""
+    verdicts = sorted(verdicts, key=lambda v: (v.event, v.go, v.probability_holds, v.unit))
     units = {u.unit: u.demand_unit for u in plan.units}
     rows = [
         (v.event, unit_label(v.unit.service, v.unit.region), "GO" if v.go else "NO-GO",
          *((x, units.get(v.unit, "1/s")) for x in (v.demand_p50, v.demand_p95, v.safe_now, v.safe_at_group_maximum)),
-         v.probability_holds, "; ".join(v.reasons),
+         v.probability_holds, "; ".join(v.reasons), "; ".join(r for r in v.reasons if not r.startswith(CAUTION)),
          "; ".join(f"{r.action} by {r.by:%Y-%m-%d} ({r.lead_time_days} days)" for r in v.remedies))
         for v in verdicts
     ]  # fmt: skip
     columns = (
-        Column("Event"), _UNIT, Column("Verdict"), Column("P50 demand", "quantity"), Column("P95 demand", "quantity"),
+        Column("Event", only="sheet"), _UNIT, Column("Verdict", "status"),
+        Column("P50 demand", "quantity", only="sheet"), Column("P95 demand", "quantity"),
         Column("Safe now", "quantity"), Column("Safe at group maximum", "quantity"),
-        Column("P(holds)", "percent1"), Column("Reasons"), Column("Remedies", none="none needed"),
+        Column("P(holds)", "percent1"), Column("Reasons", "long", only="sheet"),
+        Column("Reasons", "long", only="page"), Column("Remedies", "long", "none needed"),
     )  # fmt: skip
-    return Table("Event", columns, rows)
+    return Table(name, columns, rows)
 
 
 def forecasts(plan: Plan) -> Table:
@@ -275,20 +302,30 @@ def forecasts(plan: Plan) -> Table:
         for u in units
     ]  # fmt: skip
     columns = (
-        _UNIT, Column("Error over naive", "number", "not scored"), Column("Model"), Column("Why this model"),
-        Column("Last point", "date"), Column("Peak, last 28 days", "quantity"), Column("Horizon peak P50", "quantity"),
-        Column("Horizon peak P90", "quantity"), Column("Safe now", "quantity"), Column("Safe capacity from"),
-        Column("Flags"),
+        _UNIT, Column("Error over naive", "number", "not scored"), Column("Model", only="sheet"),
+        Column("Why this model", "long"), Column("Last point", "date"), Column("Peak, last 28 days", "quantity", only="sheet"),
+        Column("Horizon peak P50", "quantity", only="sheet"),
+        Column("Horizon peak P90", "quantity"), Column("Safe now", "quantity"),
+        Column("Safe capacity from", "long", only="sheet"),
+        Column("Flags", "long"),
     )  # fmt: skip
     return Table("Forecasts", columns, rows)
 
 
 def freshness(plan: Plan) -> Table:
     """Newest good point of each source."""
-    rows = [(f.frame, f.source, f.last_point.date() if f.last_point else None, f.age_days,
-             "stale" if f.stale else "fresh") for f in plan.freshness]  # fmt: skip
+    rows = [
+        (
+            f.frame,
+            f.source,
+            f.last_point.date() if f.last_point else None,
+            None if f.age_days is None else round(f.age_days, 1),
+            "stale" if f.stale else "fresh",
+        )
+        for f in plan.freshness
+    ]
     columns = (Column("Frame"), Column("Source"), Column("Newest point", "date", "no data"),
-               Column("Age, days", "number"), Column("State"))  # fmt: skip
+               Column("Age, days", "number"), Column("State", "status"))  # fmt: skip
     return Table("Freshness", columns, rows)
 
 
@@ -304,7 +341,7 @@ def provenance(plan: Plan) -> Table:
          else "no: a time limit ended the search for the mix"),
         *(("Source", source) for source in p.sources),
     ]  # fmt: skip
-    return Table("Provenance", (Column("What"), Column("Value")), rows)
+    return Table("Provenance", (Column("What"), Column("Value", "long")), rows)
 
 
 def excuses(plan: Plan) -> Table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from capacity.plan import Plan
 from capacity.report import _summary, _tables
 from capacity.report._document import scenario_table, solver_lines
-from capacity.report._table import Column, Table, missing
+from capacity.report._table import TEXTS, Column, Table, missing
 
 # Significant digits that a double keeps exactly.
 EXACT_DIGITS = 15
@@ -20,9 +19,11 @@ MOST_TEXT = 32_000
 MOST_ROWS = 1_048_000
 # A text that starts so is read as a formula by a program that opens the sheet as CSV.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_WIDTHS = {"text": 28, "long": 60}
 _FORMATS = {
     "money": "#,##0.00", "exact": "#,##0.00##########", "per": "0.00000###", "percent": "0.0%", "percent1": "0.0%",
-    "number": "#,##0.###", "quantity": "#,##0.###", "date": "yyyy-mm-dd", "text": "@", "month": "@",
+    "number": "#,##0.###", "quantity": "#,##0.###", "date": "yyyy-mm-dd", "text": "@",
+    "long": "@", "status": "@", "month": "@",
 }  # fmt: skip
 
 
@@ -34,7 +35,8 @@ def tables(plan: Plan, comparison: Sequence[Plan]) -> list[Table]:
         _tables.unallocated(plan), _tables.unit_cost(plan), _tables.spend(plan), _tables.tie_outs(plan),
         _tables.forecasts(plan), _tables.excuses(plan), _tables.freshness(plan), _tables.provenance(plan),
     ]  # fmt: skip
-    return [*found, scenario_table([plan, *comparison])] if comparison else found
+    found += [scenario_table([plan, *comparison])] if comparison else []
+    return [table.for_reader("sheet") for table in found]
 
 
 def _about(plan: Plan) -> Table:
@@ -45,7 +47,7 @@ def _about(plan: Plan) -> Table:
         *((card.label, f"{card.value}. {card.note}") for card in _summary.cards(plan)),
         *(("Caveat", line) for line in _summary.caveats(plan)), *(("Mix", line) for line in solver_lines(plan)),
     ]  # fmt: skip
-    return Table("Plan", (Column("What"), Column("Value")), rows)
+    return Table("Plan", (Column("What"), Column("Value", "long")), rows)
 
 
 def write_workbook(path: Path, plan: Plan, comparison: Sequence[Plan] = ()) -> None:
@@ -87,7 +89,7 @@ class _Sheet:
             heads = [column.head, f"{column.head}, unit"] if column.kind == "quantity" else [column.head or "State"]
             for head in heads:
                 self.sheet.write_string(0, x, head, self.head)
-                self.sheet.set_column(x, x, 16 if column.kind != "text" else 28)
+                self.sheet.set_column(x, x, _WIDTHS.get(column.kind, 16))
                 x += 1
 
     def _row(self, y: int, row: Sequence[Any], formats: dict[str, Any]) -> None:
@@ -105,10 +107,10 @@ class _Sheet:
     def _cell(self, y: int, x: int, value: Any, kind: str, formats: dict[str, Any]) -> None:
         if missing(value):
             self.sheet.write_blank(y, x, None, formats[kind])
-        elif kind in ("text", "month"):
+        elif kind in TEXTS or kind == "month":
             self.sheet.write_string(y, x, cell_text(str(value)), formats["text"])
         elif kind == "date":
-            self.sheet.write_datetime(y, x, _day(value), formats[kind])
+            self.sheet.write_datetime(y, x, value, formats[kind])
         elif isinstance(value, Decimal) and not fits_a_double(value):
             self.sheet.write_string(y, x, f"{value:f}", formats["text"])
         elif value == "":
@@ -126,7 +128,3 @@ def cell_text(text: str) -> str:
 def fits_a_double(value: Decimal) -> bool:
     """Has ``value`` so few digits that a double, which Excel keeps, tells it exactly?"""
     return len(value.normalize().as_tuple().digits) <= EXACT_DIGITS
-
-
-def _day(value: date) -> date:
-    return value

@@ -79,7 +79,7 @@ def _solver_facts(mix: MixSummary, currency: str) -> list[tuple[str, str]]:
         ("Objective", fmt.money(mix.objective, currency)),
         ("Proven bound", fmt.money(mix.bound, currency)),
         ("Gap", fmt.percent(mix.gap_frac, 3)),
-        ("Loss by pruning", f"at most {fmt.percent(mix.prune_loss_frac, 2)}"),
+        ("Loss by pruning", f"about {fmt.percent(mix.prune_loss_frac, 2)}, measured"),
         ("Months", f"{mix.months[0]} to {mix.months[-1]}" if mix.months else fmt.NONE),
     ]
 
