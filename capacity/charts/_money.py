@@ -221,7 +221,7 @@ def scenario_compare(plans: Mapping[str, Plan], theme: Theme = "light") -> alt.L
 
     rows = [
         {
-            "scenario": name,
+            "scenario": visible(name),
             "usd": plan.mix.recommended_usd,
             "label": f"{plan.mix.recommended_usd:,.0f}",
             "risk": _risk(plan),

@@ -103,9 +103,14 @@ def saturation(found: Plan) -> None:
 
 
 def _limit_row(unit: UnitPlan, limit: LimitOutlook) -> tuple[object, ...]:
-    order = day(limit.order_by) + (" (past!)" if limit.overdue else "")
+    order = _short(limit.order_by) + (" past!" if limit.overdue else "")
     what = f"{limit.name}: {quantity(limit.limit, limit.unit_of_measure)}"
-    return (unit.unit, what, day(limit.p10), day(limit.p50), day(limit.p90), order)
+    return (unit.unit, what, _short(limit.p10), _short(limit.p50), _short(limit.p90), order)
+
+
+def _short(value: date | None) -> str:
+    """A day in a narrow column: 12 Jan 27."""
+    return f"{value.day} {value:%b %y}" if value else "–"
 
 
 def mix(found: Plan) -> None:

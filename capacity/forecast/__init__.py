@@ -9,6 +9,7 @@ from capacity.forecast.backtest import backtest
 from capacity.forecast.batch import forecast_batch
 from capacity.forecast.blocks import block_of, cut_blocks, hourly_paths, plan_coverage
 from capacity.forecast.crossing import crossing, exceedance
+from capacity.forecast.peaks import with_calibrated_peaks
 from capacity.forecast.targets import DailyTargets, DayShapes, daily_targets, day_shapes
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "forecast_batch",
     "hourly_paths",
     "plan_coverage",
+    "with_calibrated_peaks",
 ]

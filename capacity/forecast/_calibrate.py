@@ -76,8 +76,8 @@ def calibrate(studies: Sequence[Study], choices: Sequence[Choice], seed: int) ->
     centres = [_centres(s, c, q, draws) for s, c, q in zip(studies, choices, pointwise, strict=True)]
     own = [_functional_errors(s, c) for s, c in zip(studies, centres, strict=True)]
     freq = studies[0].history.freq
-    peak = _functional("peak", [e[0] for e in own], [z.now for z in sizes], freq)
-    total = _functional("total", [e[1] for e in own], [z.now for z in sizes], freq)
+    peak = _functional("peak", [e[0] for e in own], sizes, freq)
+    total = _functional("total", [e[1] for e in own], sizes, freq)
     spreads = [
         Spread(q, p, t, float(c[0, -1]), float(c[1, -1]))
         for q, p, t, c in zip(pointwise, peak, total, centres, strict=True)
@@ -91,15 +91,16 @@ def _pointwise_sizes(studies: Sequence[Study], errors: Sequence[Floats]) -> list
     base = [_difference(s) for s in studies]
     own = [_mean_abs(e) for e in errors]
     ratio = _typical([o / b for o, b in zip(own, base, strict=True) if b > 0], _prior.ERROR_PER_DIFFERENCE[freq])
-    return [_size(e, ratio * b, SIZE_HALF_WEIGHT[freq]) for e, b in zip(errors, base, strict=True)]
+    typical = [Size(ratio * b, np.full(len(e), ratio * b)) for e, b in zip(errors, base, strict=True)]
+    return [_size(e, t, SIZE_HALF_WEIGHT[freq]) for e, t in zip(errors, typical, strict=True)]
 
 
-def _functional(name: str, errors: Sequence[Floats], sizes: Sequence[float], freq: str) -> list[Floats]:
+def _functional(name: str, errors: Sequence[Floats], sizes: Sequence[Size], freq: str) -> list[Floats]:
     """Quantile functions (L,) of the errors (K,) of maximum or mean; their sizes are shrunk to the pointwise ones."""
-    ratio = _typical(
-        [_mean_abs(e) / z for e, z in zip(errors, sizes, strict=True)], _prior.FUNCTIONAL_WIDTH[name, freq]
-    )
-    own = [_size(e[:, None], ratio * z, FUNCTIONAL_HALF_WEIGHT) for e, z in zip(errors, sizes, strict=True)]
+    width = _prior.FUNCTIONAL_WIDTH[name, freq]
+    ratio = _typical([_mean_abs(e / z.past) for e, z in zip(errors, sizes, strict=True)], width)
+    typical = [Size(ratio * z.now, ratio * z.past) for z in sizes]
+    own = [_size(e[:, None], t, FUNCTIONAL_HALF_WEIGHT) for e, t in zip(errors, typical, strict=True)]
     scaled = [e / size.past for e, size in zip(errors, own, strict=True)]
     blended = blend(scaled, _prior.functional_quantiles(freq, LEVELS), OWN_HALF_WEIGHT_OF[name])
     return [q * size.now for q, size in zip(blended, own, strict=True)]
@@ -111,13 +112,13 @@ def _typical(ratios: Sequence[float], expected: float) -> float:
     return float(np.exp((sum(logs) + PRIOR_SERIES * np.log(expected)) / (len(logs) + PRIOR_SERIES)))
 
 
-def _size(errors: Floats, typical: float, half_weight: float) -> Size:
-    """Sizes of ``errors`` (K, n), shrunk to ``typical``."""
+def _size(errors: Floats, typical: Size, half_weight: float) -> Size:
+    """Sizes of ``errors`` (K, n), shrunk to the ``typical`` ones."""
     means = np.array([_mean_abs(row) for row in errors])
     at = np.arange(len(means))
     apart = np.abs(at[:, None] - at) >= OVERLAP
-    past = [_shrunk(means[row], typical, half_weight) for row in apart]
-    return Size(_shrunk(means, typical, half_weight), np.array(past))
+    past = [_shrunk(means[row], t, half_weight) for row, t in zip(apart, typical.past, strict=True)]
+    return Size(_shrunk(means, typical.now, half_weight), np.array(past))
 
 
 def _shrunk(means: Floats, typical: float, half_weight: float) -> float:

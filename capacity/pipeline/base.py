@@ -130,9 +130,9 @@ def _sorted_out(
 ) -> Base:
     return Base(
         mean={u: known[_key(u, "mean")] for u in units},
-        peak={u: known[_key(u, "peak")] for u in units},
+        peak={u: forecast.with_calibrated_peaks(known[_key(u, "peak")]) for u in units},
         limits={
-            (u, metric): known[_key(u, f"limit:{metric}")]
+            (u, metric): forecast.with_calibrated_peaks(known[_key(u, f"limit:{metric}")])
             for u, data in units.items()
             for metric in data.limits
             if _key(u, f"limit:{metric}") in known

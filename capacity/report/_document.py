@@ -50,7 +50,7 @@ def render_html(plan: Plan, comparison: Sequence[Plan] = ()) -> str:
             title=f"Capacity plan: {visible(plan.company)}, {day(plan.as_of.date())}",
             facts=_facts(plan),
             cards=_summary.cards(plan),
-            decisions=_tables.decisions(plan).first(MOST_DECISIONS),
+            decisions=_tables.decisions(plan, MOST_DECISIONS).first(MOST_ROWS),
             watch=_summary.watch(plan)[:MOST_DECISIONS],
             caveats=_summary.caveats(plan),
             sections=sections(plan, comparison),
@@ -89,7 +89,7 @@ def sections(plan: Plan, comparison: Sequence[Plan]) -> list[Section]:
     """All that follows the first page, in the order in which a meeting asks."""
     found = [
         _saturation(plan),
-        Section("headroom", "Headroom by week", pictures=[_pictures.headroom(plan)]),
+        _headroom(plan),
         Section("forecasts", "Demand of the units that pass a limit", pictures=list(_pictures.fans(plan))),
         _mix(plan),
         _events(plan),
@@ -104,6 +104,8 @@ def sections(plan: Plan, comparison: Sequence[Plan]) -> list[Section]:
 
 def _saturation(plan: Plan) -> Section:
     table = _tables.saturation(plan)
+    if not table.rows:
+        return Section("saturation", "When limits are passed", lines=["No limit of any unit is known."])
     near = [r for r in table.rows if r[4] is not None or r[8]]
     left = len(table.rows) - len(near)
     if near and left:
@@ -114,9 +116,15 @@ def _saturation(plan: Plan) -> Section:
         "When limits are passed",
         "A P10 date is the first day by which the limit is passed with a probability of 10%. "
         "Order by is the P10 date less the remedy's lead time.",
-        [table.first(MOST_ROWS)] if table.rows else [],
+        [table.first(MOST_ROWS)],
         [_pictures.saturation(plan)],
     )
+
+
+def _headroom(plan: Plan) -> Section:
+    if plan.frame("headroom").empty:
+        return Section("headroom", "Headroom by week", lines=["No unit has a safe capacity to hold demand against."])
+    return Section("headroom", "Headroom by week", pictures=[_pictures.headroom(plan)])
 
 
 def _mix(plan: Plan) -> Section:

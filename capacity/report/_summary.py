@@ -36,6 +36,8 @@ def cards(plan: Plan) -> list[Card]:
 def _capacity(plan: Plan) -> Card:
     passing = passing_units(plan)
     value = f"{len(passing)} of {len(plan.units)}"
+    if not plan.units:
+        return Card("Pass a limit within the horizon", value, "No unit is planned.")
     if not passing:
         return Card("Pass a limit within the horizon", value, "No limit is passed with a chance of 1 in 10.", "good")
     first = passing[0].first_limit

@@ -23,14 +23,22 @@ LARGEST = 6
 CAUTION = "caution:"
 
 
-def decisions(plan: Plan) -> Table:
-    """What the meeting must decide, in the plan's order."""
+def decisions(plan: Plan, most: int) -> Table:
+    """What the meeting must decide, in the plan's order.
+
+    Of more than ``most``, limits give way: there may be hundreds, and money and events must be on the first page.
+    """
     found = [f for f in plan.findings if f.severity == "act"]
+    limits = [f for f in found if f.topic == "saturation"]
+    cut = max(len(found) - most, 0)
+    left_out = {id(f) for f in limits[len(limits) - cut :]} if cut else set()
+    found = [f for f in found if id(f) not in left_out]
+    note = f"{len(left_out):,} more limits to decide on stand below and in report.xlsx." if left_out else ""
     today = plan.as_of.date()
     rows = [(f.by, "overdue" if f.by and f.by < today else "", f.text, f.usd) for f in found]
     columns = (Column("Decide by", "date"), Column("", "status", ""), Column("Decision", "long"),
                Column(f"Saving, {plan.currency}", "money"))  # fmt: skip
-    return Table("Decisions", columns, rows)
+    return Table("Decisions", columns, rows, note=note)
 
 
 def findings(plan: Plan) -> Table:
@@ -303,7 +311,8 @@ def forecasts(plan: Plan) -> Table:
     ]  # fmt: skip
     columns = (
         _UNIT, Column("Error over naive", "number", "not scored"), Column("Model", only="sheet"),
-        Column("Why this model", "long"), Column("Last point", "date"), Column("Peak, last 28 days", "quantity", only="sheet"),
+        Column("Why this model", "long"), Column("Last point", "date"),
+        Column("Peak, last 28 days", "quantity", only="sheet"),
         Column("Horizon peak P50", "quantity", only="sheet"),
         Column("Horizon peak P90", "quantity"), Column("Safe now", "quantity"),
         Column("Safe capacity from", "long", only="sheet"),
