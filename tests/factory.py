@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,12 @@ def make_plan(services: int = 12, seed: int = 1, scenario: str = "base", ugly: b
     return _spoil(result) if ugly else result
 
 
+@lru_cache(maxsize=8)
+def known_plan(services: int = 12, seed: int = 1, scenario: str = "base", ugly: bool = False) -> Plan:
+    """:func:`make_plan`, made once a process: for tests that only read it."""
+    return make_plan(services, seed, scenario, ugly)
+
+
 def write_plan_dir(path: Path, plan: Plan) -> Path:
     """Write ``plan`` and its frames into folder ``path`` as the pipeline does; returns the path of plan.json."""
     return plans.write(plan, path, {"started": "2026-10-05T06:00:00Z", "seconds": 12.5})
@@ -232,9 +239,9 @@ class _Maker:
             utilisation_frac=round(0.5 + 0.02 * (self.i % 10), 2) if fleet else None, cost_basis=cost,
             service_level=self.level, headroom_now_frac=float(head[0]) if fleet else None,
             headroom_min_frac=float(head.min()) if fleet else None, headroom_policy_frac=0.2, limits=self.limits,
-            running=(MixLine(self.old[0], self.instances, self.instances * self.old[2]),) if fleet else (),
+            running=(MixLine(self.old[0], self.instances, self.old[2]),) if fleet else (),
             recommended={
-                m: (MixLine(self.new[0], n, n * self.new[2]),) for m, n in zip(MONTHS, self.need, strict=True)
+                m: (MixLine(self.new[0], n, self.new[2]),) for m, n in zip(MONTHS, self.need, strict=True)
             } if fleet else {},
             running_usd=self.running_usd(), recommended_usd=self.recommended_usd(),
             coverage_min_frac=min(0.999, self.level + 0.012) if fleet else None,
@@ -512,8 +519,8 @@ def _spoil(plan: Plan) -> Plan:
     history = plan.frames["history"].groupby(["service", "region", "target"], sort=False).tail(1)
     headroom = plan.frames["headroom"].assign(headroom_frac=lambda f: f["headroom_frac"].where(f.index % 5 != 0))
     zoneless = {
-        "history": history.assign(ts=history["ts"].dt.tz_localize(None)),
-        "headroom": headroom.assign(week_start=headroom["week_start"].dt.date),
+        "history": history.assign(ts=pd.to_datetime(history["ts"]).dt.tz_localize(None)),
+        "headroom": headroom.assign(week_start=pd.to_datetime(headroom["week_start"]).dt.date),
     }
     return replace(
         plan,

@@ -143,7 +143,7 @@ def unit_cost_trend(
     per = f"{' and '.join(sorted(frame['currency'].unique()))} per 1,000"
     wide = bool(frame["per"].min() > 0 and frame["per"].max() > LOG_FROM * frame["per"].min())
     scale = alt.Scale(type="log") if wide else alt.Scale(zero=True)
-    axis = alt.Axis(title=f"{per} (log scale)" if wide else per, tickCount=6, labelOverlap=True)
+    axis = alt.Axis(title=f"{per} (log scale)" if wide else per, tickCount=6, labelOverlap=True, grid=not wide)
     base = alt.Chart(frame).encode(
         x=alt.X("month:O", sort=sorted(frame["month"].unique()), title=None, axis=_months_axis()),
         y=alt.Y("per:Q", scale=scale, axis=axis),

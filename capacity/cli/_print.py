@@ -133,7 +133,7 @@ def mix(found: Plan) -> None:
     )
     line(
         f"{m.status} by {m.solver}: objective {usd(m.objective)}, bound {usd(m.bound)}, gap {m.gap_frac:.2%}; "
-        f"pruning the catalogue costs about {m.prune_loss_frac:.2%}; {len(m.checks)} kinds of requirements checked apart"
+        f"pruning the catalogue costs about {m.prune_loss_frac:.2%}; {len(m.checks)} kinds of requirement checked apart"
     )
 
 

@@ -51,7 +51,10 @@ def solve_few_types(
     PlanError
         As :func:`capacity.optimize.solve`.
     """
-    free = solve(problem, time_limit_seconds / 2, max(gap_frac, _BOUND_GAP_FRAC), solver, seed)
+    # The penalty is in the choice of types; without it in the objective the narrowed fleet is a restriction of the
+    # free one, dollar for dollar, and the free bound is a bound on both.
+    spend_only = replace(problem, switching_penalty_frac=0.0)
+    free = solve(spend_only, time_limit_seconds / 2, max(gap_frac, _BOUND_GAP_FRAC), solver, seed)
     narrow, wide = _solve_narrowed(problem, most_types, time_limit_seconds / 2, gap_frac, solver, seed)
     if narrow is None:
         note = f"no plan with at most {most_types} types a service was found: this one uses more"
@@ -86,7 +89,8 @@ def _solve_narrowed(
     units = [r.unit for r in problem.requirements]
     for _ in range(_WIDENINGS):
         try:
-            return solve(narrowed(problem, most_types, wide), time_limit_seconds, gap_frac, solver, seed), wide
+            fleet = replace(narrowed(problem, most_types, wide), switching_penalty_frac=0.0)
+            return solve(fleet, time_limit_seconds, gap_frac, solver, seed), wide
         except InfeasiblePlanError as error:
             named = {u for u in units if any(str(u) in c for c in error.conflicts)} - wide
             if not named:
@@ -99,15 +103,16 @@ def _solve_narrowed(
 
 def narrowed(problem: MixProblem, most_types: int, wide: Collection[Unit] = ()) -> MixProblem:
     """The problem with each unit's candidates narrowed; pinned, vertical and ``wide`` units keep theirs."""
-    chosen = tuple(r if r.unit in wide else _narrowed(r, most_types) for r in problem.requirements)
+    penalty = problem.switching_penalty_frac
+    chosen = tuple(r if r.unit in wide else _narrowed(r, most_types, penalty) for r in problem.requirements)
     return replace(problem, requirements=chosen)
 
 
-def _narrowed(r: UnitRequirement, most_types: int) -> UnitRequirement:
+def _narrowed(r: UnitRequirement, most_types: int, penalty_frac: float) -> UnitRequirement:
     allowed = [c for c in r.candidates if c.allowed and min(c.safe, c.zone_loss) > 0]
     if r.vertical or r.pinned is not None or len(allowed) <= most_types:
         return r
-    kept = {c.instance_type for c in cheapest_types(r, allowed, most_types)}
+    kept = {c.instance_type for c in cheapest_types(r, allowed, most_types, penalty_frac)}
     # What runs stays known, so that it can be priced; what may not be planned is no choice anyway.
     running = {name for name, _ in r.running}
     candidates = tuple(
@@ -118,21 +123,26 @@ def _narrowed(r: UnitRequirement, most_types: int) -> UnitRequirement:
     return replace(r, candidates=candidates)
 
 
-def cheapest_types(r: UnitRequirement, allowed: Sequence[Candidate], most_types: int) -> tuple[Candidate, ...]:
+def cheapest_types(
+    r: UnitRequirement, allowed: Sequence[Candidate], most_types: int, penalty_frac: float = 0.0
+) -> tuple[Candidate, ...]:
     """At most ``most_types`` candidates that cover the unit's own loads (nearly) at least cost, in few instances.
 
+    A type that does not run today counts ``penalty_frac`` dearer: a move must be worth more than that.
     Among choices within ``_AS_CHEAP_FRAC`` of the cheapest the one with fewest instances at the largest load is taken:
     every instance has a system, an agent and an alarm of its own. Ties go to the cheaper, then to fewer types.
     """
     needs, hours = _loads(r)
     weight = np.array([min(c.safe * r.zones, c.zone_loss * (r.zones - r.zones_survived)) for c in allowed])
-    price = np.array([c.usd_per_hour for c in allowed])
+    runs = {name for name, _ in r.running}
+    price = np.array([c.usd_per_hour * (1.0 if c.instance_type in runs else 1.0 + penalty_frac) for c in allowed])
     found = []
     for size in range(1, min(most_types, 2) + 1):
         for chosen in combinations(range(len(allowed)), size):
             at = list(chosen)
             cost, count = _cover(needs, weight[at], price[at], r.min_per_zone)
             found.append((float(cost @ hours), float(count.max(initial=0.0)), size, chosen))
+    found = [f for f in found if f[1] <= r.max_per_zone] or found
     least = min(f[0] for f in found)
     near = [f for f in found if f[0] <= least * (1.0 + _AS_CHEAP_FRAC)]
     best = min(near, key=lambda f: (f[1], round(f[0], 6), f[2], f[3]))

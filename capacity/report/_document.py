@@ -219,4 +219,4 @@ def solver_lines(plan: Plan) -> list[str]:
     if m.binding:
         shown = "; ".join(map(visible, m.binding[:8]))
         out.append(f"Binding: {shown}{f' and {len(m.binding) - 8} more' if len(m.binding) > 8 else ''}.")
-    return out + [sentence(note) for note in m.notes]
+    return out + [f"{visible(note)}." for note in m.notes]

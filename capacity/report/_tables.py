@@ -114,7 +114,7 @@ def _recommended(unit: UnitPlan) -> str:
     if not unit.recommended:
         return ""
     months = sorted(unit.recommended)
-    dearest = max(months, key=lambda m: sum(x.usd_per_hour for x in unit.recommended[m]))
+    dearest = max(months, key=lambda m: sum(x.instances * x.usd_per_hour for x in unit.recommended[m]))
     first, largest = (_lines(unit.recommended[m]) for m in (months[0], dearest))
     if len({_lines(unit.recommended[m]) for m in months}) == 1:
         return first

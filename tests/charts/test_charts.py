@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 from xml.etree import ElementTree
 
@@ -20,7 +19,7 @@ from capacity import charts
 from capacity.charts._headroom import _percent, _score, cell_colour
 from capacity.charts._theme import readable_on
 from capacity.plan import Plan, SpendMonth
-from tests.factory import HOSTILE, make_plan
+from tests.factory import HOSTILE, known_plan
 
 PLANS: dict[str, dict[str, Any]] = {
     "company": {},
@@ -30,9 +29,8 @@ PLANS: dict[str, dict[str, Any]] = {
 }
 
 
-@lru_cache
 def plan(name: str) -> Plan:
-    return make_plan(**PLANS[name])
+    return known_plan(**PLANS[name])
 
 
 def fan(p: Plan, theme: charts.Theme) -> Any:

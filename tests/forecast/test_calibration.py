@@ -38,7 +38,7 @@ def test_coverage_on_series_with_known_truth() -> None:
         total.append(f.total[LOW] <= y.sum() <= f.total[HIGH])
         naive = np.resize(truth[key].iloc[-horizon - 7 : -horizon].to_numpy(), horizon)
         better.append(np.log(np.abs(y - f.quantiles[MID]).mean() / np.abs(y - naive).mean()))
-    # Standard errors of shares over independent series: a series' steps hang together, its maximum and total are one draw.
+    # Standard errors of shares over series: the steps of one hang together, its maximum and total are one draw each.
     of_steps, of_one = 0.3 / np.sqrt(count), 0.4 / np.sqrt(count)
     assert abs(np.mean(inside) - 0.8) < 3 * of_steps
     assert np.mean(peak) > 0.9 - 3 * of_one

@@ -40,6 +40,9 @@ def test_no_unit_mixes_more_types_than_allowed_and_the_bound_is_of_all_mixes(dem
     assert used.groupby("unit")["instance_type"].nunique().max() <= 2
     free = solve(whole)
     assert found.status.bound <= free.status.objective * (1 + 1e-9)
+    assert found.status.bound <= found.status.objective * (1 + 1e-9)
+    spend = float(found.spend["total_usd"].sum())
+    assert found.status.objective == pytest.approx(spend)
     assert found.status.gap == pytest.approx((found.status.objective - found.status.bound) / found.status.objective)
     if found.status.gap > 0.002:
         assert found.status.status == "feasible"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from capacity.report import render_html
-from tests.factory import make_plan
+from tests.factory import known_plan
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("browser")]
 
@@ -88,13 +88,15 @@ def test_on_paper_no_table_or_chart_is_wider_than_the_page(browser: Any, page: s
     tab.set_content(page)
     right = "[...document.querySelectorAll('table, svg')].map(e => e.getBoundingClientRect().right)"
     assert max(tab.evaluate(right)) <= 1032
+    summary = tab.evaluate("document.querySelector('#summary').getBoundingClientRect().bottom")
+    assert summary <= 703, "what a director reads is on the first sheet"
     assert tab.pdf(prefer_css_page_size=True).startswith(b"%PDF")
     tab.close()
 
 
 def test_a_report_of_three_hundred_services_stays_of_readable_length(browser: Any) -> None:
     tab = browser.new_page(viewport={"width": 1280, "height": 900})
-    tab.set_content(render_html(make_plan(services=300)))
+    tab.set_content(render_html(known_plan(services=300)))
     assert tab.evaluate("document.documentElement.scrollHeight") < 30_000
     assert "more limits to decide on" in tab.inner_text("#summary")
     tab.close()

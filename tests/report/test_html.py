@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from capacity.errors import MissingDataError
-from capacity.plan import Finding, Plan
+from capacity.plan import Finding, MixLine, Plan
 from capacity.report import render_html, write_report
-from tests.factory import HOSTILE, make_plan, write_plan_dir
+from tests.factory import HOSTILE, known_plan, make_plan, write_plan_dir
 
 
 class Page(HTMLParser):
@@ -124,7 +124,7 @@ def test_the_cost_tables_add_up_to_the_bill_to_the_last_digit(company: Plan, pag
 def test_a_table_cut_short_still_adds_up_to_the_bill() -> None:
     from capacity.report._tables import cost_services
 
-    plan = make_plan(services=60)
+    plan = known_plan(services=60)
     (table,) = cost_services(plan, 10)
     assert [r[0] for r in table.rows[-2:]] == ["unallocated", "50 other services"]
     assert sum(r[3] for r in table.rows) == plan.costs[-1].effective
@@ -132,13 +132,17 @@ def test_a_table_cut_short_still_adds_up_to_the_bill() -> None:
     assert table.total[3] == plan.costs[-1].effective
 
 
-@pytest.mark.parametrize(
-    "plan",
-    [make_plan(), make_plan(ugly=True), make_plan(services=0), replace(make_plan(), frames={})],
-    ids=["company", "ugly", "empty", "without frames"],
-)
-def test_nothing_reads_as_a_program_would_write_it(plan: Plan) -> None:
-    words = Page(render_html(plan)).text
+@pytest.mark.parametrize("kind", ["company", "ugly", "empty", "without frames"])
+def test_nothing_reads_as_a_program_would_write_it(
+    kind: str, page: str, company: Plan, ugly_report: tuple[Path, Path]
+) -> None:
+    html = {
+        "company": lambda: page,
+        "ugly": lambda: ugly_report[0].read_text(encoding="utf-8"),
+        "empty": lambda: render_html(known_plan(services=0)),
+        "without frames": lambda: render_html(replace(company, frames={})),
+    }[kind]()
+    words = Page(html).text
     assert not re.search(r"\b(NaN|nan|None|NaT|null|inf|Timestamp|Decimal|datetime)\b", words)
     assert "undefined" not in words
 
@@ -184,8 +188,8 @@ def test_both_themes_are_in_the_page_and_charts_follow_them(page: str) -> None:
 
 
 def test_a_report_stands_in_its_plans_folder_or_where_asked(tmp_path: Path) -> None:
-    write_plan_dir(tmp_path / "plan", make_plan(services=2))
-    write_plan_dir(tmp_path / "plan" / "scenarios" / "peak", make_plan(services=2, scenario="peak"))
+    write_plan_dir(tmp_path / "plan", known_plan(services=2))
+    write_plan_dir(tmp_path / "plan" / "scenarios" / "peak", known_plan(services=2, scenario="peak"))
     html, xlsx = write_report(tmp_path / "plan", tmp_path / "out")
     assert (html, xlsx) == (tmp_path / "out" / "report.html", tmp_path / "out" / "report.xlsx")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["report.html", "report.xlsx"]
@@ -196,3 +200,21 @@ def test_a_report_stands_in_its_plans_folder_or_where_asked(tmp_path: Path) -> N
 def test_a_folder_without_a_plan_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingDataError, match=r"no plan\.json"):
         write_report(tmp_path)
+
+
+def test_a_growing_mix_is_told_by_its_first_and_its_dearest_month(company: Plan) -> None:
+    unit = company.units[0]
+    grown = {"2026-10": (MixLine("m7g.large", 6, 0.1),), "2026-11": (MixLine("m7g.large", 9, 0.1),)}
+    rows = Page(render_html(replace(company, frames={}, units=(replace(unit, recommended=grown),)))).rows["mix"]
+    assert rows[1][2] == "2026-10: 6 × m7g.large; largest, 2026-11: 9 × m7g.large"
+    shrunk = dict(zip(grown, reversed(grown.values()), strict=True))
+    rows = Page(render_html(replace(company, frames={}, units=(replace(unit, recommended=shrunk),)))).rows["mix"]
+    assert rows[1][2] == "2026-10: 9 × m7g.large, less in later months"
+
+
+def test_flags_that_differ_in_a_number_are_counted_as_one(company: Plan) -> None:
+    flags = ("extrapolates: 2.1 times the load seen", "extrapolates: 3.3 times the load seen", "not load-tested")
+    units = tuple(replace(company.units[0], flags=(flag,)) for flag in flags)
+    words = Page(render_html(replace(company, frames={}, units=units))).text
+    assert "2 of 3 units: extrapolates, such as 2.1 times the load seen." in words
+    assert "1 of 3 units: not load-tested." in words

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from capacity.plan import Plan
 from capacity.report._workbook import cell_text, fits_a_double, write_workbook
-from tests.factory import HOSTILE, make_plan
+from tests.factory import HOSTILE, known_plan
 
 MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 
@@ -53,15 +54,14 @@ def book(company: Plan, tmp_path_factory: pytest.TempPathFactory) -> Book:
     return Book(path)
 
 
-@pytest.mark.parametrize("plan", [make_plan(ugly=True), make_plan(services=0)], ids=["ugly", "empty"])
-def test_no_cell_computes_or_links(plan: Plan, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [{"ugly": True}, {"services": 0}], ids=["ugly", "empty"])
+def test_no_cell_computes_or_links(kind: dict[str, Any], tmp_path: Path) -> None:
+    plan = known_plan(**kind)
     write_workbook(tmp_path / "b.xlsx", plan, [plan])
     for name, content in Book(tmp_path / "b.xlsx").files.items():
         assert b"<f>" not in content, name
         assert b"<f " not in content, name
-        assert b"hyperlink" not in content.lower().replace(b"=hyperlink(&quot;", b"").replace(b'=hyperlink("', b""), (
-            name
-        )
+        assert b"<hyperlink" not in content, name
         assert b"TargetMode" not in content, name
 
 
@@ -77,7 +77,7 @@ def test_sums_are_the_plans(book: Book, company: Plan) -> None:
 
 
 def test_every_unit_is_in_every_table_that_is_cut_on_the_page(tmp_path: Path) -> None:
-    plan = make_plan(services=60)
+    plan = known_plan(services=60)
     write_workbook(tmp_path / "b.xlsx", plan)
     sheets = Book(tmp_path / "b.xlsx").sheets
     assert len(sheets["Forecasts"]) == len(plan.units) + 1
@@ -86,7 +86,7 @@ def test_every_unit_is_in_every_table_that_is_cut_on_the_page(tmp_path: Path) ->
 
 
 def test_negative_numbers_stay_numbers_beside_escaped_text(tmp_path: Path) -> None:
-    plan = make_plan(ugly=True)
+    plan = known_plan(ugly=True)
     write_workbook(tmp_path / "b.xlsx", plan)
     sheets = Book(tmp_path / "b.xlsx").sheets
     least = min(x for r in sheets["Headroom"][1:] for x in r[1:] if isinstance(x, float))
@@ -98,8 +98,8 @@ def test_negative_numbers_stay_numbers_beside_escaped_text(tmp_path: Path) -> No
 def test_a_quantity_has_its_unit_in_a_column_of_its_own(book: Book, company: Plan) -> None:
     head, *rows = book.sheets["Saturation"]
     assert head[2:4] == ["At", "At, unit"]
-    limits = {x.limit for u in company.units for x in u.limits}
-    assert {r[2] for r in rows} == limits
+    limits = sorted(x.limit for u in company.units for x in u.limits)
+    assert sorted(float(str(r[2])) for r in rows) == pytest.approx(limits, rel=1e-14)
     assert {r[3] for r in rows} == {"1/s", "1"}
 
 
