@@ -19,6 +19,7 @@ from capacity.pipeline.money import Money, cost_months
 from capacity.pipeline.outlook import by_type
 from capacity.pipeline.parts import Parts
 from capacity.plan import MixLine, MixSummary, Plan, UnitPlan
+from capacity.words import number
 
 # Realised coverage may be this far below the tier's promise before it counts as broken: the error of 1,000 paths.
 COVERAGE_TOLERANCE = 0.02
@@ -177,28 +178,28 @@ def _coverage_min(mix: Mix | None, unit: Unit) -> float | None:
 
 
 def _why(parts: Parts, unit: Unit, need: UnitNeed | None) -> str:
-    """Why this mix: the price of a unit of safe capacity, chosen against running."""
+    """Why this mix, in prices: an hour of a unit of safe demand on what was chosen, on what runs, on the next best."""
     planned = _recommended(parts, unit, need)
     if not planned or need is None:
         return "no instances to choose"
-    price = {c.instance_type: c.usd_per_hour / c.safe for c in need.requirement.candidates if c.safe > 0}
-    last = planned[max(planned)]
-    chosen = [x.instance_type for x in last if x.instance_type in price]
+    usd = {c.instance_type: c.usd_per_hour for c in need.requirement.candidates}
+    price = {name: 1000.0 * usd[name] / safe for name, safe in need.safe_of.items() if safe > 0}
+    chosen = [x.instance_type for x in planned[max(planned)] if x.instance_type in price]
     if not chosen:
         return "nothing is needed"
     best = min(chosen, key=lambda name: price[name])
-    measure = "vCPU" if parts.data[unit].service.demand_metric == "busy_vcpu" else "unit of safe demand"
-    text = f"{best} costs ${price[best]:.5f} an hour a {measure}"
+    text = f"{best} costs ${number(price[best])} an hour for 1,000 {parts.data[unit].unit_of_measure} of safe demand"
     running = [t for t in by_type(parts.data[unit].running) if t in price and t not in chosen]
     if running:
-        dear = min(running, key=lambda name: price[name])
-        text += f", the running {dear} ${price[dear]:.5f}"
+        cheapest = min(running, key=lambda name: price[name])
+        text += f", the running {cheapest} ${number(price[cheapest])}"
     others = sorted((price[n], n) for n in price if n not in chosen and n not in running)
-    if others and others[0][0] < price[best]:
-        text += f"; {others[0][1]} is cheaper a unit but its size does not fit three zones as well"
-    elif others:
-        text += f"; next best {others[0][1]} at ${others[0][0]:.5f}"
-    return text
+    if not others:
+        return text
+    next_price, name = others[0]
+    if next_price < price[best]:
+        return f"{text}; {name} at ${number(next_price)} is cheaper a unit, but not in whole instances for this load"
+    return f"{text}; next best {name} at ${number(next_price)}"
 
 
 def _latest_unit_cost(money: Money, service: str) -> Decimal | None:

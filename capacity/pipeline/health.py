@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -79,6 +80,7 @@ def _solver() -> Check:
 
 
 def _prophet() -> Check:
+    logging.getLogger("prophet.plot").disabled = True  # it tells of plotting libraries that we do not use
     try:
         from prophet.models import CmdStanPyBackend
 

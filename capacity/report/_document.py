@@ -81,7 +81,7 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         ("As of", moment(plan.as_of)),
         ("Scenario", f"{visible(plan.scenario)}{description}"),
         ("Horizon", horizon),
-        ("Money", f"{plan.currency}, on-demand list prices with commitments applied"),
+        ("Money", f"{plan.currency}, what is paid: on demand at the private discount, commitments applied"),
     ]
 
 

@@ -61,7 +61,7 @@ def saturation(plan: Plan) -> Table:
     columns = (
         _UNIT, Column("Limit"), Column("At", "quantity"), Column("Chance", "percent"),
         Column("P10 date", "date", NEVER), Column("P50 date", "date", NEVER), Column("P90 date", "date", NEVER),
-        Column("Order by", "date"), Column("", "status", ""), Column("Remedy", "long"), Column("Lead, days", "number"),
+        Column("Order by", "date"), Column("", "status", ""), Column("Remedy", "long"), Column("Days", "number"),
     )  # fmt: skip
     return Table("Saturation", columns, rows)
 
