@@ -15,12 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from capacity.pipeline.base import own_error
-from capacity.words import day, quantity, usd
+from capacity.words import day, number, quantity, usd
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from capacity.domain import EventVerdict, SeriesForecast
+    from capacity.domain import SeriesForecast
     from capacity.pipeline import CostReport, StoreDescription
     from capacity.plan import EventSummary, LimitOutlook, MixLine, Plan, UnitPlan
     from capacity.sources import SourceInfo
@@ -135,6 +135,9 @@ def mix(found: Plan) -> None:
         f"{m.status} by {m.solver}: objective {usd(m.objective)}, bound {usd(m.bound)}, gap {m.gap_frac:.2%}; "
         f"pruning the catalogue costs about {m.prune_loss_frac:.2%}; {len(m.checks)} kinds of requirement checked apart"
     )
+    for note in m.notes:
+        if note.startswith("at most"):
+            line(note)
 
 
 def _lines(lines: Sequence[MixLine]) -> str:
@@ -229,26 +232,26 @@ def next_step(out: Path) -> None:
 
 
 def event(found: EventSummary) -> None:
-    refused = sum(not v.go for v in found.verdicts)
-    verdict = "GO" if found.go else f"NO-GO: {refused} of {len(found.verdicts)} do not hold"
+    """GO or NO-GO by service; reasons and remedies of those that do not hold below."""
+    refused = [v for v in found.verdicts if not v.go]
+    verdict = f"NO-GO: {len(refused)} of {len(found.verdicts)} do not hold" if refused else "GO"
+    ordered = sorted(found.verdicts, key=lambda v: (v.go, v.probability_holds, v.unit))
     line()
     table(
         f"{found.name}, {found.start:%Y-%m-%d %H:%M}Z to {found.end:%Y-%m-%d %H:%M}Z: {verdict}",
-        ("service", "verdict", "demand P95", "safe now", "at maximum", "P(holds)", "reason and remedy"),
-        [_verdict_row(v) for v in sorted(found.verdicts, key=lambda v: (v.go, v.probability_holds, v.unit))],
-        right=(2, 3, 4, 5),
-        sentence=True,
-    )
-
-
-def _verdict_row(v: EventVerdict) -> tuple[object, ...]:
-    remedies = [f"{r.action} by {day(r.by)}" for r in v.remedies]
-    words = "; ".join([*(v.reasons[:1] if not v.go else ()), *remedies[:2]])
-    return (
-        v.unit, "GO" if v.go else "NO-GO",
-        f"{v.demand_p95:,.0f}", f"{v.safe_now:,.0f}", f"{v.safe_at_group_maximum:,.0f}",
-        percent(v.probability_holds), words,
+        ("service", "verdict", "demand P50", "demand P95", "safe now", "at maximum", "P(holds)"),
+        [
+            (v.unit, "GO" if v.go else "NO-GO", number(v.demand_p50), number(v.demand_p95), number(v.safe_now),
+             number(v.safe_at_group_maximum), percent(v.probability_holds))
+            for v in ordered
+        ],
+        right=(2, 3, 4, 5, 6),
     )  # fmt: skip
+    for v in ordered:
+        if not v.go:
+            line(f"  {v.unit}: {v.reasons[0]}")
+            for r in v.remedies:
+                line(f"      by {day(r.by)}: {r.action}")
 
 
 # --- the rest ----------------------------------------------------------------------------------------------

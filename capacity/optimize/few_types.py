@@ -25,7 +25,7 @@ _TOLERANCE = 1e-9
 # Where the free mix only has to give a bound, a search to this gap is enough of a start.
 _BOUND_GAP_FRAC = 0.005
 # Within this of the cheapest, fewer instances are worth more than the money.
-_AS_CHEAP_FRAC = 0.01
+_AS_CHEAP_FRAC = 0.005
 # Each widening frees the units of one conflict; a plan that needs more of them is no plan of few types.
 _WIDENINGS = 4
 

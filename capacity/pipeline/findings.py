@@ -88,7 +88,7 @@ def _mix(plan: Plan) -> Iterator[Finding]:
     saving = plan.mix.saving_usd
     share = abs(saving) / plan.mix.running_usd if plan.mix.running_usd else 0.0
     span = f"{plan.mix.months[0]} to {plan.mix.months[-1]}" if plan.mix.months else "the horizon"
-    proven = f"proven within {max(plan.mix.gap_frac, 0.0):.1%} of the best possible"
+    proven = f"proven within {max(plan.mix.gap_frac, 0.0):.1%} of the best of any mix"
     if saving >= 0:
         text = f"the recommended mix costs ${saving:,.0f} ({share:.0%}) less than the running fleet, {span}; {proven}"
     else:

@@ -185,7 +185,8 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
             seed=ground.seed,
         )
     )
-    return plan, mix
+    # The hours of every path are hundreds of megabytes and have done their work.
+    return plan, replace(mix, needs={}) if mix else None
 
 
 def _under(data: UnitData, config: Config) -> UnitData:
