@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 
+from capacity import words
 from capacity.domain import Interval
 
 NEVER = "Not within the horizon"
@@ -107,12 +108,8 @@ def change(frac: float) -> str:
 
 
 def quantity(value: float | None, unit: str = "") -> str:
-    """1,234 requests/s: no more digits than anyone would read out."""
-    if value is None or not math.isfinite(value):
-        return NONE
-    size = abs(value)
-    digits = 0 if size >= 100 or value == int(value) else 1 if size >= 10 else 2
-    return f"{value:,.{digits}f} {unit}".rstrip()
+    """1,234 req/s: as terminal and report write it."""
+    return NONE if value is None or not math.isfinite(value) else words.quantity(value, unit)
 
 
 def interval(value: Interval | None, unit: str = "") -> str:

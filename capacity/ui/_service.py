@@ -24,7 +24,7 @@ def draw(plan: Plan) -> None:
     if not choices:
         st.info("This plan has no service: the config names none that has usage.", icon=":material/info:")
         return
-    name = st.selectbox("Service and region", list(choices), key="unit", bind="query-params")
+    name = st.selectbox("Service and region", list(choices), ui.most_urgent(choices), key="unit", bind="query-params")
     unit = choices.get(name or "") or next(iter(choices.values()))
     ui.cards([_headroom_now(unit), _headroom_min(unit), _full(unit), _unit_cost(plan, unit)])
     _fan(plan, unit)
@@ -53,7 +53,7 @@ def _against_policy(frac: float | None, policy: float) -> tuple[str, ui.Tone]:
 
 def _headroom_now(unit: UnitPlan) -> ui.Card:
     note, tone = _against_policy(unit.headroom_now_frac, unit.headroom_policy_frac)
-    help_text = "1 − the tier's quantile of the forecast peak over the safe capacity of the running fleet."
+    help_text = "1 − the largest peak of the last four weeks over the safe capacity of the running fleet, all zones up."
     return ui.Card("Headroom now", fmt.percent(unit.headroom_now_frac), note, tone, help_text)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Literal
 
 import pandas as pd
@@ -158,6 +159,12 @@ def unit_choices(units: Sequence[UnitPlan]) -> dict[str, UnitPlan]:
     """Units by what a list of choices calls them."""
     ordered = sorted(units, key=lambda u: u.unit)
     return dict(zip(tables.unique([fmt.visible(str(u.unit)) for u in ordered]), ordered, strict=True))
+
+
+def most_urgent(choices: dict[str, UnitPlan]) -> int:
+    """Position of the unit whose limit is passed first; the first one where none is."""
+    dates = [u.first_limit.p10 if u.first_limit and u.first_limit.p10 else date.max for u in choices.values()]
+    return dates.index(min(dates))
 
 
 def problem(title: str, texts: Sequence[str]) -> None:

@@ -48,7 +48,8 @@ def test_percent(frac: float | None, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(1234.4, "1,234 1/s"), (12.34, "12.3 1/s"), (0.5, "0.50 1/s"), (3.0, "3 1/s"), (None, "—")]
+    ("value", "text"),
+    [(1234.4, "1,234 req/s"), (12.34, "12.3 req/s"), (0.5, "0.5 req/s"), (3.0, "3 req/s"), (None, "—")],
 )
 def test_quantity(value: float | None, text: str) -> None:
     assert fmt.quantity(value, "1/s") == text
@@ -61,7 +62,7 @@ def test_unit_price_keeps_three_figures() -> None:
 
 
 def test_interval_says_its_confidence() -> None:
-    assert fmt.interval(Interval(10, 20, 30, 0.8), "1/s") == "20 1/s (10 to 30, 80%)"
+    assert fmt.interval(Interval(10, 20, 30, 0.8), "1/s") == "20 req/s (10 to 30, 80%)"
 
 
 def test_no_date_is_said_in_words() -> None:
