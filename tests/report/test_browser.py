@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,6 @@ from tests.factory import known_plan
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("browser")]
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 # Contrast of every text against the page's ground, of those that do not lie on a mark of their own.
 LEAST_CONTRAST = """() => {
   const parse = c => c.match(/[\\d.]+/g).slice(0, 3).map(Number);
@@ -36,22 +29,11 @@ LEAST_CONTRAST = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine (make browser installs it on Debian)")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield running
-        running.close()
-
-
-def test_a_hostile_report_asks_no_host_and_runs_nothing(browser: Any, ugly_report: tuple[Path, Path]) -> None:
+def test_a_hostile_report_asks_no_host_and_runs_nothing(chromium: Any, ugly_report: tuple[Path, Path]) -> None:
     asked: list[str] = []
     dialogs: list[str] = []
     errors: list[str] = []
-    page = browser.new_page()
+    page = chromium.new_page()
     page.on("request", lambda request: asked.append(request.url))
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
     page.on("console", lambda message: errors.append(message.text))
@@ -66,8 +48,8 @@ def test_a_hostile_report_asks_no_host_and_runs_nothing(browser: Any, ugly_repor
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_text_is_readable_in_both_themes(browser: Any, page: str, theme: str) -> None:
-    tab = browser.new_page(color_scheme=theme)
+def test_every_text_is_readable_in_both_themes(chromium: Any, page: str, theme: str) -> None:
+    tab = chromium.new_page(color_scheme=theme)
     tab.set_content(page)
     ratio, words = tab.evaluate(LEAST_CONTRAST)
     assert ratio >= 4.5, words
@@ -75,15 +57,15 @@ def test_every_text_is_readable_in_both_themes(browser: Any, page: str, theme: s
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_page_itself_never_scrolls_sideways(browser: Any, ugly_report: tuple[Path, Path], width: int) -> None:
-    tab = browser.new_page(viewport={"width": width, "height": 900})
+def test_the_page_itself_never_scrolls_sideways(chromium: Any, ugly_report: tuple[Path, Path], width: int) -> None:
+    tab = chromium.new_page(viewport={"width": width, "height": 900})
     tab.goto(ugly_report[0].as_uri())
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     tab.close()
 
 
-def test_on_paper_no_table_or_chart_is_wider_than_the_page(browser: Any, page: str) -> None:
-    tab = browser.new_page(viewport={"width": 1031, "height": 700})  # A4 landscape less 12 mm margins, 96 px an inch
+def test_on_paper_no_table_or_chart_is_wider_than_the_page(chromium: Any, page: str) -> None:
+    tab = chromium.new_page(viewport={"width": 1031, "height": 700})  # A4 landscape less 12 mm margins, 96 px an inch
     tab.emulate_media(media="print")
     tab.set_content(page)
     right = "[...document.querySelectorAll('table, svg')].map(e => e.getBoundingClientRect().right)"
@@ -94,8 +76,8 @@ def test_on_paper_no_table_or_chart_is_wider_than_the_page(browser: Any, page: s
     tab.close()
 
 
-def test_a_report_of_three_hundred_services_stays_of_readable_length(browser: Any) -> None:
-    tab = browser.new_page(viewport={"width": 1280, "height": 900})
+def test_a_report_of_three_hundred_services_stays_of_readable_length(chromium: Any) -> None:
+    tab = chromium.new_page(viewport={"width": 1280, "height": 900})
     tab.set_content(render_html(known_plan(services=300)))
     assert tab.evaluate("document.documentElement.scrollHeight") < 30_000
     assert "more limits to decide on" in tab.inner_text("#summary")
