@@ -21,6 +21,7 @@ _HOMES = {
     "Plan": ("capacity.plan", "Plan"),
     "Scenario": ("capacity.scenario", "Scenario"),
     "check": ("capacity.pipeline", "check"),
+    "check_frame": ("capacity.schemas", "check_frame"),
     "compare": ("capacity.scenario", "compare"),
     "cost_to_serve": ("capacity.pipeline", "cost_to_serve"),
     "forecast_batch": ("capacity.forecast", "forecast_batch"),
@@ -30,6 +31,7 @@ _HOMES = {
     "open_store": ("capacity.pipeline", "open_store"),
     "read_plan": ("capacity.plan", "read"),
     "run": ("capacity.pipeline", "run"),
+    "to_arrow": ("capacity.schemas", "to_arrow"),
     "write_plan": ("capacity.plan", "write"),
     "write_report": ("capacity.report", "write_report"),
 }
@@ -40,6 +42,7 @@ __all__ = [
     "Plan",
     "Scenario",
     "check",
+    "check_frame",
     "compare",
     "cost_to_serve",
     "forecast_batch",
@@ -49,6 +52,7 @@ __all__ = [
     "open_store",
     "read_plan",
     "run",
+    "to_arrow",
     "write_plan",
     "write_report",
 ]

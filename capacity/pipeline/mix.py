@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
 import pandas as pd
 
 from capacity import forecast, optimize, saturation, scenario
 from capacity.domain import (
     Candidate,
     Excuse,
-    Floats,
     Interval,
     LoadBlock,
     MixProblem,
@@ -226,8 +224,3 @@ def weekly_headroom(data: UnitData, future: Future, safe: float) -> pd.DataFrame
     """Headroom of the running fleet by week, at the tier's service level."""
     frame = saturation.headroom(future.peak.paths, safe, data.tier.service_level, future.peak.index)
     return frame.assign(service=data.unit.service, region=data.unit.region, policy_frac=data.tier.min_headroom_frac)
-
-
-def peak_quantile(paths: Paths, level: float) -> Floats:
-    """The ``level`` quantile of each day's peak."""
-    return np.asarray(np.quantile(paths, level, axis=0), dtype=float)
