@@ -22,7 +22,7 @@ from capacity.charts._theme import (
     visible,
 )
 from capacity.domain import EventVerdict
-from capacity.words import SPOKEN, quantity
+from capacity.words import SPOKEN, day, quantity
 
 if TYPE_CHECKING:
     import altair as alt
@@ -191,11 +191,11 @@ def _date_layers(dates: Sequence[tuple[str, date]], past: pd.DataFrame, future: 
     first, last = _span(past, future)
     middle = first + (last - first) / 2
     layers: list[Any] = []
-    for row, (label, day) in enumerate(sorted(dates, key=lambda d: (d[1], d[0]))):
-        at = pd.Timestamp(day)
+    for row, (label, when) in enumerate(sorted(dates, key=lambda d: (d[1], d[0]))):
+        at = pd.Timestamp(when)
         if not first <= at <= last:
             continue
-        frame = pd.DataFrame({"ts": [at], "label": [f"{visible(label)} {day:%d %b %Y}"]})
+        frame = pd.DataFrame({"ts": [at], "label": [f"{visible(label)} {day(when)}"]})
         layers.append(alt.Chart(frame).mark_rule(color=ink.limit, strokeWidth=1.2).encode(x="ts:T"))
         left = at > middle
         text = alt.Chart(frame).mark_text(

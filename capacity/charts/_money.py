@@ -30,7 +30,8 @@ def _money_axis() -> Any:
 def _months_axis() -> Any:
     import altair as alt
 
-    return alt.Axis(labelAngle=0, labelOverlap=True)
+    # Thirteen months on half a page: every other one is named rather than all run together.
+    return alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=8)
 
 
 def _names_axis() -> Any:
@@ -80,13 +81,17 @@ def _spend_frame(spend: Sequence[SpendMonth]) -> pd.DataFrame:
     return frame.assign(top=frame[["q90", "budget"]].max(axis=1))
 
 
-def mix_compare(units: Sequence[UnitPlan], theme: Theme = "light", months: float | None = None) -> alt.LayerChart:
+def mix_compare(
+    units: Sequence[UnitPlan], theme: Theme = "light", months: float | None = None, currency: str = "USD"
+) -> alt.LayerChart:
     """What each unit's running and recommended instances cost, dearest first.
 
     Parameters
     ----------
     months
         Length of the horizon: the amounts are then a month's; absent, the horizon's.
+    currency
+        The plan's.
     """
     import altair as alt
 
@@ -105,7 +110,7 @@ def mix_compare(units: Sequence[UnitPlan], theme: Theme = "light", months: float
     base = alt.Chart(frame).encode(
         y=alt.Y("unit:N", sort=list(dict.fromkeys(frame["unit"])), title=None, axis=_names_axis()),
         yOffset=alt.YOffset("key:N", sort=keys),
-        x=alt.X("usd:Q", title="USD a month" if months else "USD over the horizon", axis=_money_axis(),
+        x=alt.X("usd:Q", title=f"{visible(currency)} {'a month' if months else 'over the horizon'}", axis=_money_axis(),
                 scale=alt.Scale(domain=[0, float(frame["usd"].max()) * 1.12], nice=False)),
     )  # fmt: skip
     bars = base.mark_bar().encode(
@@ -234,7 +239,8 @@ def scenario_compare(plans: Mapping[str, Plan], theme: Theme = "light") -> alt.L
     ink = INKS[theme]
     frame = pd.DataFrame(rows)
     base = alt.Chart(frame).encode(y=alt.Y("scenario:N", sort=list(frame["scenario"]), title=None, axis=_names_axis()))
-    x = alt.X("usd:Q", title="USD over the horizon, recommended mix", axis=_money_axis(),
+    currency = " and ".join(sorted({visible(p.currency) for p in plans.values()}))
+    x = alt.X("usd:Q", title=f"{currency} over the horizon, recommended mix", axis=_money_axis(),
               scale=alt.Scale(domain=[0, float(frame["usd"].max()) * 1.15], nice=False))  # fmt: skip
     bars = base.mark_bar(color=ink.line, height=16).encode(
         x=x, tooltip=[alt.Tooltip("scenario:N"), alt.Tooltip("usd:Q", format=",.0f"), alt.Tooltip("risk:N")]
@@ -249,6 +255,6 @@ def _risk(plan: Plan) -> str:
     heads = [u.headroom_min_frac for u in plan.units if u.headroom_min_frac is not None]
     no_go = sum(not v.go for e in plan.events for v in e.verdicts)
     words = [f"{passed} of {len(plan.units)} pass a limit"]
-    words += [f"least headroom {min(heads):.0%}"] if heads else []
+    words += [f"least headroom {min(heads):.0%}".replace("-", "−")] if heads else []
     words += [f"{no_go} NO-GO"] if no_go else []
     return " · ".join(words)

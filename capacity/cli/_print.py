@@ -54,7 +54,8 @@ def table(
 
 
 def line(text: str = "", style: str | None = None) -> None:
-    console().print(Text(text, style=style or ""))
+    """One line as it is: a terminal wraps it, a pipe gets it whole, a path or command in it can be copied."""
+    console().print(Text(text, style=style or ""), soft_wrap=True)
 
 
 def percent(value: float | None) -> str:

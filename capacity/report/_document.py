@@ -11,12 +11,13 @@ from capacity import scenario
 from capacity.charts import visible
 from capacity.plan import Plan
 from capacity.report import _pictures, _summary, _tables
-from capacity.report._table import NEVER, Column, Table, moment, percent, sentence
+from capacity.report._table import NEVER, Column, Table, exact, moment, percent, sentence
 from capacity.words import day
 
 # Rows of a table on paper; the workbook has all of them.
 MOST_ROWS = 40
 MOST_DECISIONS = 12
+MOST_WATCHED = 6
 MOST_LINES = 8
 
 
@@ -47,11 +48,12 @@ def render_html(plan: Plan, comparison: Sequence[Plan] = ()) -> str:
         .get_template("report.html.j2")
         .render(
             plan=plan,
+            company=visible(plan.company),
             title=f"Capacity plan: {visible(plan.company)}, {day(plan.as_of.date())}",
             facts=_facts(plan),
             cards=_summary.cards(plan),
             decisions=_tables.decisions(plan, MOST_DECISIONS).first(MOST_ROWS),
-            watch=_summary.watch(plan)[:MOST_DECISIONS],
+            watch=_summary.watch(plan, MOST_WATCHED),
             caveats=_summary.caveats(plan),
             sections=sections(plan, comparison),
             light=_pictures.theme_variables("light"),
@@ -171,7 +173,19 @@ def _cost(plan: Plan) -> Section:
         return Section("cost", "Cost to serve", lines=["No bill of a closed month is known."])
     tables = [_tables.cost_months(plan), *_tables.cost_services(plan, MOST_ROWS), _tables.unallocated(plan).first(12)]
     lead = "Every row of the bill is direct, shared or unallocated; the three add up to the bill to the last digit."
-    return Section("cost", "Cost to serve", lead, [t for t in tables if t.rows], [_pictures.cost(plan)])
+    return Section(
+        "cost", "Cost to serve", lead, [t for t in tables if t.rows], [_pictures.cost(plan)], bill_equations(plan)
+    )
+
+
+def bill_equations(plan: Plan) -> list[str]:
+    """The newest closed month of each currency as an equation, to the last digit."""
+    newest = {c.currency: c for c in plan.costs}
+    return [
+        f"{c.month}: direct {exact(c.direct)} + shared {exact(c.shared)} + unallocated {exact(c.unallocated)} "
+        f"= {exact(c.effective)} {visible(c.currency)}, the bill."
+        for c in newest.values()
+    ]
 
 
 def _unit_cost(plan: Plan) -> Section:

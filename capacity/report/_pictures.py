@@ -117,7 +117,7 @@ def headroom(plan: Plan) -> Picture:
 def mix(plan: Plan) -> Picture:
     fleets = [u for u in plan.units if u.kind != "usage_priced"]
     caption = "Running fleet kept against the recommended mix, the dearest units; commitments counted."
-    return picture(charts.mix_compare(fleets), caption)
+    return picture(charts.mix_compare(fleets, currency=plan.currency), caption)
 
 
 def cost(plan: Plan) -> Picture:

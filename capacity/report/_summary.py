@@ -107,9 +107,11 @@ def _event_note(event: EventSummary) -> str:
     return f"{len(refused)} of {len(event.verdicts)} do not hold: {', '.join(names[:NAMED])}{more}.{first}"
 
 
-def watch(plan: Plan) -> list[str]:
+def watch(plan: Plan, most: int) -> list[str]:
     """Findings to keep an eye on; what concerns the data itself stands among the caveats."""
-    return [visible(f.text) for f in plan.findings if f.severity == "watch" and f.topic not in ("data", "cost")]
+    found = [visible(f.text) for f in plan.findings if f.severity == "watch" and f.topic not in ("data", "cost")]
+    more = [f"{len(found) - most} more in report.xlsx, sheet Findings."] if len(found) > most else []
+    return found[:most] + more
 
 
 def caveats(plan: Plan) -> list[str]:

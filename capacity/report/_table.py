@@ -15,10 +15,22 @@ from capacity.words import day, quantity
 # long is text of a sentence or more, status one word; quantity holds (number, unit); exact is a Decimal told to its
 # last digit; per is a price of 1,000 units.
 Kind = Literal[
-    "text", "long", "status", "money", "exact", "per", "percent", "percent1", "number", "quantity", "date", "month"
+    "text",
+    "long",
+    "status",
+    "money",
+    "exact",
+    "per",
+    "percent",
+    "percent1",
+    "ratio",
+    "number",
+    "quantity",
+    "date",
+    "month",
 ]
 TEXTS: frozenset[str] = frozenset({"text", "long", "status"})
-NUMERIC: frozenset[str] = frozenset({"money", "exact", "per", "percent", "percent1", "number", "quantity"})
+NUMERIC: frozenset[str] = frozenset({"money", "exact", "per", "percent", "percent1", "ratio", "number", "quantity"})
 NONE = "–"
 # What an amount of nothing reads as where nothing has a meaning of its own.
 NEVER = "not in horizon"
@@ -115,6 +127,8 @@ def _number(value: Any, kind: Kind) -> str:
             return percent(float(value))
         case "percent1":
             return percent(float(value), 1)
+        case "ratio":
+            return _signed(value, f"{abs(value):,.2f}")
         case "number":
             return _signed(value, f"{abs(value):,.0f}" if float(value) == int(value) else f"{abs(value):,.3g}")
         case _:

@@ -12,7 +12,8 @@ import pandas as pd
 from capacity.charts import unit_label, visible
 from capacity.domain import EventVerdict
 from capacity.plan import MixLine, Plan, UnitPlan
-from capacity.report._table import NEVER, Column, Table, money
+from capacity.report._table import NEVER, Column, Table, moment, money
+from capacity.words import day
 
 _UNIT = Column("Service · region")
 # Columns of months that fit a page; the workbook has all.
@@ -45,7 +46,7 @@ def findings(plan: Plan) -> Table:
     """Every finding, for the workbook."""
     rows = [(f.severity, f.topic, f.text, f.service, f.region, f.by, f.usd) for f in plan.findings]
     columns = (Column("Weight"), Column("Topic"), Column("Finding", "long"), Column("Service"), Column("Region"),
-               Column("By", "date"), Column("USD", "money"))  # fmt: skip
+               Column("By", "date"), Column(plan.currency, "money"))  # fmt: skip
     return Table("Findings", columns, rows)
 
 
@@ -287,7 +288,7 @@ def verdict_table(name: str, plan: Plan, verdicts: list[EventVerdict]) -> Table:
         (v.event, unit_label(v.unit.service, v.unit.region), "GO" if v.go else "NO-GO",
          *((x, units.get(v.unit, "1/s")) for x in (v.demand_p50, v.demand_p95, v.safe_now, v.safe_at_group_maximum)),
          v.probability_holds, "; ".join(v.reasons), "; ".join(r for r in v.reasons if not r.startswith(CAUTION)),
-         "; ".join(f"{r.action} by {r.by:%Y-%m-%d} ({r.lead_time_days} days)" for r in v.remedies))
+         "; ".join(f"{r.action} by {day(r.by)} ({r.lead_time_days} days)" for r in v.remedies))
         for v in verdicts
     ]  # fmt: skip
     columns = (
@@ -310,7 +311,7 @@ def forecasts(plan: Plan) -> Table:
         for u in units
     ]  # fmt: skip
     columns = (
-        _UNIT, Column("Error over naive", "number", "not scored"), Column("Model", only="sheet"),
+        _UNIT, Column("Error over naive", "ratio", "not scored"), Column("Model", only="sheet"),
         Column("Why this model", "long"), Column("Last point", "date"),
         Column("Peak, last 28 days", "quantity", only="sheet"),
         Column("Horizon peak P50", "quantity", only="sheet"),
@@ -344,7 +345,7 @@ def provenance(plan: Plan) -> Table:
     versions = ", ".join(f"{name} {version}" for name, version in sorted(p.store_versions.items()))
     rows = [
         ("Config", p.config_digest), ("Scenario", p.scenario), ("Store versions", versions),
-        ("Catalogue", p.catalogue_version), ("As of", f"{p.as_of:%Y-%m-%d %H:%M} UTC"), ("Seed", str(p.seed)),
+        ("Catalogue", p.catalogue_version), ("As of", moment(p.as_of)), ("Seed", str(p.seed)),
         ("Package", f"capacity {p.package_version}"),
         ("Reproducible", "yes: the same seven give the same plan" if p.reproducible
          else "no: a time limit ended the search for the mix"),

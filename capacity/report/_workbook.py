@@ -22,7 +22,7 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _WIDTHS = {"text": 28, "long": 60}
 _FORMATS = {
     "money": "#,##0.00", "exact": "#,##0.00##########", "per": "0.00000###", "percent": "0.0%", "percent1": "0.0%",
-    "number": "#,##0.###", "quantity": "#,##0.###", "date": "yyyy-mm-dd", "text": "@",
+    "ratio": "0.00", "number": "#,##0.###", "quantity": "#,##0.###", "date": "yyyy-mm-dd", "text": "@",
     "long": "@", "status": "@", "month": "@",
 }  # fmt: skip
 
@@ -50,7 +50,7 @@ def _about(plan: Plan) -> Table:
     return Table("Plan", (Column("What"), Column("Value", "long")), rows)
 
 
-def write_workbook(path: Path, plan: Plan, comparison: Sequence[Plan] = ()) -> None:
+def write_workbook(plan: Plan, path: Path, comparison: Sequence[Plan] = ()) -> None:
     """Write the workbook of ``plan`` to ``path``; the same plan gives the same bytes."""
     import xlsxwriter
 

@@ -35,7 +35,7 @@ def write_report(plan_dir: Path, out: Path | None = None) -> tuple[Path, Path]:
     partial.write_text(render_html(plan, comparison), encoding="utf-8")
     partial.replace(page)
     partial = folder / "report.xlsx.partial"
-    write_workbook(partial, plan, comparison)
+    write_workbook(plan, partial, comparison)
     partial.replace(book)
     return page, book
 

@@ -153,7 +153,7 @@ def test_the_heat_map_keeps_the_worst_rows_where_there_are_too_many() -> None:
 
 def test_the_fan_names_limits_and_dates_and_does_not_let_a_far_limit_flatten_it() -> None:
     found = texts(charts.to_svg(fan(plan("company"), "light"), 900))
-    assert "P10 08 Jan 2027" in found
+    assert "P10 8 Jan 2027" in found
     assert "↑ above this chart: far: 1,000,000,000 req/s" in found
     assert not any(t.endswith(("G", "M")) for t in found), "the axis stays with demand"
 

@@ -32,6 +32,7 @@ PAGES = {
     "event": ("Peak event", "NO-GO", "What to do, by date", "Why not"),
     "trust": ("Trust", "HiGHS", "Freshness of the data", "worst slack"),
 }
+AXIS_LABEL = "[data-testid=stVegaLiteChart] svg .role-axis-label text"
 DARK = ("", "service")
 
 
@@ -110,9 +111,10 @@ def test_charts_follow_the_reader_s_theme(reader: Callable[..., Reader], address
     for scheme, bright in (("light", False), ("dark", True)):
         one = reader(scheme)
         one.open(address)
+        # On a busy machine a chart is drawn after the script has ended.
+        one.page.wait_for_selector(AXIS_LABEL, state="attached", timeout=60_000)
         fills = one.page.evaluate(
-            "() => [...document.querySelectorAll('[data-testid=stVegaLiteChart] svg .role-axis-label text')]"
-            ".map(t => getComputedStyle(t).fill)"
+            f"() => [...document.querySelectorAll('{AXIS_LABEL}')].map(t => getComputedStyle(t).fill)"
         )
         levels = [sum(int(n) for n in fill[4:-1].split(",")) / 3 for fill in fills if fill.startswith("rgb(")]
         assert levels

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,11 +18,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder that `capacity demo` wrote, and what it printed."""
     out = tmp_path_factory.mktemp("demo") / "plan"
     with pytest.MonkeyPatch.context() as patch:
-        import io
-        import sys
-
         printed = io.StringIO()
         patch.setattr(sys, "stdout", printed)
+        patch.setenv("COLUMNS", "120")
         assert cli.run(["demo", "--out", str(out)]) == 0
     return out, printed.getvalue()
 

@@ -50,14 +50,14 @@ class Book:
 @pytest.fixture(scope="module")
 def book(company: Plan, tmp_path_factory: pytest.TempPathFactory) -> Book:
     path = tmp_path_factory.mktemp("book") / "report.xlsx"
-    write_workbook(path, company)
+    write_workbook(company, path)
     return Book(path)
 
 
 @pytest.mark.parametrize("kind", [{"ugly": True}, {"services": 0}], ids=["ugly", "empty"])
 def test_no_cell_computes_or_links(kind: dict[str, Any], tmp_path: Path) -> None:
     plan = known_plan(**kind)
-    write_workbook(tmp_path / "b.xlsx", plan, [plan])
+    write_workbook(plan, tmp_path / "b.xlsx", [plan])
     for name, content in Book(tmp_path / "b.xlsx").files.items():
         assert b"<f>" not in content, name
         assert b"<f " not in content, name
@@ -78,7 +78,7 @@ def test_sums_are_the_plans(book: Book, company: Plan) -> None:
 
 def test_every_unit_is_in_every_table_that_is_cut_on_the_page(tmp_path: Path) -> None:
     plan = known_plan(services=60)
-    write_workbook(tmp_path / "b.xlsx", plan)
+    write_workbook(plan, tmp_path / "b.xlsx")
     sheets = Book(tmp_path / "b.xlsx").sheets
     assert len(sheets["Forecasts"]) == len(plan.units) + 1
     assert len(sheets["Saturation"]) == sum(len(u.limits) for u in plan.units) + 1
@@ -87,7 +87,7 @@ def test_every_unit_is_in_every_table_that_is_cut_on_the_page(tmp_path: Path) ->
 
 def test_negative_numbers_stay_numbers_beside_escaped_text(tmp_path: Path) -> None:
     plan = known_plan(ugly=True)
-    write_workbook(tmp_path / "b.xlsx", plan)
+    write_workbook(plan, tmp_path / "b.xlsx")
     sheets = Book(tmp_path / "b.xlsx").sheets
     least = min(x for r in sheets["Headroom"][1:] for x in r[1:] if isinstance(x, float))
     assert least == pytest.approx(plan.frame("headroom")["headroom_frac"].min())
@@ -110,7 +110,7 @@ def test_headings_stay_in_sight(book: Book) -> None:
 
 def test_the_same_plan_gives_the_same_file(company: Plan, tmp_path: Path) -> None:
     for name in ("a.xlsx", "b.xlsx"):
-        write_workbook(tmp_path / name, company)
+        write_workbook(company, tmp_path / name)
     assert (tmp_path / "a.xlsx").read_bytes() == (tmp_path / "b.xlsx").read_bytes()
 
 
