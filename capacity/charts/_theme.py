@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
@@ -101,7 +103,9 @@ def floats(values: pd.Series) -> pd.Series:
     return pd.to_numeric(values.map(lambda v: None if v is None else float(v)), errors="coerce").astype(float)
 
 
-def visible(text: object) -> str:
+# A frame names the same few units in each of its rows.
+@lru_cache(maxsize=8192, typed=True)
+def visible(text: Hashable) -> str:
     """``text`` on one line, with control and direction-changing characters shown as "�": a label says what it is.
 
     None and NaN are no text.
@@ -111,7 +115,8 @@ def visible(text: object) -> str:
     return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c for c in str(text))
 
 
-def unit_label(service: object, region: object) -> str:
+@lru_cache(maxsize=8192, typed=True)
+def unit_label(service: Hashable, region: Hashable) -> str:
     """The planning unit as charts and the report name it."""
     return f"{visible(service)} · {visible(region)}"
 

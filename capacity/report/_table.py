@@ -15,20 +15,9 @@ from capacity.words import day, quantity
 # long is text of a sentence or more, status one word; quantity holds (number, unit); exact is a Decimal told to its
 # last digit; per is a price of 1,000 units.
 Kind = Literal[
-    "text",
-    "long",
-    "status",
-    "money",
-    "exact",
-    "per",
-    "percent",
-    "percent1",
-    "ratio",
-    "number",
-    "quantity",
-    "date",
+    "text", "long", "status", "money", "exact", "per", "percent", "percent1", "ratio", "number", "quantity", "date",
     "month",
-]
+]  # fmt: skip
 TEXTS: frozenset[str] = frozenset({"text", "long", "status"})
 NUMERIC: frozenset[str] = frozenset({"money", "exact", "per", "percent", "percent1", "ratio", "number", "quantity"})
 NONE = "–"

@@ -231,7 +231,7 @@ def unallocated(plan: Plan) -> Table:
     frame = plan.frame("unallocated")
     names = ("currency", "ServiceName", "SubAccountId", "rows", "EffectiveCost", "suggested_rule")
     rows = list(frame[list(names)].itertuples(index=False, name=None))
-    columns = (Column("Currency"), Column("Provider's service"), Column("Account"), Column("Rows", "number"),
+    columns = (Column("Currency"), Column("Provider's service"), Column("Account", "status"), Column("Rows", "number"),
                Column("Effective cost", "exact"), Column("A rule that takes it", "long"))  # fmt: skip
     return Table("Unallocated", columns, rows)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
 
@@ -180,6 +181,31 @@ def test_amounts_of_two_currencies_are_not_put_in_one_bar() -> None:
     found = texts(charts.to_svg(charts.spend_months([one, replace(one, currency="EUR")]), 640))
     assert "2026-10 EUR" in found
     assert "2026-10 USD" in found
+
+
+@pytest.mark.parametrize("chart", ["unit_cost_trend", "cost_by_month"])
+def test_thirteen_months_do_not_run_together_on_half_a_page(chart: str) -> None:
+    p = plan("company")
+    months = [f"{2025 + i // 12}-{i % 12 + 1:02d}" for i in range(13)]
+    frames = {
+        name: pd.concat([p.frame(name).query("month == @p.costs[-1].month").assign(month=m) for m in months])
+        for name in ("cost", "unit_cost")
+    }
+    svg = charts.to_svg(CHARTS[chart](replace(p, frames=frames), "light"), 560)
+    x = r'translate\(([\d.]+),[\d.]+\)"([^>]*)>\d{4}-\d\d<'
+    at = [float(place) for place, look in re.findall(x, svg) if 'opacity="0"' not in look]
+    assert len(at) >= 5
+    # "2025-01" is 43 pixels wide at 11 points.
+    assert min(b - a for a, b in pairwise(at)) >= 43 + 6
+
+
+def test_amounts_carry_the_plans_own_currency() -> None:
+    p = replace(plan("company"), currency="EUR")
+    mix = texts(charts.to_svg(charts.mix_compare(p.units, currency=p.currency), 640))
+    scenarios = texts(charts.to_svg(charts.scenario_compare({"base": p}), 640))
+    assert "EUR over the horizon" in mix
+    assert "EUR over the horizon, recommended mix" in scenarios
+    assert not [t for t in mix + scenarios if "USD" in t]
 
 
 def test_prices_far_apart_are_drawn_on_a_log_scale_and_say_so() -> None:

@@ -121,6 +121,41 @@ def test_the_cost_tables_add_up_to_the_bill_to_the_last_digit(company: Plan, pag
     assert sum(amount(r[3]) for r in rows[head + 1 : end]) == amount(rows[end][3]) == company.costs[-1].effective
 
 
+def test_the_bill_is_told_as_an_equation_to_the_last_digit(company: Plan, page: str) -> None:
+    last = company.costs[-1]
+    number = r"([\d,]+\.\d+)"
+    words = rf"{last.month}: direct {number} \+ shared {number} \+ unallocated {number} = {number} USD, the bill\."
+    found = re.search(words, Page(page).text)
+    assert found is not None
+    direct, shared, unallocated, bill = (amount(x) for x in found.groups())
+    assert (direct, shared, unallocated) == (last.direct, last.shared, last.unallocated)
+    assert direct + shared + unallocated == bill == last.effective
+
+
+def test_dates_are_told_in_one_way_and_money_in_the_plans_currency(company: Plan) -> None:
+    found = Page(render_html(replace(company, currency="EUR", frames={})))
+    remedies = [r[-1] for r in found.rows["events"][1:] if r[1] == "NO-GO"]
+    assert remedies
+    assert all(re.search(r" by \d{1,2} [A-Z][a-z]{2} \d{4} \(\d+ days\)", words) for words in remedies)
+    assert not re.search(r" by \d{4}-\d\d-\d\d", found.text)
+    assert "Saving, EUR" in found.text
+    assert "EUR over the horizon" in found.text
+
+
+def test_a_company_name_cannot_turn_the_heading_round(company: Plan) -> None:
+    html = render_html(replace(company, company="abc\u202efed", frames={}))
+    assert "\u202e" not in html
+    assert "abc\ufffdfed" in Page(html).text
+
+
+def test_what_is_watched_beyond_the_page_is_counted(company: Plan) -> None:
+    watched = tuple(Finding("watch", "saturation", f"limit {i}") for i in range(20))
+    words = Page(render_html(replace(company, findings=watched, frames={}))).text
+    assert "limit 3" in words
+    assert "limit 4" not in words
+    assert "16 more in report.xlsx, sheet Findings." in words
+
+
 def test_a_table_cut_short_still_adds_up_to_the_bill() -> None:
     from capacity.report._tables import cost_services
 

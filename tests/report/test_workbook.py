@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -93,6 +95,17 @@ def test_negative_numbers_stay_numbers_beside_escaped_text(tmp_path: Path) -> No
     assert least == pytest.approx(plan.frame("headroom")["headroom_frac"].min())
     assert least < 0
     assert any(r[0] == f"'{HOSTILE[2]} · us-east-1" for r in sheets["Mix"][1:])
+
+
+def test_a_text_that_looks_like_a_number_or_a_formula_stays_text(company: Plan, tmp_path: Path) -> None:
+    texts = ("=1+1", "-3", "1234", "http://host.example")
+    units = tuple(replace(company.units[0], service=text, running_usd=-3.0) for text in texts)
+    write_workbook(replace(company, units=units, frames={}), tmp_path / "b.xlsx")
+    book = Book(tmp_path / "b.xlsx")
+    rows = {r[0]: r for r in book.sheets["Mix"][1:]}
+    assert {f"{t} · us-east-1" for t in texts} <= {str(name).removeprefix("'") for name in rows}
+    assert rows["1234 · us-east-1"][3] == -3.0
+    assert not [name for name, content in book.files.items() if re.search(b"<f[ >]|<hyperlink", content)]
 
 
 def test_a_quantity_has_its_unit_in_a_column_of_its_own(book: Book, company: Plan) -> None:
