@@ -152,7 +152,72 @@ FORECAST = _table(
     ("service", "region", "metric", "target", "scenario", "origin_ts", "ts"),
 )  # fmt: skip
 
-TABLES: Mapping[str, Table] = {t.name: t for t in (USAGE, COST, FLEET, PRICES, COMMITMENTS, QUOTAS, FORECAST)}
+# --- what a provider says of itself: for comparison, never an input of a forecast -----------------------------
+
+CAPACITY_RESERVATIONS = _table(
+    "capacity_reservations",
+    {
+        "id": TEXT, "account_id": TEXT, "region": TEXT, "zone": TEXT, "instance_type": TEXT, "os": TEXT,
+        "tenancy": TEXT, "count": pa.int64(), "available": pa.int64(), "match": TEXT, "state": TEXT,
+        "start": UTC, "end": UTC,
+    },
+    ("id",),
+    ("end",),  # open-ended
+)  # fmt: skip
+
+PROVIDER_FORECAST = _table(
+    "provider_forecast",
+    {
+        "source": TEXT, "account_id": TEXT, "metric": TEXT, "granularity": TEXT, "made_on": UTC, "ts": UTC,
+        "period_end": UTC, "mean": MONEY, "low": MONEY, "high": MONEY, "level_frac": pa.float64(), "currency": TEXT,
+    },
+    ("source", "account_id", "metric", "granularity", "made_on", "ts"),
+)  # fmt: skip
+
+COMMITMENT_USE = _table(
+    "commitment_use",
+    {
+        "source": TEXT, "account_id": TEXT, "product": TEXT, "scope": TEXT, "ts": UTC, "period_end": UTC,
+        # Of what was committed, how much was used; of what could be covered, how much was.
+        "committed": MONEY, "used": MONEY, "unused": MONEY, "utilisation_frac": pa.float64(),
+        "covered": MONEY, "on_demand": MONEY, "coverage_frac": pa.float64(),
+        "net_savings": MONEY, "unit": TEXT,
+    },
+    ("source", "account_id", "product", "scope", "ts"),
+    ("committed", "used", "unused", "utilisation_frac", "covered", "on_demand", "coverage_frac", "net_savings"),
+)  # fmt: skip
+
+RECOMMENDATIONS = _table(
+    "recommendations",
+    {
+        "source": TEXT, "account_id": TEXT, "made_on": UTC, "product": TEXT, "scope": TEXT, "region": TEXT,
+        "term_years": pa.int64(), "payment": TEXT, "lookback_days": pa.int64(), "hourly_commitment": MONEY,
+        "count": pa.int64(), "upfront": MONEY, "monthly_savings": MONEY, "savings_frac": pa.float64(),
+        "utilisation_frac": pa.float64(), "currency": TEXT,
+    },
+    ("source", "account_id", "made_on", "product", "scope", "region", "term_years", "payment", "lookback_days"),
+    ("hourly_commitment", "count", "upfront", "monthly_savings", "savings_frac", "utilisation_frac"),
+)  # fmt: skip
+
+# What is wrong or odd in data, told when it came in; replaced whole by (source, frame, scope).
+SEVERITIES = ("fatal", "error", "warning", "info")
+FINDINGS = _table(
+    "findings",
+    {
+        "source": TEXT, "frame": TEXT, "scope": TEXT, "rule": TEXT, "severity": TEXT, "column": TEXT,
+        "rows": pa.int64(), "of": pa.int64(), "example": TEXT, "message": TEXT,
+    },
+    ("source", "frame", "scope", "rule"),
+    ("column", "example"),
+)  # fmt: skip
+
+TABLES: Mapping[str, Table] = {
+    t.name: t
+    for t in (
+        USAGE, COST, FLEET, PRICES, COMMITMENTS, QUOTAS, FORECAST,
+        CAPACITY_RESERVATIONS, PROVIDER_FORECAST, COMMITMENT_USE, RECOMMENDATIONS, FINDINGS,
+    )
+}  # fmt: skip
 
 _PANDERA_TYPES = {
     pa.types.is_string: "object",

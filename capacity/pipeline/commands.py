@@ -33,7 +33,8 @@ def open_store(config: Config) -> Store:
 
 def ingest(config: Config, into: Store, now: datetime, progress: Progress = silent) -> IngestReport:
     """Pull every source of the config into the store. Failures are in the report, source by source."""
-    built = [sources.build(s, config.resolve) for s in config.sources]
+    context = sources.Context(config.resolve, tuple(config.aws))
+    built = [sources.build(s, context) for s in config.sources]
     if not built:
         raise ConfigError([f"{config.path}: no sources; name at least one under 'sources'"])
     return store.ingest(built, into, now, lambda text: progress(text, 0, 0))

@@ -9,6 +9,9 @@ from capacity.sources import focus as _focus
 from capacity.sources._keys import differing, key_codes, without_duplicates
 from capacity.sources._protocol import (
     Batch,
+    BillFile,
+    BillReader,
+    Context,
     ResumableSource,
     SeriesKey,
     Source,
@@ -24,6 +27,9 @@ register(_cloudwatch.CloudWatchMetricsSource.info, _cloudwatch.CloudWatchMetrics
 
 __all__ = [
     "Batch",
+    "BillFile",
+    "BillReader",
+    "Context",
     "ResumableSource",
     "SeriesKey",
     "Source",

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from capacity.config import SourceConfig
+from capacity.config import AwsAccess, AwsSource, BillSource, CurSource, SourceConfig
 from capacity.errors import UsageError
 
 Resolve = Callable[[str], Path]
@@ -36,6 +36,8 @@ class SourceInfo:
         What reading costs.
     limits
         What the other side or this reader does not go beyond.
+    calls
+        The operations it calls, each with what a call costs where it costs anything.
     """
 
     kind: str
@@ -44,6 +46,7 @@ class SourceInfo:
     permissions: tuple[str, ...]
     price: str
     limits: str
+    calls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,68 @@ class Batch:
     table: pa.Table
     file: str
     notes: tuple[str, ...] = ()
+
+
+class BillFile(Protocol):
+    """One billing file, read as a stream.
+
+    Attributes
+    ----------
+    label
+        What stands in the cost table's column ``file``.
+    digest
+        Tells contents apart: files with equal digests hold equal rows (SHA-256 of the bytes, or what an object store
+        guarantees in its place).
+    complete
+        Whether it belongs to a delivery that says it holds its billing periods whole. What the same source had for
+        such a period and does not come again is then gone; in a plain folder it stays, and that is noted.
+    """
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def complete(self) -> bool: ...
+
+    def blocks(self) -> Iterator[pa.Table]:
+        """Rows in the canonical cost schema, at most some 131,072 at a time, in the order of the file.
+
+        Raises
+        ------
+        CorruptDataError
+            Names file, line, column and value. Nothing of the file may then be kept.
+        """
+        ...
+
+    def raw(self) -> Iterator[pa.RecordBatch]:
+        """All of the file's own columns, before anything is converted: what the FOCUS rules look at."""
+        ...
+
+    def notes(self) -> tuple[str, ...]:
+        """What was tolerated or changed on the way; complete once ``blocks`` is at its end."""
+        ...
+
+
+@runtime_checkable
+class BillReader(Protocol):
+    """A source of bills that can be streamed, file by file.
+
+    Attributes
+    ----------
+    corrections
+        ``replace``: the files of a period are the period. ``ledger``: a new file holds differences to what came
+        before. ``delta``: a new file holds negations of rows that came before, and their corrected rows.
+    check_focus
+        Whether the FOCUS rules are to be run over each new file.
+    """
+
+    corrections: str
+    check_focus: bool
+
+    def bills(self, now: datetime) -> Iterator[BillFile]:
+        """The files, in the order in which they were delivered."""
+        ...
 
 
 class Source(Protocol):
@@ -97,26 +162,58 @@ class ResumableSource(Protocol):
 
 
 @dataclass(frozen=True)
+class Context:
+    """What a source needs beside its own config.
+
+    Attributes
+    ----------
+    resolve
+        Makes a path of the config absolute.
+    aws
+        The config's ways into AWS.
+    """
+
+    resolve: Resolve
+    aws: tuple[AwsAccess, ...] = ()
+
+    def access(self, source: AwsSource | BillSource | CurSource) -> AwsAccess:
+        """The way into AWS that ``source`` names, or the only one there is.
+
+        Raises
+        ------
+        UsageError
+            There is none, or several and the source does not say which.
+        """
+        if source.aws is None and len(self.aws) == 1:
+            return self.aws[0]
+        found = [a for a in self.aws if a.name == source.aws]
+        if found:
+            return found[0]
+        known = ", ".join(a.name for a in self.aws) or "none"
+        raise UsageError(f"source '{source.name}': name its way into AWS with 'aws'; entries under 'aws': {known}")
+
+
+@dataclass(frozen=True)
 class _Entry:
     info: SourceInfo
-    make: Callable[[Any, Resolve], Source]
+    make: Callable[[Any, Context], Source]
 
 
 _REGISTRY: dict[str, _Entry] = {}
 
 
-def register(info: SourceInfo, make: Callable[[Any, Resolve], Source]) -> None:
-    """Make ``info.kind`` known: ``make`` gets its config and the function that resolves paths of the config."""
+def register(info: SourceInfo, make: Callable[[Any, Context], Source]) -> None:
+    """Make ``info.kind`` known: ``make`` gets its config and its context."""
     if info.kind in _REGISTRY:
         raise UsageError(f"source kind '{info.kind}' is registered twice; give one of them another name")
     _REGISTRY[info.kind] = _Entry(info, make)
 
 
-def build(config: SourceConfig, resolve: Resolve) -> Source:
+def build(config: SourceConfig, context: Context) -> Source:
     """The source that ``config`` describes; nothing is read or called yet."""
     if config.kind not in _REGISTRY:
         raise UsageError(f"no source of kind '{config.kind}'; known: {', '.join(sorted(_REGISTRY))}")
-    return _REGISTRY[config.kind].make(config, resolve)
+    return _REGISTRY[config.kind].make(config, context)
 
 
 def infos() -> tuple[SourceInfo, ...]:

@@ -23,7 +23,7 @@ from capacity.errors import DataError, UsageError
 from capacity.schemas import STATS, USAGE
 from capacity.sources import _aws
 from capacity.sources._convert import Notes
-from capacity.sources._protocol import Batch, Resolve, SeriesKey, SourceInfo
+from capacity.sources._protocol import Batch, Context, SeriesKey, SourceInfo
 
 # Limits of GetMetricData: queries a call, and points a call (Amazon CloudWatch API reference, GetMetricData).
 MAX_QUERIES = 500
@@ -51,7 +51,7 @@ class CloudWatchMetricsSource:
         ),
     )
 
-    def __init__(self, config: CloudWatchSource, resolve: Resolve) -> None:
+    def __init__(self, config: CloudWatchSource, context: Context) -> None:
         self.name = config.name
         self._config = config
         self._stats = [_stat(config, m) for m in config.metrics]

@@ -23,7 +23,7 @@ from capacity.errors import CorruptDataError, DataError
 from capacity.schemas import METRIC_UNITS, PURCHASES, STATS, TABLES, UTC, Table
 from capacity.sources import _clock, _convert, _paths, _tabular
 from capacity.sources._keys import without_duplicates
-from capacity.sources._protocol import Batch, Resolve, SourceInfo
+from capacity.sources._protocol import Batch, Context, SourceInfo
 
 # What bare series files call the columns of usage.
 _SERIES_NAMES = {"ts": ("ds",), "value": ("y",), "service": ("series",)}
@@ -45,10 +45,10 @@ class FilesSource:
         limits="a file fits in memory",
     )
 
-    def __init__(self, config: FileSource, resolve: Resolve) -> None:
+    def __init__(self, config: FileSource, context: Context) -> None:
         self.name = config.name
         self._config = config
-        self._path = resolve(config.path)
+        self._path = context.resolve(config.path)
 
     def batches(self, since: datetime | None, now: datetime) -> Iterator[Batch]:
         """One batch a file; ``since`` does not matter, the store leaves out what it has.

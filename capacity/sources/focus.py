@@ -25,7 +25,7 @@ from capacity.config import BillSource
 from capacity.errors import CorruptDataError
 from capacity.schemas import COST, COST_MONEY, COST_QUANTITY, COST_REQUIRED, COST_TIME
 from capacity.sources import _convert, _focus_columns, _paths, _tabular
-from capacity.sources._protocol import Batch, Resolve, SourceInfo
+from capacity.sources._protocol import Batch, Context, SourceInfo
 
 _LATE_HOUR = re.compile(r"^(\d{4}-\d\d-\d\d)[T ](2[4-9]|[3-9]\d)(:.*)$")
 _SLASHED = re.compile(r"^(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})$")
@@ -43,9 +43,9 @@ class FocusFilesSource:
         limits="amounts below 1e26 with at most 12 decimals; the folder must hold whole billing periods",
     )
 
-    def __init__(self, config: BillSource, resolve: Resolve) -> None:
+    def __init__(self, config: BillSource, context: Context) -> None:
         self.name = config.name
-        self._path = resolve(config.path)
+        self._path = context.resolve(config.path)
         self._defaults = config.defaults
 
     def batches(self, since: datetime | None, now: datetime) -> Iterator[Batch]:

@@ -13,7 +13,7 @@ import pytest
 from capacity.config import CloudWatchSource
 from capacity.errors import DataError, UsageError
 from capacity.schemas import USAGE, check_frame
-from capacity.sources import Batch, ResumableSource, build
+from capacity.sources import Batch, Context, ResumableSource, build
 from capacity.store import Store, ingest
 from tests.sources.fake_cloudwatch import FakeCloudWatch, at, serving
 
@@ -64,7 +64,7 @@ def source(fake: FakeCloudWatch, *metrics: dict[str, Any], **other: Any) -> Any:
         "kind": "cloudwatch", "name": "cw", "region": "us-east-1", "account_id": "123456789012",
         "endpoint_url": fake.url, "metrics": list(metrics) or [metric()], "days": 2, **other,
     }  # fmt: skip
-    return build(CloudWatchSource.model_validate(config), Path)
+    return build(CloudWatchSource.model_validate(config), Context(Path))
 
 
 def rows(batches: Any) -> pa.Table:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from capacity.config import FileSource
 from capacity.errors import CorruptDataError, MissingDataError
 from capacity.schemas import TABLES, USAGE, check_frame
-from capacity.sources import Batch, build
+from capacity.sources import Batch, Context, build
 
 NOW = datetime(2026, 10, 5, tzinfo=UTC)
 SERIES = {
@@ -29,7 +29,7 @@ SERIES = {
 
 def read(path: Path, frame: str = "usage", **other: Any) -> list[Batch]:
     config = {"kind": "files", "name": "mine", "frame": frame, "path": str(path), **other}
-    return list(build(FileSource.model_validate(config), Path).batches(None, NOW))
+    return list(build(FileSource.model_validate(config), Context(Path)).batches(None, NOW))
 
 
 def csv(folder: Path, text: str, name: str = "shop.csv") -> Path:
@@ -174,7 +174,7 @@ def test_a_bad_file_does_not_hide_the_good_ones(tmp_path: Path) -> None:
     csv(tmp_path, "ds,y\n2026-01-01,3\n", "c.csv")
     config = FileSource(kind="files", name="mine", frame="usage", path=str(tmp_path), defaults=SERIES)
     found: list[Batch] = []
-    reading = build(config, Path).batches(None, NOW)
+    reading = build(config, Context(Path)).batches(None, NOW)
     with pytest.raises(CorruptDataError, match=r"b\.csv"):
         found.extend(reading)
     assert [b.file for b in found] == ["a.csv", "c.csv"]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from capacity.config import BillSource
 from capacity.errors import CorruptDataError
 from capacity.schemas import COST, COST_MONEY, MONEY
-from capacity.sources import Batch, build
+from capacity.sources import Batch, Context, build
 
 NOW = datetime(2026, 10, 5, tzinfo=UTC)
 ROW = {
@@ -32,7 +32,7 @@ LEFT_OUT = {"BillingAccountId": "example", "BillingCurrency": "USD", "ServiceNam
 
 def read(path: Path, **other: Any) -> list[Batch]:
     config = BillSource.model_validate({"kind": "focus_files", "name": "bill", "path": str(path), **other})
-    return list(build(config, Path).batches(None, NOW))
+    return list(build(config, Context(Path)).batches(None, NOW))
 
 
 def csv(path: Path, *rows: dict[str, str]) -> Path:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from capacity.config import BillSource, FileSource
 from capacity.errors import CorruptDataError, DataError, UsageError
 from capacity.schemas import COST_MONEY, QUOTAS
-from capacity.sources import build, infos
+from capacity.sources import Context, build, infos
 from capacity.store import Store, ingest
 from tests.store.frames import NOW, Given, bill, rows, usage
 
@@ -121,7 +121,7 @@ def test_the_order_of_sources_and_files_does_not_matter(
 
 def test_a_bill_ingested_twice_from_files(real_data: Path, store: Store) -> None:
     path = real_data / "cost" / "focus" / "focus_1.0_sample_1000.csv"
-    source = build(BillSource(kind="focus_files", name="sample", path=str(path)), Path)
+    source = build(BillSource(kind="focus_files", name="sample", path=str(path)), Context(Path))
     report = ingest([source], store, NOW)
     assert not report.failed
     assert sum(m.rows for m in report.sources[0].money) == 1000
@@ -138,7 +138,7 @@ def test_a_restated_bill_of_the_specification(real_data: Path, store: Store) -> 
     for style in ("original", "replacement"):
         path = real_data / "cost" / "focus_corrections" / f"open_scenario_1_{style}.csv"
         config = BillSource(kind="focus_files", name="vendor", path=str(path), defaults=defaults)
-        assert not ingest([build(config, Path)], store, NOW).failed
+        assert not ingest([build(config, Context(Path))], store, NOW).failed
     now = {r["ResourceId"]: r["BilledCost"] for r in store.read("cost").to_pylist()}
     assert now == {"R-111": 1200, "R-222": 300}
     assert store.read("cost", version=0)["BilledCost"].to_pylist() == [1500]
@@ -147,7 +147,7 @@ def test_a_restated_bill_of_the_specification(real_data: Path, store: Store) -> 
 def test_quotas_from_a_file_of_the_config(tmp_path: Path, store: Store) -> None:
     (tmp_path / "q.csv").write_text("account_id,region,code,name,limit,used\n1,r,L-1,n,5,1\n")
     config = FileSource(kind="files", name="q", frame="quotas", path="q.csv")
-    report = ingest([build(config, lambda p: tmp_path / p)], store, NOW)
+    report = ingest([build(config, Context(lambda p: tmp_path / p))], store, NOW)
     assert report.versions == {"quotas": 0}
     assert store.read("quotas").schema == QUOTAS.schema
 

@@ -1,0 +1,132 @@
+"""The whole config, and that its names refer to something."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, PrivateAttr, model_validator
+
+from capacity.config._aws import AwsAccess
+from capacity.config._base import Model, Name, did_you_mean
+from capacity.config._money import BudgetConfig, CostsConfig
+from capacity.config._services import EventConfig, OutageConfig, ServiceConfig, TierConfig
+from capacity.config._settings import ForecastConfig, LeadTimes, OptimizeConfig
+from capacity.config._sources import SourceConfig
+from capacity.errors import ConfigError
+
+
+class Config(Model):
+    """A whole config file. ``load`` is the way in."""
+
+    version: Literal[1]
+    company: Name
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
+    store: str = ".capacity/store"
+    seed: int = Field(1, ge=0)
+    as_of: datetime | None = None
+    aws: list[AwsAccess] = Field([], description="ways into AWS that sources refer to")
+    sources: list[SourceConfig] = []
+    catalogue: str | None = Field(None, description="folder of a refreshed catalogue, in place of the bundled one")
+    tiers: list[TierConfig] = Field(min_length=1)
+    services: list[ServiceConfig] = Field(min_length=1)
+    events: list[EventConfig] = []
+    outages: list[OutageConfig] = []
+    costs: CostsConfig = CostsConfig()
+    budgets: list[BudgetConfig] = []
+    lead_times: LeadTimes = LeadTimes()
+    forecast: ForecastConfig = ForecastConfig()
+    optimize: OptimizeConfig = OptimizeConfig()
+    scenarios: list[str] = Field([], description="scenario files, relative to this one")
+
+    _path: Path = PrivateAttr(default=Path("config.yaml"))
+
+    @model_validator(mode="after")
+    def _names_refer(self) -> Self:
+        problems = [*_repeated(self), *_dangling(self)]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def path(self) -> Path:
+        """The file this config was read from."""
+        return self._path
+
+    def resolve(self, path: str) -> Path:
+        """``path`` as written in the config, with ~ and $VARIABLES, made absolute against the config's folder.
+
+        Raises
+        ------
+        ConfigError
+            It names an environment variable that is not set.
+        """
+        expanded = os.path.expandvars(path)
+        if "$" in expanded:
+            raise ConfigError([f"{self._path}: path '{path}' names an environment variable that is not set"])
+        return (self._path.parent / Path(expanded).expanduser()).absolute()
+
+    def tier(self, name: str) -> TierConfig:
+        return next(t for t in self.tiers if t.name == name)
+
+    def service(self, name: str) -> ServiceConfig:
+        return next(s for s in self.services if s.name == name)
+
+    def digest(self) -> str:
+        """SHA-256 of what this config asks for.
+
+        Comments do not count, nor where data comes from (a plan records the store's versions), nor how many workers
+        share the work.
+        """
+        elsewhere: Any = {
+            "store": True,
+            "aws": True,
+            "sources": True,
+            "catalogue": True,
+            "scenarios": True,
+            "forecast": {"workers"},
+        }
+        text = json.dumps(self.model_dump(mode="json", exclude=elsewhere), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _repeated(config: Config) -> list[str]:
+    out = []
+    for kind, names in (
+        ("tier", [t.name for t in config.tiers]),
+        ("service", [s.name for s in config.services]),
+        ("event", [e.name for e in config.events]),
+        ("aws", [a.name for a in config.aws]),
+        ("source", [s.name for s in config.sources]),
+        ("pool", [p.name for p in config.costs.pools]),
+    ):
+        out += [f"{kind} '{n}' is given twice" for n in sorted({n for n in names if names.count(n) > 1})]
+    return out
+
+
+def _dangling(config: Config) -> list[str]:
+    services, tiers = [s.name for s in config.services], [t.name for t in config.tiers]
+    pools = [p.name for p in config.costs.pools]
+    wanted: list[tuple[str, str, list[str]]] = []
+    for s in config.services:
+        wanted.append((f"services '{s.name}': tier", s.tier, tiers))
+        wanted += [(f"services '{s.name}': calls", c.service, services) for c in s.calls]
+    for e in config.events:
+        wanted += [(f"events '{e.name}': services", n, services) for n in e.services]
+    for r in config.costs.rules:
+        wanted += [(f"rules '{r.name}': pool", r.pool, pools)] if r.pool else []
+    ways = [a.name for a in config.aws]
+    for source in config.sources:
+        way = getattr(source, "aws", None)
+        wanted += [(f"sources '{source.name}': aws", way, ways)] if way else []
+    for key, pool in (("tax_pool", config.costs.tax_pool), ("credit_pool", config.costs.credit_pool)):
+        wanted += [(f"costs {key}", pool, pools)] if pool else []
+    return [
+        f"{where} names '{name}', which is not defined{did_you_mean(name, known)}"
+        for where, name, known in wanted
+        if name not in known
+    ]
