@@ -11,7 +11,7 @@ from capacity import config, scenario, strict_yaml
 from capacity.cli._app import build
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+DOCS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 
 
 def examples() -> list[tuple[str, str]]:
