@@ -42,6 +42,8 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
     "unallocated": ("currency", "ServiceName", "SubAccountId", "rows", "EffectiveCost", "suggested_rule"),
     "spend_forecast": ("service", "month", "q10", "q50", "q90"),
     "excuses": ("service", "region", "instance_type", "reason"),
+    # what is odd in the data, the gravest first
+    "quality": ("severity", "frame", "source", "scope", "rule", "rows", "of", "column", "example", "message"),
 }  # fmt: skip
 
 

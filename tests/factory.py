@@ -347,6 +347,14 @@ class _Maker:
         ]
         return pd.DataFrame(rows if self.has_fleet else [])
 
+    def _quality(self) -> pd.DataFrame:
+        """Every third unit has something to tell; the first one something grave."""
+        scope = f"{self.service}|{self.region} requests_per_second avg every 3600 s in 111122223333"
+        row = {"severity": "error" if self.i == 0 else "info", "frame": "usage", "source": "telemetry", "scope": scope,
+               "rule": "counter_reset" if self.i == 0 else "gaps", "rows": 3 + self.i, "of": 9000, "column": "value",
+               "example": "2026-09-01 04:00Z: 12.5", "message": "3 points missing in 2 gaps (0.1%)"}  # fmt: skip
+        return pd.DataFrame([row] if self.i % 3 == 0 else [], columns=list(row))
+
     def _spend_forecast(self) -> pd.DataFrame:
         if self.region != "us-east-1" and self.i % 2 == 0:
             return pd.DataFrame()

@@ -17,6 +17,7 @@ from capacity.errors import ConfigError, MissingDataError, PartialIngestError, U
 from capacity.pipeline import events, files
 from capacity.pipeline.base import demand_histories, worker_count
 from capacity.pipeline.demand import gather
+from capacity.pipeline.freshness import refuse_stale_of
 from capacity.pipeline.futures import futures
 from capacity.pipeline.inputs import read_inputs
 from capacity.pipeline.planning import prepare, versions_at
@@ -142,11 +143,14 @@ def check(
     ------
     UsageError
         No such event, or it is not within the horizon that begins at ``as_of``.
+    StaleDataError
+        Demand, or the fleet that runs, was last seen too long ago.
     """
     names = [e.name for e in config.events]
     if event not in names:
         raise UsageError(f"--event: found '{event}'; allowed: {', '.join(names) or 'none: the config has no events'}")
     ground = prepare(config, from_store, as_of=as_of, with_money=False, progress=progress)
+    refuse_stale_of("fleet", ground.inputs.freshness, "whether the running fleet holds", "Observe the fleet again")
     known = futures(ground.base, config, scenario.base())
     for found in events.coming(ground.inputs, known):
         if found.name == event:

@@ -13,6 +13,7 @@ from capacity import costs
 from capacity.config import Config
 from capacity.errors import MissingDataError, UsageError
 from capacity.pipeline import money
+from capacity.pipeline.freshness import refuse_stale_of
 from capacity.pipeline.inputs import Inputs, read_inputs
 from capacity.pipeline.planning import versions_at
 from capacity.pipeline.progress import Progress, silent
@@ -58,9 +59,14 @@ def cost_to_serve(
     ------
     MissingDataError
         The store has no bill, or not of these months.
+    StaleDataError
+        No month is named and the newest bill is too old to be the newest month's.
     """
     progress("cost to serve", 0, 1)
     inputs = read_inputs(config, from_store, as_of, versions_at(from_store, as_of))
+    if last is None:
+        mend = f"Run `capacity ingest -c {config.path}`, or name a month with --to"
+        refuse_stale_of("cost", inputs.freshness, "the newest month's cost to serve", mend)
     served = money.cost_to_serve(inputs)
     if served.attribution is None or served.allocation is None or served.newest is None:
         raise MissingDataError(

@@ -10,6 +10,8 @@ from capacity.words import day, quantity
 
 # From this probability on a budget that will be passed is a matter for a decision.
 BUDGET_ALARM = 0.5
+# Findings about data that a meeting has to hear of.
+GRAVE = ("fatal", "error")
 _ORDER = {"act": 0, "watch": 1, "info": 2}
 
 
@@ -32,6 +34,17 @@ def _data(plan: Plan, problems: tuple[str, ...]) -> Iterator[Finding]:
     for fresh in plan.freshness:
         if fresh.stale:
             yield Finding("watch", "data", f"{fresh.frame} of {fresh.source} is {fresh.age_days:.0f} days old")
+    yield from _quality(plan)
+
+
+def _quality(plan: Plan) -> Iterator[Finding]:
+    """One sentence a rule that data breaks gravely; what is merely odd stands in the tables."""
+    frame = plan.frame("quality")
+    grave = frame[frame["severity"].isin(GRAVE)]
+    for (kind, source, rule), rows in grave.groupby(["frame", "source", "rule"], sort=True):
+        first = rows.iloc[0]
+        others = f", and {len(rows) - 1} more like it" if len(rows) > 1 else ""
+        yield Finding("watch", "data", f"{kind} of {source}: {rule}: {first['scope']}{others}: {first['message']}")
 
 
 def _saturation(plan: Plan) -> Iterator[Finding]:

@@ -29,6 +29,7 @@ def frames(parts: Parts) -> dict[str, pd.DataFrame]:
         "excuses": pd.DataFrame([(u.service, u.region, e.instance_type, e.reason)
                                  for u, n in sorted(parts.needs.items()) for e in n.excuses],
                                 columns=list(FRAMES["excuses"])),
+        "quality": parts.inputs.quality,
         **_mix_frames(parts),
     }  # fmt: skip
     return {name: _in_shape(name, frame) for name, frame in built.items()}

@@ -15,13 +15,11 @@ import pyarrow.compute as pc
 from capacity import catalogue
 from capacity.config import Config
 from capacity.domain import Commitment, InstanceType, Quota, Unit
-from capacity.errors import MissingDataError, StaleDataError
+from capacity.errors import MissingDataError
+from capacity.pipeline.freshness import freshness, refuse_stale
+from capacity.pipeline.quality import quality
 from capacity.plan import Freshness
 from capacity.store import Store
-
-# A bill is finished days after its month; a fleet that does not change may not be observed for weeks.
-STALE_AFTER_DAYS: Mapping[str, int] = {"fleet": 45, "cost": 45}
-
 
 HOUR = 3600
 DAY = 86400
@@ -48,6 +46,7 @@ class Inputs:
     quotas: tuple[Quota, ...]
     catalogue_version: str
     freshness: tuple[Freshness, ...]
+    quality: pd.DataFrame
 
     def usage_of(self, unit: Unit, metric: str, stat: str = "avg") -> pd.Series:
         """Values of one metric of one unit, UTC, on the grid of :meth:`period_of`; empty where there are none."""
@@ -70,11 +69,12 @@ def read_inputs(config: Config, store: Store, as_of: datetime, versions: Mapping
     MissingDataError
         The store holds no usage at all.
     StaleDataError
-        Usage ends longer before ``as_of`` than forecast.stale_after_days allows.
+        Usage, or the demand of one service, ends longer before ``as_of`` than forecast.stale_after_days allows.
     """
     used = dict(versions) if versions is not None else store.versions()
     tables = {
-        name: store.read(name, used.get(name)) for name in ("usage", "fleet", "cost", "prices", "commitments", "quotas")
+        name: store.read(name, used.get(name))
+        for name in ("usage", "fleet", "cost", "prices", "commitments", "quotas", "findings")
     }
     usage = _until(tables["usage"].to_pandas(strings_to_categorical=True), as_of)
     if usage.empty:
@@ -85,8 +85,8 @@ def read_inputs(config: Config, store: Store, as_of: datetime, versions: Mapping
     series, periods = _series(usage)
     fleet = _until(tables["fleet"].to_pandas(), as_of)
     known = catalogue.load()
-    freshness = _freshness(usage, fleet, tables["cost"], config, as_of)
-    _refuse_stale(freshness, config)
+    known_until = freshness(usage, fleet, tables["cost"], config, as_of)
+    refuse_stale(known_until, last_demand(config, series), config, as_of)
     prices = _prices(tables["prices"].to_pandas(), known.prices, as_of)
     commitments = _commitments(tables["commitments"].to_pandas())
     return Inputs(
@@ -103,7 +103,8 @@ def read_inputs(config: Config, store: Store, as_of: datetime, versions: Mapping
         committed_rate=committed_rates(commitments, prices),
         quotas=tuple(_quota(row) for row in tables["quotas"].to_pandas().to_dict("records")),
         catalogue_version=known.version,
-        freshness=freshness,
+        freshness=known_until,
+        quality=quality(tables["usage"], tables["findings"], as_of),
     )
 
 
@@ -116,8 +117,8 @@ def _series(usage: pd.DataFrame) -> tuple[dict[SeriesKey, pd.Series], dict[Serie
     """Every metric of every unit on an hourly grid (daily where only daily points are known).
 
     Finer points are brought to the hour by their own statistic (a mean of means, a sum of sums, the largest of
-    maxima and percentiles); then sources and accounts are added, as parts of one service are, but for percentages,
-    which are averaged.
+    maxima and percentiles), from the finest period that a source has of that hour; then sources and accounts are
+    added, as parts of one service are, but for percentages, which are averaged.
     """
     keys = ["service", "region", "metric", "stat"]
     series: dict[SeriesKey, pd.Series] = {}
@@ -132,6 +133,12 @@ def _series(usage: pd.DataFrame) -> tuple[dict[SeriesKey, pd.Series], dict[Serie
 def _on_grid(rows: pd.DataFrame, key: SeriesKey, period: int) -> pd.Series:
     inside = {"avg": "mean", "sum": "sum", "min": "min"}.get(key[3], "max")
     grid = rows["ts"].dt.floor(f"{period}s")
+    periods = rows["period_seconds"]
+    if periods.min() != periods.max():
+        # The same hour at two periods is the same usage twice.
+        finest = rows.groupby([rows["source"], rows["account_id"], grid], observed=True)["period_seconds"]
+        kept = rows["period_seconds"] == finest.transform("min")
+        rows, grid = rows[kept], grid[kept]
     parts = rows.groupby([rows["source"], rows["account_id"], grid], observed=True)["value"].agg(inside)
     across = _across(key[2], inside)
     return parts.groupby(level="ts").agg(across).sort_index()
@@ -226,31 +233,13 @@ def _quota(row: Mapping[str, object]) -> Quota:
     )
 
 
-def _freshness(
-    usage: pd.DataFrame, fleet: pd.DataFrame, cost: pa.Table, config: Config, as_of: datetime
-) -> tuple[Freshness, ...]:
-    found = [("usage", str(k), v) for k, v in usage.groupby("source", observed=True)["ts"].max().items()]
-    if len(fleet):
-        found.append(("fleet", "fleet", fleet["ts"].max()))
-    if cost.num_rows:
-        usage_rows = cost.filter(pc.equal(cost["ChargeCategory"], "Usage"))  # a fee may be charged for time to come
-        ends = (
-            usage_rows.select(["source", "ChargePeriodEnd"]).group_by("source").aggregate([("ChargePeriodEnd", "max")])
-        )
-        found += [("cost", str(r["source"]), pd.Timestamp(r["ChargePeriodEnd_max"])) for r in ends.to_pylist()]
-    out = []
-    for frame, source, last in sorted(found, key=lambda item: item[:2]):
-        age = max(0.0, (pd.Timestamp(as_of) - last) / pd.Timedelta(days=1))
-        limit = STALE_AFTER_DAYS.get(frame, config.forecast.stale_after_days)
-        out.append(Freshness(source, frame, last.to_pydatetime(), round(age, 3), age > limit))
-    return tuple(out)
-
-
-def _refuse_stale(freshness: tuple[Freshness, ...], config: Config) -> None:
-    ages = [f.age_days for f in freshness if f.frame == "usage" and f.age_days is not None]
-    if ages and min(ages) > config.forecast.stale_after_days:
-        raise StaleDataError(
-            f"usage ends {min(ages):.1f} days before the moment asked about; "
-            f"allowed: {config.forecast.stale_after_days} (forecast.stale_after_days). "
-            f"Run `capacity ingest -c {config.path}`, or ask for an earlier --as-of"
-        )
+def last_demand(config: Config, series: Mapping[SeriesKey, pd.Series]) -> dict[Unit, pd.Timestamp]:
+    """The newest point of each unit's demand; a unit without any is told of elsewhere."""
+    out = {}
+    for service in config.services:
+        for region in service.regions:
+            known = series.get((service.name, region, service.demand_metric, service.demand_stat))
+            points = None if known is None else known.last_valid_index()
+            if points is not None:
+                out[Unit(service.name, region)] = pd.Timestamp(points)  # type: ignore[arg-type]
+    return out

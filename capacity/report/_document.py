@@ -206,7 +206,10 @@ def _spend(plan: Plan) -> Section:
 
 
 def _trust(plan: Plan) -> Section:
-    tables = [_tables.forecasts(plan).first(MOST_ROWS), _tables.tie_outs(plan), _tables.freshness(plan)]
+    tables = [
+        _tables.forecasts(plan).first(MOST_ROWS), _tables.tie_outs(plan), _tables.freshness(plan),
+        _tables.quality(plan).first(MOST_ROWS),
+    ]  # fmt: skip
     lead = (
         "Error over naive is the forecast's mean absolute error at past origins over a seasonal naive forecast's: "
         "below 1 is better."

@@ -77,7 +77,15 @@ class Table:
 
 
 # Words that stand out, beside their column's own look.
-_TONES = {"overdue": "alarm", "NO-GO": "alarm", "stale": "alarm", "does not tie": "alarm", "GO": "fine"}
+_TONES = {
+    "overdue": "alarm",
+    "fatal": "alarm",
+    "error": "alarm",
+    "NO-GO": "alarm",
+    "stale": "alarm",
+    "does not tie": "alarm",
+    "GO": "fine",
+}
 
 
 def _classes(column: Column, text: str) -> str:

@@ -339,6 +339,18 @@ def freshness(plan: Plan) -> Table:
     return Table("Freshness", columns, rows)
 
 
+def quality(plan: Plan) -> Table:
+    """What is odd in the data, the gravest first."""
+    rows = [
+        (q.severity, q.frame, q.source, q.scope, q.rule, q.rows, q.of, q.message, q.example)
+        for q in plan.frame("quality").itertuples(index=False)
+    ]
+    columns = (Column("Gravity", "status"), Column("Frame"), Column("Source"), Column("Where"), Column("Rule"),
+               Column("Rows", "number"), Column("Of", "number", only="sheet"), Column("What", "long"),
+               Column("Example", only="sheet"))  # fmt: skip
+    return Table("Data quality", columns, rows)
+
+
 def provenance(plan: Plan) -> Table:
     """The seven things that make this plan, and whether they make it again."""
     p = plan.provenance

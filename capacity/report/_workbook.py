@@ -33,7 +33,8 @@ def tables(plan: Plan, comparison: Sequence[Plan]) -> list[Table]:
         _about(plan), _tables.findings(plan), _tables.saturation(plan), _tables.headroom(plan), _tables.mix(plan),
         _tables.mix_months(plan), _tables.events(plan), _tables.cost_months(plan), *_tables.cost_services(plan),
         _tables.unallocated(plan), _tables.unit_cost(plan), _tables.spend(plan), _tables.tie_outs(plan),
-        _tables.forecasts(plan), _tables.excuses(plan), _tables.freshness(plan), _tables.provenance(plan),
+        _tables.forecasts(plan), _tables.excuses(plan), _tables.freshness(plan), _tables.quality(plan),
+        _tables.provenance(plan),
     ]  # fmt: skip
     found += [scenario_table([plan, *comparison])] if comparison else []
     return [table.for_reader("sheet") for table in found]

@@ -276,6 +276,23 @@ def freshness(plan: Plan) -> pd.DataFrame:
     return _frame(rows, ("Source", "Data", "Last good point", "Age", "Status"))
 
 
+def quality(plan: Plan) -> pd.DataFrame:
+    """What is odd in the data, the gravest first."""
+    rows = [
+        {
+            "Gravity": q.severity.capitalize(),
+            "Source": fmt.visible(q.source),
+            "Data": fmt.visible(q.frame),
+            "Where": fmt.visible(q.scope),
+            "Rule": fmt.visible(q.rule),
+            "Rows": int(q.rows),
+            "What": fmt.visible(q.message),
+        }
+        for q in plan.frame("quality").itertuples(index=False)
+    ]
+    return _frame(rows, ("Gravity", "Source", "Data", "Where", "Rule", "Rows", "What"))
+
+
 def unique(names: Sequence[str]) -> list[str]:
     """``names`` with a number where one is there twice: columns and choices must differ."""
     seen: dict[str, int] = {}

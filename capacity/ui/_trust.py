@@ -21,6 +21,7 @@ def draw(plan: Plan) -> None:
     """The whole page."""
     ui.cards(_cards(plan))
     _freshness(plan)
+    _quality(plan)
     left, right = st.columns(2)
     with left:
         _solver(plan)
@@ -56,6 +57,27 @@ def _freshness(plan: Plan) -> None:
             "Newest good point of each source",
             {"Source": st.column_config.TextColumn(width=300)},
             "No source is recorded.",
+        )
+
+
+def _quality(plan: Plan) -> None:
+    note = "Told from the data itself: gaps, units, counters, late points, and the rules of FOCUS for bills."
+    with ui.card("Quality of the data", note):
+        ui.table(
+            tables.quality(plan),
+            "What is odd in the data, the gravest first",
+            {
+                "Gravity": st.column_config.TextColumn(width=75),
+                "Source": st.column_config.TextColumn(width=140),
+                "Data": st.column_config.TextColumn(width=60),
+                "Where": st.column_config.TextColumn(width=230),
+                "Rule": st.column_config.TextColumn(width=110),
+                "Rows": st.column_config.NumberColumn(format="localized", width=70),
+                "What": st.column_config.TextColumn(width=420),
+            },
+            "Nothing odd was found.",
+            most_rows=8,
+            lines=3,
         )
 
 

@@ -1,0 +1,33 @@
+"""What is odd in the data, as the plan carries it: told from stored usage, and told when bills and usage came in."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from capacity import quality as rules
+from capacity.plan import FRAMES
+from capacity.schemas import SEVERITIES
+
+
+def quality(usage: pa.Table, stored: pa.Table, as_of: datetime) -> pd.DataFrame:
+    """Findings in the columns of the plan's frame ``quality``, the gravest first.
+
+    Parameters
+    ----------
+    usage
+        All stored usage; nothing from ``as_of`` on is looked at.
+    stored
+        The store's ``findings`` table.
+    """
+    before = usage.filter(pc.less(usage["ts"], pa.scalar(as_of, usage.schema.field("ts").type)))
+    told = rules.findings_table(rules.usage_findings(before))
+    frame = pa.concat_tables([told, stored.select(told.schema.names).cast(told.schema)]).to_pandas()
+    rank = {severity: i for i, severity in enumerate(SEVERITIES)}
+    keys = ["frame", "source", "scope", "rule"]
+    order = frame.assign(rank=frame["severity"].map(rank)).sort_values(["rank", *keys], kind="stable").index
+    ordered: pd.DataFrame = frame.loc[order, list(FRAMES["quality"])].reset_index(drop=True)
+    return ordered

@@ -1,0 +1,90 @@
+"""Data that would mislead is refused, data that is odd is told: in the plan, and as of its moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from capacity import config, pipeline
+from capacity.errors import StaleDataError
+from capacity.pipeline.inputs import Inputs, read_inputs
+from tests import company
+
+AS_OF = company.AS_OF.to_pydatetime()
+
+
+def ingested(folder: Path, change: object = None, text: str = company.CONFIG) -> config.Config:
+    """A company whose usage ``change`` (frame -> frame) has altered, in its store."""
+    settings = config.load(company.write(folder, config=text))
+    if callable(change):
+        usage = pd.read_csv(folder / "usage.csv", parse_dates=["ts"], dtype={"account_id": str})
+        change(usage).to_csv(folder / "usage.csv", index=False)
+    pipeline.require_complete(pipeline.ingest(settings, pipeline.open_store(settings), AS_OF))
+    return settings
+
+
+def inputs(settings: config.Config) -> Inputs:
+    return read_inputs(settings, pipeline.open_store(settings), AS_OF)
+
+
+def of(usage: pd.DataFrame, service: str) -> pd.Series:
+    return (usage["service"] == service) & (usage["metric"] == "requests_per_second")
+
+
+def test_one_service_whose_demand_ended_is_refused_by_name(tmp_path: Path) -> None:
+    def api_ended(usage: pd.DataFrame) -> pd.DataFrame:
+        ended = (usage["service"] == "api") & (usage["ts"] > company.AS_OF - pd.Timedelta(days=9))
+        return usage[~ended]
+
+    settings = ingested(tmp_path, api_ended)
+    with pytest.raises(StaleDataError, match=r"1 of 3 units ends more than 3 days .* api") as error:
+        inputs(settings)
+    assert "web" not in str(error.value)
+    assert error.value.exit_code == 3
+
+
+def test_findings_stand_in_the_inputs_and_nothing_later_is_looked_at(tmp_path: Path) -> None:
+    def odd(usage: pd.DataFrame) -> pd.DataFrame:
+        usage.loc[usage.index[of(usage, "web")][:2], "value"] = -1.0
+        late = usage[of(usage, "api")].tail(1)
+        return pd.concat([usage, late.assign(ts=company.AS_OF + pd.Timedelta(days=1), value=-5.0)])
+
+    found = inputs(ingested(tmp_path, odd)).quality
+    negative = found[found["rule"] == "negative"]
+    assert list(negative["rows"]) == [2]
+    assert negative["scope"].iloc[0].startswith("web|us-east-1 requests_per_second")
+    assert list(found["severity"]) == sorted(found["severity"], key=["fatal", "error", "warning", "info"].index)
+
+
+def test_an_hour_stored_at_two_periods_counts_once(tmp_path: Path) -> None:
+    """The finest period of an hour is its usage; a coarser one of the same hour is the same usage again."""
+
+    def twice(usage: pd.DataFrame) -> pd.DataFrame:
+        hour = usage[of(usage, "web")].tail(24)
+        fine = [hour.assign(ts=hour["ts"] + pd.Timedelta(minutes=5 * k), period_seconds=300) for k in range(12)]
+        return pd.concat([usage, *(f.assign(value=f["value"] * 2) for f in fine)])
+
+    plain, doubled = tmp_path / "plain", tmp_path / "doubled"
+    plain.mkdir()
+    doubled.mkdir()
+    key = ("web", "us-east-1", "requests_per_second", "avg")
+    one = inputs(ingested(plain)).usage[key]
+    two = inputs(ingested(doubled, twice)).usage[key]
+    assert np.allclose(two.iloc[:-24], one.iloc[:-24])
+    assert np.allclose(two.iloc[-24:], 2 * one.iloc[-24:])
+
+
+def test_cost_to_serve_of_a_bill_that_ended_long_ago_is_refused(tmp_path: Path) -> None:
+    settings = ingested(tmp_path, text=company.CONFIG.replace("horizon_days: 45", "horizon_days: 45, "
+                                                              "stale_after_days: 400"))  # fmt: skip
+    store = pipeline.open_store(settings)
+    assert pipeline.cost_to_serve(settings, store, as_of=AS_OF).month == "2026-08"
+    much_later = (company.AS_OF + pd.Timedelta(days=60)).to_pydatetime()
+    with pytest.raises(StaleDataError, match=r"cost data that is too old would mislead: bill \(60 days old\)"):
+        pipeline.cost_to_serve(settings, store, as_of=much_later)
+    assert pipeline.cost_to_serve(settings, store, as_of=much_later, last="2026-08").month == "2026-08"
+    with pytest.raises(StaleDataError, match="whether the running fleet holds"):
+        pipeline.check(settings, store, "sale", as_of=much_later)
