@@ -319,6 +319,8 @@ def sources(infos: Sequence[SourceInfo]) -> None:
         line(f"  reads        {info.reads}")
         line(f"  fills        {', '.join(info.frames)}")
         line(f"  permissions  {', '.join(info.permissions) or 'none'}")
+        for call in info.calls:
+            line(f"  calls        {call}")
         line(f"  price        {info.price}")
         line(f"  limits       {info.limits}")
 
