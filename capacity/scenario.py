@@ -21,6 +21,7 @@ from capacity.config import Config, EventConfig, Fraction, Model, Name, Positive
 from capacity.domain import Floats, Unit
 from capacity.errors import ConfigError
 from capacity.plan import Plan
+from capacity.words import money
 
 BASE = "base"
 
@@ -351,7 +352,8 @@ def _sentence(plan: Plan, reference: Plan) -> str:
         return "the plan that the others are held against"
     delta = _money(plan) - _money(reference)
     moved = _moved_units(plan, reference)
-    text = f"costs ${abs(delta):,.0f} {'more' if delta >= 0 else 'less'} than {reference.scenario} over the horizon"
+    amount = money(abs(delta), plan.currency)
+    text = f"costs {amount} {'more' if delta >= 0 else 'less'} than {reference.scenario} over the horizon"
     if moved:
         text += f"; most of it in {', '.join(moved)}"
     sooner = _sooner(plan, reference)
@@ -363,7 +365,7 @@ def _moved_units(plan: Plan, reference: Plan) -> list[str]:
     moves = {u.unit: u.recommended_usd - was.get(u.unit, 0.0) for u in plan.units}
     largest = sorted(moves, key=lambda unit: (-abs(moves[unit]), unit))[:3]
     return [
-        f"{unit} ({'+' if moves[unit] >= 0 else '−'}${abs(moves[unit]):,.0f})"
+        f"{unit} ({'+' if moves[unit] >= 0 else '−'}{money(abs(moves[unit]), plan.currency)})"
         for unit in largest
         if abs(moves[unit]) >= 1
     ]

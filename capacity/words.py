@@ -37,6 +37,20 @@ def usd(value: float) -> str:
     return f"{'−' if value < 0 else ''}${abs(value):,.0f}"
 
 
+def money(value: float, currency: str) -> str:
+    """A whole amount: $1,234 or EUR 1,234.
+
+    >>> money(-1234.4, "USD"), money(1234.4, "EUR")
+    ('−$1,234', 'EUR 1,234')
+    """
+    return usd(value) if currency == "USD" else f"{'−' if value < 0 else ''}{currency} {abs(value):,.0f}"
+
+
+def price(value: float, currency: str) -> str:
+    """A small amount to three digits: $0.0412 or EUR 0.0412."""
+    return f"{'$' if currency == 'USD' else currency + ' '}{number(value)}"
+
+
 def day(value: date | None, none: str = "–") -> str:
     """12 Jan 2027."""
     return f"{value.day} {value:%b %Y}" if value else none

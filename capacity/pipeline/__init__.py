@@ -1,5 +1,6 @@
 """The one way through. Command line, front end and Python call the same functions."""
 
+from capacity.pipeline.catalog import Refresh, catalogue_of, refresh_catalogue
 from capacity.pipeline.commands import (
     all_scenarios,
     backtest,
@@ -12,17 +13,20 @@ from capacity.pipeline.commands import (
 )
 from capacity.pipeline.cost_report import CostReport, cost_to_serve
 from capacity.pipeline.files import commitment_files, forecast_files
-from capacity.pipeline.health import StoreDescription, describe_store, doctor
+from capacity.pipeline.health import doctor
 from capacity.pipeline.planning import Run, run
 from capacity.pipeline.progress import Progress
+from capacity.pipeline.upkeep import StoreDescription, describe_store, look_after_store
 
 __all__ = [
     "CostReport",
     "Progress",
+    "Refresh",
     "Run",
     "StoreDescription",
     "all_scenarios",
     "backtest",
+    "catalogue_of",
     "check",
     "commitment_files",
     "cost_to_serve",
@@ -32,7 +36,9 @@ __all__ = [
     "forecast_config",
     "forecast_files",
     "ingest",
+    "look_after_store",
     "open_store",
+    "refresh_catalogue",
     "require_complete",
     "run",
 ]

@@ -9,6 +9,7 @@ from decimal import Decimal
 import pandas as pd
 
 import capacity
+from capacity import words
 from capacity.domain import QUANTILES, Interval, Provenance, SeriesForecast, Unit
 from capacity.pipeline import findings
 from capacity.pipeline.base import own_error
@@ -19,7 +20,6 @@ from capacity.pipeline.money import Money, cost_months
 from capacity.pipeline.outlook import by_type
 from capacity.pipeline.parts import Parts
 from capacity.plan import MixLine, MixSummary, Plan, UnitPlan
-from capacity.words import number
 
 # Realised coverage may be this far below the tier's promise before it counts as broken: the error of 1,000 paths.
 COVERAGE_TOLERANCE = 0.02
@@ -122,13 +122,13 @@ def _basis(need: UnitNeed | None) -> str:
     if need is None:
         return "no instances: usage-priced, or nothing ties demand to vCPU"
     per = need.cost.per_demand
-    words = {
+    origin = {
         "load_test": "from load tests",
         "fleet_history": "from the fleet's history, not load-tested",
         "demand_is_resource": "demand is vCPU itself",
         "config": "from the config",
     }[need.cost.basis]
-    return f"{per.mid:.4g} vCPU per unit of demand ({per.low:.4g} to {per.high:.4g}, {per.confidence:.0%}), {words}"
+    return f"{per.mid:.4g} vCPU per unit of demand ({per.low:.4g} to {per.high:.4g}, {per.confidence:.0%}), {origin}"
 
 
 def _headroom_now(data: UnitData, need: UnitNeed | None) -> float | None:
@@ -187,19 +187,23 @@ def _why(parts: Parts, unit: Unit, need: UnitNeed | None) -> str:
     chosen = [x.instance_type for x in planned[max(planned)] if x.instance_type in price]
     if not chosen:
         return "nothing is needed"
+
+    def said(amount: float) -> str:
+        return words.price(amount, parts.inputs.config.currency)
+
     best = min(chosen, key=lambda name: price[name])
-    text = f"{best} costs ${number(price[best])} an hour for 1,000 {parts.data[unit].unit_of_measure} of safe demand"
+    text = f"{best} costs {said(price[best])} an hour for 1,000 {parts.data[unit].unit_of_measure} of safe demand"
     running = [t for t in by_type(parts.data[unit].running) if t in price and t not in chosen]
     if running:
         cheapest = min(running, key=lambda name: price[name])
-        text += f", the running {cheapest} ${number(price[cheapest])}"
+        text += f", the running {cheapest} {said(price[cheapest])}"
     others = sorted((price[n], n) for n in price if n not in chosen and n not in running)
     if not others:
         return text
     next_price, name = others[0]
     if next_price < price[best]:
-        return f"{text}; {name} at ${number(next_price)} is cheaper a unit, but not in whole instances for this load"
-    return f"{text}; next best {name} at ${number(next_price)}"
+        return f"{text}; {name} at {said(next_price)} is cheaper a unit, but not in whole instances for this load"
+    return f"{text}; next best {name} at {said(next_price)}"
 
 
 def _latest_unit_cost(money: Money, service: str) -> Decimal | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from capacity.plan import EventSummary, Finding, LimitOutlook, Plan, UnitPlan
-from capacity.words import day, quantity
+from capacity.words import day, money, quantity
 
 # From this probability on a budget that will be passed is a matter for a decision.
 BUDGET_ALARM = 0.5
@@ -102,10 +102,9 @@ def _mix(plan: Plan) -> Iterator[Finding]:
     share = abs(saving) / plan.mix.running_usd if plan.mix.running_usd else 0.0
     span = f"{plan.mix.months[0]} to {plan.mix.months[-1]}" if plan.mix.months else "the horizon"
     proven = f"proven within {max(plan.mix.gap_frac, 0.0):.1%} of the best of any mix"
-    if saving >= 0:
-        text = f"the recommended mix costs ${saving:,.0f} ({share:.0%}) less than the running fleet, {span}; {proven}"
-    else:
-        text = f"the recommended mix needs ${-saving:,.0f} ({share:.0%}) more than the running fleet, {span}; {proven}"
+    amount = f"{money(abs(saving), plan.currency)} ({share:.0%})"
+    verb, word = ("costs", "less") if saving >= 0 else ("needs", "more")
+    text = f"the recommended mix {verb} {amount} {word} than the running fleet, {span}; {proven}"
     yield Finding("act" if abs(share) >= 0.01 else "info", "mix", text, usd=saving)
     for violation in plan.violations:
         yield Finding("act", "mix", f"policy violated: {violation}")

@@ -1,4 +1,4 @@
-"""Is everything there? The store's tables and the installation, described."""
+"""Is everything there? The installation, a config and how fresh its store is."""
 
 from __future__ import annotations
 
@@ -14,35 +14,6 @@ from capacity.errors import EXIT_DATA, EXIT_USAGE, CapacityError
 from capacity.pipeline.commands import all_scenarios, open_store
 from capacity.pipeline.inputs import read_inputs
 from capacity.plan import Freshness
-
-
-@dataclass(frozen=True)
-class TableDescription:
-    name: str
-    version: int
-    rows: int
-    bytes: int
-    newest: str | None
-
-
-@dataclass(frozen=True)
-class StoreDescription:
-    root: str
-    tables: tuple[TableDescription, ...]
-
-
-def describe_store(config: Config, as_of: datetime | None = None) -> StoreDescription:
-    """Tables of the store with version, rows, size on disk and newest time stamp."""
-    known = open_store(config)
-    found = []
-    for name, version in known.versions(as_of).items():
-        table = known.read(name, version)
-        stamps = [c for c in ("ts", "ChargePeriodEnd") if c in table.column_names]
-        newest = table[stamps[0]].to_pandas().max() if stamps and table.num_rows else None
-        folder = Path(known.root) / name
-        size = sum(p.stat().st_size for p in folder.rglob("*.parquet")) if folder.is_dir() else 0
-        found.append(TableDescription(name, version, table.num_rows, size, None if newest is None else f"{newest}"))
-    return StoreDescription(known.root, tuple(found))
 
 
 @dataclass(frozen=True)

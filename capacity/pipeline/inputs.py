@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +14,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from capacity import catalogue
 from capacity.config import Config
 from capacity.domain import Commitment, InstanceType, Quota, Unit
 from capacity.errors import MissingDataError
+from capacity.pipeline.catalog import catalogue_of
 from capacity.pipeline.freshness import freshness, refuse_stale
 from capacity.pipeline.quality import quality
 from capacity.plan import Freshness
@@ -84,11 +86,13 @@ def read_inputs(config: Config, store: Store, as_of: datetime, versions: Mapping
         )
     series, periods = _series(usage)
     fleet = _until(tables["fleet"].to_pandas(), as_of)
-    known = catalogue.load()
+    known = catalogue_of(config)
     known_until = freshness(usage, fleet, tables["cost"], config, as_of)
     refuse_stale(known_until, last_demand(config, series), config, as_of)
     prices = _prices(tables["prices"].to_pandas(), known.prices, as_of)
-    commitments = _commitments(tables["commitments"].to_pandas())
+    owned = tables["commitments"].to_pandas()
+    owned = owned[owned["end"] > pd.Timestamp(as_of)]
+    commitments = _commitments(owned)
     return Inputs(
         config=config,
         as_of=as_of,
@@ -100,7 +104,7 @@ def read_inputs(config: Config, store: Store, as_of: datetime, versions: Mapping
         types=known.types,
         prices=prices,
         commitments=commitments,
-        committed_rate=committed_rates(commitments, prices),
+        committed_rate=committed_rates(commitments, prices, dict(zip(owned["id"], owned["product"], strict=True))),
         quotas=tuple(_quota(row) for row in tables["quotas"].to_pandas().to_dict("records")),
         catalogue_version=known.version,
         freshness=known_until,
@@ -178,12 +182,26 @@ def on_demand(prices: pd.DataFrame, region: str) -> dict[str, float]:
     return dict(zip(rows["instance_type"].astype(str), rows["rate"].astype(float), strict=True))
 
 
+# Products of the commitments frame that a plan applies, and what each is to the optimizer. Convertible Reserved
+# Instances cover what standard ones do; other products (of databases, other systems, ...) stay in the store.
+_APPLIED: Mapping[str, Literal["standard_ri", "ec2_instance_sp", "compute_sp"]] = {
+    "standard_ri": "standard_ri",
+    "convertible_ri": "standard_ri",
+    "ec2_instance_sp": "ec2_instance_sp",
+    "compute_sp": "compute_sp",
+}
+# Savings Plans say their term and payment too, as prices do: compute_sp_1y_no_upfront.
+_TERMS = re.compile(r"(?<=_sp)_\dy_[a-z]+_upfront$")
+
+
 def _commitments(frame: pd.DataFrame) -> tuple[Commitment, ...]:
+    base = frame["product"].astype(str).str.replace(_TERMS, "", regex=True)
+    applied = frame.assign(applied=base.map(_APPLIED)).dropna(subset="applied")
     return tuple(
         Commitment(
             id=str(row["id"]),
             account_id="" if row["sharing"] == "organization" else str(row["account_id"]),
-            product=row["product"],
+            product=row["applied"],
             scope=str(row["scope"]),
             region=str(row["region"]),
             hourly_usd=float(row["hourly_usd"]),
@@ -191,15 +209,20 @@ def _commitments(frame: pd.DataFrame) -> tuple[Commitment, ...]:
             start=row["start"].to_pydatetime(),
             end=row["end"].to_pydatetime(),
         )
-        for row in frame.sort_values("id").to_dict("records")
+        for row in applied.sort_values("id").to_dict("records")
     )
 
 
-def committed_rates(commitments: tuple[Commitment, ...], prices: pd.DataFrame) -> dict[str, float]:
+def committed_rates(
+    commitments: tuple[Commitment, ...], prices: pd.DataFrame, words: Mapping[str, str] | None = None
+) -> dict[str, float]:
     """Price of usage that each commitment covers, as a share of on demand, from the rate card.
 
     A Savings Plan's rate is the median over its scope of (plan rate / on-demand rate). Where the card knows no rate
     of that product the commitment is left out here, and the optimizer refuses it by name: a rate is never guessed.
+
+    ``words`` gives the product as the store has it, by commitment id: of a plan whose term and payment are known the
+    card's own rates are taken and no others.
     """
     rate = prices.pivot_table(index=["instance_type", "region"], columns="product", values="rate", aggfunc="last")
     out: dict[str, float] = {}
@@ -207,7 +230,8 @@ def committed_rates(commitments: tuple[Commitment, ...], prices: pd.DataFrame) -
         if commitment.product == "standard_ri":
             out[commitment.id] = 0.0
             continue
-        columns = [c for c in rate.columns if str(c).startswith(commitment.product)]
+        word = (words or {}).get(commitment.id, commitment.product)
+        columns = [c for c in rate.columns if str(c) == word or (str(c).startswith(word) and not _TERMS.search(word))]
         if not columns or "on_demand" not in rate.columns:
             continue
         rows = rate[_in_scope(rate.index.get_level_values(0).astype(str), commitment)]

@@ -162,7 +162,8 @@ def _mix(plan: Plan, unit: UnitPlan) -> None:
         if frame.empty:
             st.caption("No instances to choose for this service.")
         else:
-            ui.chart(charts.mix_compare([unit], theme=ui.theme()), "Instances by type, running and recommended")
+            picture = charts.mix_compare([unit], currency=plan.currency, theme=ui.theme())
+            ui.chart(picture, "Instances by type, running and recommended")
             ui.table(frame, "Instances by type, now and in each month of the plan", _mix_columns(frame))
             st.text(tables.mix_cost(unit, plan.currency))
         st.caption("Why")

@@ -280,15 +280,15 @@ def quality(plan: Plan) -> pd.DataFrame:
     """What is odd in the data, the gravest first."""
     rows = [
         {
-            "Gravity": q.severity.capitalize(),
-            "Source": fmt.visible(q.source),
-            "Data": fmt.visible(q.frame),
-            "Where": fmt.visible(q.scope),
-            "Rule": fmt.visible(q.rule),
-            "Rows": int(q.rows),
-            "What": fmt.visible(q.message),
+            "Gravity": str(q["severity"]).capitalize(),
+            "Source": fmt.visible(str(q["source"])),
+            "Data": fmt.visible(str(q["frame"])),
+            "Where": fmt.visible(str(q["scope"])),
+            "Rule": fmt.visible(str(q["rule"])),
+            "Rows": int(q["rows"]),
+            "What": fmt.visible(str(q["message"])),
         }
-        for q in plan.frame("quality").itertuples(index=False)
+        for q in plan.frame("quality").to_dict("records")
     ]
     return _frame(rows, ("Gravity", "Source", "Data", "Where", "Rule", "Rows", "What"))
 
