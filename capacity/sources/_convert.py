@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC as UTC_ZONE
 from datetime import datetime
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
+from decimal import Decimal, InvalidOperation
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from capacity.schemas import MONEY, UTC
+from capacity.schemas import UTC
 
-_QUANTUM = Decimal(1).scaleb(-MONEY.scale)
 _NAIVE = pa.timestamp("us")
-# $10,000.00 as spreadsheets write it: thousands in threes, a point before the decimals.
-_GROUPED = re.compile(r"^[-+]?\$?[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?$")
 
 
 class BadValueError(Exception):
@@ -43,108 +39,50 @@ class Notes:
         return tuple(s.replace("{n}", f"{n:,}") for s, n in self.counts.items())
 
 
-def text(column: pa.ChunkedArray) -> pa.Array:
+def text(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     """Any column as strings; floats in their shortest exact spelling."""
-    array = _one(column)
+    array = one(column)
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     if pa.types.is_string(array.type):
         return array
     if pa.types.is_nested(array.type):
-        raise BadValueError(_first(pc.is_valid(array)), array.type, "a plain value, not a list or a map")
+        raise BadValueError(first(pc.is_valid(array)), array.type, "a plain value, not a list or a map")
     return pc.cast(array, pa.string())
 
 
-def by_unique(array: pa.Array, convert: Callable[[str], object], kind: pa.DataType, allowed: str) -> pa.Array:
+def coded(column: pa.ChunkedArray | pa.Array) -> pa.DictionaryArray:
+    """Any column as a dictionary of the strings that :func:`text` would give."""
+    array = one(column)
+    if not pa.types.is_dictionary(array.type):
+        return text(array).dictionary_encode()
+    if pa.types.is_string(array.type.value_type):
+        return array
+    return pa.DictionaryArray.from_arrays(array.indices, pc.cast(array.dictionary, pa.string()))
+
+
+def by_unique(
+    array: pa.Array | pa.ChunkedArray, convert: Callable[[str], object], kind: pa.DataType, allowed: str
+) -> pa.Array:
     """``convert`` once a distinct text; a ValueError from it names the first row that holds the text."""
-    coded = array.dictionary_encode()
+    words = used(coded(array))
     out = []
-    for i, value in enumerate(coded.dictionary.to_pylist()):
+    for i, value in enumerate(words.dictionary.to_pylist()):
         try:
-            out.append(convert(value))
+            out.append(None if value is None else convert(value))
         except ValueError:
-            raise BadValueError(_first(pc.equal(coded.indices, i)), value, allowed) from None
-    return pa.array(out, kind).take(coded.indices)
+            raise BadValueError(first(pc.equal(words.indices, i)), value, allowed) from None
+    return pa.array(out, kind).take(words.indices)
 
 
-# --- decimals ----------------------------------------------------------------------------------------------
-
-
-def money(column: pa.ChunkedArray, name: str, notes: Notes, *, exact: bool) -> pa.Array:
-    """``column`` as decimal128(38, 12), never through a float.
-
-    ``exact`` columns refuse a value with more than 12 decimals; others are rounded half to even and noted.
-    A float column (Parquet) has no exact amount: its shortest spelling is taken, rounded, and noted.
-    """
-    array = _one(column)
-    if pa.types.is_floating(array.type):
-        notes.add(f"{name}: read from binary floating point by its shortest decimal spelling ({{n}} rows)", len(array))
-        _refuse_unless_finite(array)
-        exact = False
-    elif pa.types.is_decimal(array.type) or pa.types.is_integer(array.type):
-        try:
-            return pc.cast(array, MONEY)
-        except pa.ArrowInvalid:
-            pass  # more decimals than 12: told apart below
-    plain = pc.utf8_trim_whitespace(text(column))
-    try:
-        return pc.cast(plain, MONEY)
-    except pa.ArrowInvalid:
-        return _slow_money(plain, name, notes, exact)
-
-
-def _slow_money(plain: pa.Array, name: str, notes: Notes, exact: bool) -> pa.Array:
-    """One distinct text at a time: other spellings, more decimals, and the message for what is neither."""
-    coded = plain.dictionary_encode()
-    out: list[Decimal | None] = []
-    rounded: list[int] = []
-    for i, value in enumerate(coded.dictionary.to_pylist()):
-        amount = _amount(value)
-        if amount is None or not _fits(amount):
-            raise BadValueError(_first(pc.equal(coded.indices, i)), value, "a decimal number below 1e26")
-        short = _rounded(amount)
-        if short != amount:
-            if exact:
-                raise BadValueError(
-                    _first(pc.equal(coded.indices, i)), value, f"at most {MONEY.scale} decimals, to be kept exactly"
-                )
-            rounded.append(i)
-        out.append(short)
-    if rounded:
-        rows = int(np.isin(coded.indices.to_numpy(zero_copy_only=False), rounded).sum())
-        notes.add(f"{name}: rounded half to even to {MONEY.scale} decimals ({{n}} rows)", rows)
-    return pa.array(out, MONEY).take(coded.indices)
-
-
-def _amount(value: str) -> Decimal | None:
-    try:
-        amount = Decimal(value.replace("_", "x"))  # Decimal takes 1_000, a file may not
-    except InvalidOperation:
-        if not _GROUPED.match(value) or not any(c.isdigit() for c in value):
-            return None
-        try:
-            amount = Decimal(value.replace("$", "").replace(",", ""))
-        except InvalidOperation:
-            return None
-    return amount if amount.is_finite() else None
-
-
-def _fits(amount: Decimal) -> bool:
-    # adjusted() is the exponent of the leading digit; it also keeps 1e999999999 from being written out.
-    return amount == 0 or amount.adjusted() < MONEY.precision - MONEY.scale
-
-
-def _rounded(amount: Decimal) -> Decimal:
-    with localcontext() as context:
-        context.prec = 2 * MONEY.precision
-        return amount.quantize(_QUANTUM, rounding=ROUND_HALF_EVEN)
-
-
-def _refuse_unless_finite(array: pa.Array) -> None:
-    bad = pc.and_(pc.is_valid(array), pc.invert(pc.is_finite(array)))
-    if pc.any(bad).as_py():
-        row = _first(bad)
-        raise BadValueError(row, array[row].as_py(), "a finite number")
+def used(words: pa.DictionaryArray) -> pa.DictionaryArray:
+    """``words`` with only the distinct values that some row has."""
+    seen = pc.unique(words.indices).drop_null()
+    if len(seen) == len(words.dictionary):
+        return words
+    place = np.zeros(len(words.dictionary), np.int32)
+    place[seen.to_numpy()] = np.arange(len(seen), dtype=np.int32)
+    return pa.DictionaryArray.from_arrays(pa.array(place).take(words.indices), words.dictionary.take(seen))
 
 
 # --- time --------------------------------------------------------------------------------------------------
@@ -166,15 +104,27 @@ class Times:
         return self.micros.cast(_NAIVE).cast(UTC)
 
 
-def times(column: pa.ChunkedArray) -> Times:
+def times(column: pa.ChunkedArray | pa.Array) -> Times:
     """``column`` (text, date or timestamp) with and without zone told apart."""
-    array = _one(column)
+    array = one(column)
+    if pa.types.is_dictionary(array.type):
+        return _coded_times(array)
     if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
         zoned = pa.types.is_timestamp(array.type) and array.type.tz is not None
         micros = _to_micros(array)
         return Times(micros, pc.is_valid(micros) if zoned else pa.array(np.zeros(len(micros), bool)))
     plain = pc.utf8_trim_whitespace(text(column))
     return _fast_times(plain) or _slow_times(plain)
+
+
+def _coded_times(array: pa.DictionaryArray) -> Times:
+    """Each distinct spelling once."""
+    words = used(coded(array))
+    try:
+        found = times(words.dictionary)
+    except BadValueError as error:
+        raise BadValueError(first(pc.equal(words.indices, error.row)), error.value, error.allowed) from None
+    return Times(found.micros.take(words.indices), found.zoned.take(words.indices))
 
 
 def _to_micros(array: pa.Array) -> pa.Array:
@@ -214,7 +164,7 @@ def _parsed(value: str) -> tuple[int, bool]:
 
 def floats(column: pa.ChunkedArray) -> pa.Array:
     """``column`` as float64; NaN stays NaN."""
-    array = _one(column)
+    array = one(column)
     if not (pa.types.is_string(array.type) or pa.types.is_dictionary(array.type)):
         return pc.cast(array, pa.float64(), safe=False)
     plain = pc.utf8_trim_whitespace(text(column))
@@ -226,7 +176,7 @@ def floats(column: pa.ChunkedArray) -> pa.Array:
 
 def integers(column: pa.ChunkedArray) -> pa.Array:
     """``column`` as int64; 3.0 is 3, 3.5 is refused."""
-    array = _one(column)
+    array = one(column)
     if pa.types.is_integer(array.type):
         return pc.cast(array, pa.int64())
     return by_unique(text(column), _integer, pa.int64(), "a whole number")
@@ -242,18 +192,15 @@ def _integer(value: str) -> int:
     return int(number)
 
 
-def _one(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    if isinstance(column, pa.ChunkedArray):
-        return (
-            column.chunk(0)
-            if column.num_chunks == 1
-            else pa.concat_arrays(column.chunks)
-            if column.num_chunks
-            else pa.array([], column.type)
-        )
-    return column
+def one(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """``column`` in one piece."""
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    if column.num_chunks > 1 and pa.types.is_dictionary(column.type):
+        column = column.unify_dictionaries()
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
 
 
-def _first(mask: pa.Array) -> int:
+def first(mask: pa.Array) -> int:
     """Index of the first true."""
     return int(pc.index(pc.fill_null(mask, False), True).as_py())

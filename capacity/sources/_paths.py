@@ -29,11 +29,14 @@ def expand(path: Path, source: str) -> list[Path]:
     found = _below(path) if path.is_dir() else [Path(p) for p in glob.glob(str(path), recursive=True)]
     files = sorted(f for f in found if f.is_file() and readable(f) and not _hidden(f))
     if not files:
-        what = "holds no file" if path.is_dir() else "names no file"
-        raise MissingDataError(
-            f"source '{source}': {path} {what} that can be read ({', '.join(SUFFIXES)}); mend 'path' in the config"
-        )
+        raise MissingDataError(nothing(path, source))
     return files
+
+
+def nothing(path: Path, source: str) -> str:
+    """What to say where ``path`` has no file that can be read."""
+    what = "holds no file" if path.is_dir() else "names no file"
+    return f"source '{source}': {path} {what} that can be read ({', '.join(SUFFIXES)}); mend 'path' in the config"
 
 
 def readable(path: Path) -> bool:
@@ -55,9 +58,14 @@ def _hidden(path: Path) -> bool:
     return path.name.startswith((".", "_"))
 
 
+def fixed(path: Path) -> Path:
+    """The folder that ``path`` fixes: itself, or the last before a wildcard or a file's name."""
+    while not path.is_dir() and path != path.parent:
+        path = path.parent
+    return path
+
+
 def label(file: Path, path: Path) -> str:
     """``file`` as it is named in the store: relative to the folder that ``path`` fixes."""
-    fixed = path
-    while not fixed.is_dir() and fixed != fixed.parent:
-        fixed = fixed.parent
-    return file.relative_to(fixed).as_posix() if file.is_relative_to(fixed) else file.name
+    root = fixed(path)
+    return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.name

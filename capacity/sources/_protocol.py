@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,8 @@ from capacity.errors import UsageError
 Resolve = Callable[[str], Path]
 # A usage series of one source: (service, metric, stat, period_seconds).
 SeriesKey = tuple[str, str, str, int]
+# Rows that the store holds: of a frame, where all of (column, operator, value) hold.
+Stored = Callable[[str, Sequence[tuple[str, str, Any]]], pa.Table]
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,16 @@ class Batch:
         Where the rows come from, as a reader would name it.
     notes
         What was tolerated, dropped or changed on the way in; one sentence each.
+    complete
+        Of a cost batch: whether it holds its billing periods whole, so that they may be replaced even where another
+        part of the source failed.
     """
 
     frame: str
     table: pa.Table
     file: str
     notes: tuple[str, ...] = ()
+    complete: bool = False
 
 
 class BillFile(Protocol):
@@ -80,7 +86,8 @@ class BillFile(Protocol):
         What stands in the cost table's column ``file``.
     digest
         Tells contents apart: files with equal digests hold equal rows (SHA-256 of the bytes, or what an object store
-        guarantees in its place).
+        guarantees in its place). How the content is read (``defaults`` of the config, say) is no part of it: a reader
+        tells that in an attribute ``reading`` of its own, any text.
     complete
         Whether it belongs to a delivery that says it holds its billing periods whole. What the same source had for
         such a period and does not come again is then gone; in a plain folder it stays, and that is noted.
@@ -103,8 +110,16 @@ class BillFile(Protocol):
         """
         ...
 
-    def raw(self) -> Iterator[pa.RecordBatch]:
-        """All of the file's own columns, before anything is converted: what the FOCUS rules look at."""
+    def raw(self, columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """The file's own columns, before anything is converted: what the FOCUS rules and the check of the sums look at.
+
+        Parameters
+        ----------
+        columns
+            Only those whose name is among these, where case and all but letters and digits do not count (so that
+            ``lineItem/UnblendedCost`` and ``line_item_unblended_cost`` are one); all where None. The store asks for
+            the four cost columns and what they are summed by, so that a Parquet file is not read whole twice.
+        """
         ...
 
     def notes(self) -> tuple[str, ...]:
@@ -158,6 +173,15 @@ class ResumableSource(Protocol):
 
     def resume(self, last: Mapping[SeriesKey, datetime], now: datetime) -> Iterator[Batch]:
         """As ``batches``, each series from its own last point; a series not in ``last`` from its beginning."""
+        ...
+
+
+@runtime_checkable
+class ContinuingSource(Protocol):
+    """A source that looks at the rows of the store first, and tells only what they do not say."""
+
+    def proceed(self, stored: Stored, now: datetime) -> Iterator[Batch]:
+        """As ``batches``, on top of what is ``stored``."""
         ...
 
 

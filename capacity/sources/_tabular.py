@@ -1,24 +1,24 @@
-"""CSV and Parquet files as blocks of Arrow rows, and the place of a row in its file."""
+"""CSV and Parquet files as blocks of Arrow rows within limits, and the place of a row in its file.
+
+A file is untrusted: its size, what it expands to, its columns, the length of a cell and the size of a block are bounded
+before they are in memory. Nothing is unpickled or executed.
+"""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
+from capacity.config import BillLimits
 from capacity.errors import CorruptDataError
+from capacity.sources import _csv_files, _parquet_files
+from capacity.sources._expanding import LimitError
 
-# Text that means "no value" in files seen in the wild; the FOCUS specification writes NULL.
-NULLS = ("", "NULL", "null", "Null", "(null)", "\\N")
-
-# Bytes of CSV a block: large enough to be quick, small enough that a bill never stands in memory as text.
-_BLOCK_BYTES = 16 * 2**20
-_BLOCK_ROWS = 131_072
+# Rows a block: large enough to be quick, small enough that a bill never stands in memory.
+BLOCK_ROWS = 131_072
 
 
 @dataclass(frozen=True)
@@ -29,140 +29,129 @@ class Block:
     first_row: int
 
 
+@dataclass(frozen=True)
+class TabularFile:
+    """A CSV, gzip or Parquet file on disk.
+
+    Attributes
+    ----------
+    name
+        What messages call it; where it was downloaded, its address.
+    limits
+        Beyond these it is refused.
+    """
+
+    path: Path
+    name: str = ""
+    limits: BillLimits = field(default_factory=BillLimits)
+
+    @property
+    def called(self) -> str:
+        return self.name or str(self.path)
+
+    @property
+    def is_parquet(self) -> bool:
+        return is_parquet(self.path)
+
+    def header(self) -> list[str]:
+        """Column names as the file spells them.
+
+        Raises
+        ------
+        CorruptDataError
+            No header, not UTF-8, not Parquet, a name given twice, or beyond a limit.
+        """
+        with _Errors(self):
+            self._refuse_large()
+            read = _parquet_files.header if self.is_parquet else _csv_files.header
+            names = read(self.path, self.limits)
+        if not names:
+            raise CorruptDataError(f"{self.called}:1: empty file; a header line and rows are needed")
+        twice = sorted({n for n in names if names.count(n) > 1}) if len(set(names)) < len(names) else []
+        if twice:
+            raise CorruptDataError(f"{self.called}:1: column '{twice[0]}' stands twice in the header; rename one")
+        return names
+
+    def blocks(self, columns: Collection[str]) -> Iterator[Block]:
+        """The file's rows, only ``columns``: CSV values as text with :data:`NULLS` as null, Parquet as it is typed.
+
+        Text of Parquet files comes dictionary-encoded.
+
+        Raises
+        ------
+        CorruptDataError
+            Names the file and, where it is known, the line.
+        """
+        row = 0
+        with _Errors(self):
+            self._refuse_large()
+            read = _parquet_files.batches if self.is_parquet else _csv_files.batches
+            for batch in read(self.path, columns, self.limits, BLOCK_ROWS):
+                for start in range(0, batch.num_rows, BLOCK_ROWS):
+                    part = batch.slice(start, BLOCK_ROWS)
+                    yield Block(pa.Table.from_batches([part]), row)
+                    row += part.num_rows
+
+    def place(self, row: int) -> str:
+        """Where data row ``row`` (from 0) stands: the line of a CSV file, the row of a Parquet file (both from 1)."""
+        return f"row {row + 1}" if self.is_parquet else f"line {_csv_files.line(self.path, row)}"
+
+    def _refuse_large(self) -> None:
+        size, most = self.path.stat().st_size, self.limits.file_bytes
+        if size > most:
+            raise LimitError(f"the file has {size:,} bytes; at most {most:,} are read", "file_bytes")
+
+
+class _Errors:
+    """Arrow's and the system's errors as a :class:`CorruptDataError` that names the file."""
+
+    def __init__(self, file: TabularFile) -> None:
+        self.file = file
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        name = self.file.called
+        if isinstance(error, LimitError):
+            raise CorruptDataError(
+                f"{name}: {error.what}; if the file is to be trusted raise '{error.limit}' in 'limits' of the source"
+            ) from None
+        if isinstance(error, _csv_files.HeaderError):
+            raise CorruptDataError(f"{name}:1: the header is not UTF-8 CSV ({error}); save the file as UTF-8") from None
+        if isinstance(error, pa.ArrowException | UnicodeDecodeError) and not isinstance(error, pa.ArrowCancelled):
+            raise CorruptDataError(self._malformed(str(error).splitlines()[0][:300])) from None
+        if isinstance(error, OSError | EOFError):
+            raise CorruptDataError(f"{name}: cannot be read ({str(error)[:300]}); is the file complete?") from None
+
+    def _malformed(self, text: str) -> str:
+        name = self.file.called
+        if self.file.is_parquet:
+            return f"{name}: not a Parquet file that can be read ({text}); is it complete?"
+        wrong = _csv_files.wrong_width(self.file.path) if "columns" in text else None
+        if wrong:
+            return (
+                f"{name}:{wrong[0]}: {wrong[1]} values, but the header names {wrong[2]}; is a quote or comma missing?"
+            )
+        if "straddl" in text:
+            return f"{name}: a row is longer than 16 MiB; is a quote missing?"
+        return f"{name}: malformed: {text}"
+
+
 def is_parquet(path: Path) -> bool:
     return path.name.lower().endswith(".parquet")
 
 
 def header(path: Path) -> list[str]:
-    """Column names as the file spells them.
-
-    Raises
-    ------
-    CorruptDataError
-        No header, not UTF-8, not Parquet, or a name given twice.
-    """
-    names = _parquet_header(path) if is_parquet(path) else _csv_header(path)
-    twice = sorted({n for n in names if names.count(n) > 1})
-    if twice:
-        raise CorruptDataError(f"{path}:1: column '{twice[0]}' stands twice in the header; rename or remove one")
-    return names
+    """Column names of the file at ``path``; see :meth:`TabularFile.header`."""
+    return TabularFile(path).header()
 
 
 def blocks(path: Path, columns: Collection[str]) -> Iterator[Block]:
-    """The file's rows, only ``columns``; CSV values as text with :data:`NULLS` as null, Parquet as it is typed.
-
-    Raises
-    ------
-    CorruptDataError
-        Names the file and, where it is known, the line.
-    """
-    try:
-        yield from _parquet_blocks(path, columns) if is_parquet(path) else _csv_blocks(path, columns)
-    except pa.ArrowInvalid as error:
-        raise CorruptDataError(_malformed(path, error)) from None
-    except (OSError, EOFError) as error:
-        raise CorruptDataError(f"{path}: cannot be read ({error}); is the file complete?") from None
+    """Rows of the file at ``path``, text as plain strings; see :meth:`TabularFile.blocks`."""
+    for block in TabularFile(path).blocks(columns):
+        yield Block(_parquet_files.plain(block.table), block.first_row)
 
 
 def place(path: Path, row: int) -> str:
-    """Where data row ``row`` (from 0) stands: the line of a CSV file, the row of a Parquet file (both from 1)."""
-    if is_parquet(path):
-        return f"row {row + 1}"
-    return f"line {_line(path, row)}"
-
-
-def _line(path: Path, row: int) -> int:
-    with _text(path) as stream:
-        reader = csv.reader(stream)
-        records = (start for start, record in _records(reader) if record)
-        next(records, None)  # the header
-        return next((start for i, start in enumerate(records) if i == row), 0)
-
-
-def _records(reader: csv._reader) -> Iterator[tuple[int, list[str]]]:  # type: ignore[name-defined,unused-ignore]
-    """Each record with the line on which it starts (a quoted value may hold line ends)."""
-    start = 1
-    for record in reader:
-        yield start, record
-        start = reader.line_num + 1
-
-
-def _text(path: Path) -> io.TextIOBase:
-    if path.name.lower().endswith(".gz"):
-        return io.TextIOWrapper(gzip.open(path), encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
-
-
-def _csv_header(path: Path) -> list[str]:
-    try:
-        with _text(path) as stream:
-            names = next((r for r in csv.reader(stream) if r), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CorruptDataError(f"{path}:1: the header is not UTF-8 CSV ({error}); save the file as UTF-8") from None
-    except (OSError, EOFError) as error:
-        raise CorruptDataError(f"{path}: cannot be read ({error}); is the file complete?") from None
-    if not names:
-        raise CorruptDataError(f"{path}:1: empty file; a header line and rows are needed")
-    return names
-
-
-def _parquet_header(path: Path) -> list[str]:
-    import pyarrow.parquet as pq
-
-    try:
-        return list(pq.read_schema(path).names)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise CorruptDataError(f"{path}: not a Parquet file ({error}); is it complete?") from None
-
-
-def _csv_blocks(path: Path, columns: Collection[str]) -> Iterator[Block]:
-    from pyarrow import csv as pacsv
-
-    names = _csv_header(path)
-    reader = pacsv.open_csv(
-        path,
-        read_options=pacsv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=True),
-        parse_options=pacsv.ParseOptions(newlines_in_values=True),
-        convert_options=pacsv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
-            include_columns=[n for n in names if n in columns],
-            null_values=list(NULLS),
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=True,
-        ),
-    )
-    row = 0
-    with reader:
-        for batch in reader:
-            yield Block(pa.Table.from_batches([batch]), row)
-            row += batch.num_rows
-
-
-def _parquet_blocks(path: Path, columns: Collection[str]) -> Iterator[Block]:
-    import pyarrow.parquet as pq
-
-    row = 0
-    with pq.ParquetFile(path) as file:
-        wanted = [n for n in file.schema_arrow.names if n in columns]
-        for batch in file.iter_batches(batch_size=_BLOCK_ROWS, columns=wanted):
-            yield Block(pa.Table.from_batches([batch]), row)
-            row += batch.num_rows
-
-
-def _malformed(path: Path, error: pa.ArrowInvalid) -> str:
-    text = str(error).splitlines()[0]
-    wrong = _wrong_width(path) if not is_parquet(path) and "columns" in text else None
-    if wrong:
-        return f"{path}:{wrong[0]}: {wrong[1]} values, but the header names {wrong[2]}; is a quote or a comma missing?"
-    return f"{path}: malformed: {text}"
-
-
-def _wrong_width(path: Path) -> tuple[int, int, int] | None:
-    """Line, its number of values and the header's, of the first record that does not fit."""
-    with _text(path) as stream:
-        width = 0
-        for line, record in _records(csv.reader(stream)):
-            width = width or len(record)
-            if record and len(record) != width:
-                return line, len(record), width
-    return None
+    """Where data row ``row`` of the file at ``path`` stands; see :meth:`TabularFile.place`."""
+    return TabularFile(path).place(row)

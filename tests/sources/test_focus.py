@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv as csvlib
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from capacity.config import BillSource
 from capacity.errors import CorruptDataError
 from capacity.schemas import COST, COST_MONEY, MONEY
-from capacity.sources import Batch, Context, build
+from capacity.sources import Batch, BillReader, Context, build
 
 NOW = datetime(2026, 10, 5, tzinfo=UTC)
 ROW = {
@@ -103,6 +103,14 @@ def test_amounts_that_are_not_kept_exactly_are_refused(tmp_path: Path, text: str
     with pytest.raises(CorruptDataError) as caught:
         read(path)
     assert f"{path}: line 3: column BilledCost: found '{text}'" in str(caught.value)
+
+
+def test_more_decimals_are_rounded_where_that_is_asked_for(tmp_path: Path) -> None:
+    path = csv(tmp_path / "bill.csv", ROW | {"BilledCost": "0.5940398101250001", "EffectiveCost": "1e-13"})
+    (batch,) = read(path, excess_decimals="round")
+    assert batch.table["BilledCost"].to_pylist() == [Decimal("0.594039810125")]
+    assert batch.table["EffectiveCost"].to_pylist() == [0]
+    assert "BilledCost: rounded half to even to 12 decimals (1 rows)" in batch.notes
 
 
 def test_prices_and_quantities_are_rounded_half_to_even_and_said(tmp_path: Path) -> None:
@@ -250,6 +258,30 @@ def test_a_float_becomes_the_decimal_that_prints_it(
     assert batch.table["BilledCost"].to_pylist() == [Decimal(repr(v)) for v in values]
 
 
+@given(st.lists(st.one_of(st.none(), st.floats(-1e25, 1e25, allow_nan=False)), min_size=1, max_size=40))
+def test_any_float_is_its_shortest_spelling_rounded(
+    tmp_path_factory: pytest.TempPathFactory, values: list[float | None]
+) -> None:
+    """The quick way over whole numbers and the slow one over text agree with Python's own decimals."""
+    path = tmp_path_factory.mktemp("bill") / "bill.parquet"
+    columns: dict[str, Any] = {k: [v] * len(values) for k, v in ROW.items()}
+    pq.write_table(pa.table(columns | {"ListCost": pa.array(values, pa.float64())}), path)
+    (batch,) = read(path)
+    with localcontext() as context:
+        context.prec = 60
+        expected = [None if v is None else Decimal(repr(v)).quantize(Decimal("1e-12"), ROUND_HALF_EVEN) for v in values]
+    assert batch.table["ListCost"].to_pylist() == expected
+
+
+@pytest.mark.parametrize("kind", [pa.float32(), pa.int32(), pa.decimal128(20, 4), pa.decimal256(40, 15), pa.string()])
+def test_amounts_of_any_type(tmp_path: Path, kind: pa.DataType) -> None:
+    values = pa.array(["3", None, "12", "0"]).cast(kind)
+    columns: dict[str, Any] = {k: [v] * 4 for k, v in ROW.items()} | {"ListCost": values}
+    pq.write_table(pa.table(columns), tmp_path / "bill.parquet")
+    (batch,) = read(tmp_path / "bill.parquet")
+    assert batch.table["ListCost"].to_pylist() == [3, None, 12, 0]
+
+
 def test_a_parquet_row_is_named(tmp_path: Path) -> None:
     columns: dict[str, Any] = {k: [v, v] for k, v in ROW.items()} | {"BilledCost": [1.0, float("nan")]}
     pq.write_table(pa.table(columns), tmp_path / "bill.parquet")
@@ -257,12 +289,32 @@ def test_a_parquet_row_is_named(tmp_path: Path) -> None:
         read(tmp_path / "bill.parquet")
 
 
+def test_a_bill_is_streamed(tmp_path: Path) -> None:
+    """Blocks come one by one: a bill of many row groups is never whole in memory."""
+    path = tmp_path / "bill.parquet"
+    part = pa.table({k: [v] * 50_000 for k, v in ROW.items()} | {"Tags": [f'{{"n": "{i}"}}' for i in range(50_000)]})
+    with pq.ParquetWriter(path, part.schema) as out:
+        for _ in range(12):
+            out.write_table(part)
+    source = build(BillSource(kind="focus_files", name="bill", path=str(path)), Context(Path))
+    assert isinstance(source, BillReader)
+    (bill,) = source.bills(NOW)
+    before, largest, rows, whole = pa.total_allocated_bytes(), 0, 0, 0
+    for block in bill.blocks():
+        rows, whole = rows + block.num_rows, whole + block.nbytes
+        assert block.num_rows <= 131_072
+        assert block.schema == COST.schema
+        largest = max(largest, pa.total_allocated_bytes() - before)
+    assert rows == 600_000
+    assert largest < whole * 2 / 3
+
+
 def test_tags_without_braces(tmp_path: Path) -> None:
     assert one(tmp_path, Tags='"team": "a"')["Tags"] == '{"team": "a"}'
 
 
 def test_large_files_come_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("capacity.sources._tabular._BLOCK_BYTES", 4096)
+    monkeypatch.setattr("capacity.sources._csv_files._BLOCK_BYTES", 4096)
     rows = [ROW | {"BilledCost": f"{i}.5"} for i in range(400)]
     (batch,) = read(csv(tmp_path / "bill.csv", *rows))
     assert batch.table["BilledCost"].num_chunks > 5
@@ -300,6 +352,22 @@ def test_the_specifications_examples(real_data: Path, tmp_path: Path) -> None:
         plain = [Decimal(r["BilledCost"].replace("$", "").replace(",", "")) for r in rows]
         assert batch.table["BilledCost"].to_pylist() == plain, path.name
     assert (read_as_is, with_defaults) == (15, 11)
+
+
+def test_the_specifications_commitments_come_out_even(real_data: Path) -> None:
+    """Per commitment: effective cost of usage = what was bought = used + unused."""
+    checked = 0
+    for path in sorted((real_data / "cost" / "focus_spec_scenarios").glob("*_utilization_*.csv")):
+        (batch,) = read(path, defaults=LEFT_OUT)
+        rows = [r for r in batch.table.to_pylist() if r["CommitmentDiscountId"]]
+        bought = sum(r["BilledCost"] for r in rows if r["ChargeCategory"] == "Purchase")
+        status = {
+            s: sum(r["EffectiveCost"] for r in rows if r["CommitmentDiscountStatus"] == s) for s in ("Used", "Unused")
+        }
+        assert status["Used"] + status["Unused"] == bought > 0, path.name
+        assert sum(r["EffectiveCost"] for r in rows) == sum(r["BilledCost"] for r in rows), path.name
+        checked += 1
+    assert checked == 4
 
 
 def test_the_corrections(real_data: Path) -> None:
