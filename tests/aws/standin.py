@@ -38,7 +38,12 @@ from werkzeug.wrappers import Response
 MANAGEMENT = "111111111111"
 _SCOPE = re.compile(r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 # Names in a signature -> botocore's names of services.
-_SIGNED_AS = {"monitoring": "cloudwatch", "cost-explorer": "ce", "servicequotas": "service-quotas"}
+_SIGNED_AS = {
+    "monitoring": "cloudwatch",
+    "cost-explorer": "ce",
+    "servicequotas": "service-quotas",
+    "tagging": "resourcegroupstaggingapi",
+}
 # What each service calls a throttled call.
 _THROTTLED = {"ec2": "RequestLimitExceeded", "s3": "SlowDown", "ce": "LimitExceededException"}
 USD_A_PAGE = Decimal("0.01")
@@ -63,7 +68,8 @@ class Call:
     region: str
 
 
-Handler = Callable[[Call], Mapping[str, Any]]
+# A result in botocore's output shape; bytes are a JSON body already written (large answers).
+Handler = Callable[[Call], Mapping[str, Any] | bytes]
 
 
 def page(
@@ -273,6 +279,8 @@ def _response(service: str, operation: str, request: Request, result: Any, *, cb
     protocol = determine_request_protocol(model, request.content_type)
     if isinstance(result, AwsError):
         return _error(protocol, result)
+    if isinstance(result, bytes):
+        return Response(result, 200, {"Content-Type": request.content_type or "application/json"})
     serializer = get_serializer_class(service, protocol)(operation_model=model.operation_model(operation))
     body = serializer.serialize(result)
     return Response(body["body"], body["status_code"], dict(body["headers"]))
