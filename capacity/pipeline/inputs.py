@@ -176,9 +176,15 @@ def _prices(stored: pd.DataFrame, bundled: pd.DataFrame, as_of: datetime) -> pd.
     )
 
 
+def _linux(prices: pd.DataFrame) -> pd.DataFrame:
+    """Rates of Linux on shared tenancy: what fleets are priced at; other systems' rates stand beside them."""
+    return prices[(prices["os"] == "Linux") & (prices["tenancy"] == "Shared")]
+
+
 def on_demand(prices: pd.DataFrame, region: str) -> dict[str, float]:
     """On-demand $/h by instance type in ``region`` (Linux, shared tenancy); a region without rates has none."""
-    rows = prices[(prices["product"] == "on_demand") & (prices["region"] == region) & (prices["os"] == "Linux")]
+    linux = _linux(prices)
+    rows = linux[(linux["product"] == "on_demand") & (linux["region"] == region)]
     return dict(zip(rows["instance_type"].astype(str), rows["rate"].astype(float), strict=True))
 
 
@@ -224,7 +230,7 @@ def committed_rates(
     ``words`` gives the product as the store has it, by commitment id: of a plan whose term and payment are known the
     card's own rates are taken and no others.
     """
-    rate = prices.pivot_table(index=["instance_type", "region"], columns="product", values="rate", aggfunc="last")
+    rate = _linux(prices).pivot_table(index=["instance_type", "region"], columns="product", values="rate", aggfunc="last")
     out: dict[str, float] = {}
     for commitment in commitments:
         if commitment.product == "standard_ri":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
+from typing import Any
 
 import pytest
 
@@ -21,6 +23,21 @@ def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", f"AKIA{MANAGEMENT}AAAA")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+
+
+@pytest.fixture(autouse=True)
+def models_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore's service models are read once for all tests, not once a session: half a second of EC2's alone."""
+    import botocore.session
+
+    monkeypatch.setattr(botocore.session, "create_loader", lambda *args, **kwargs: _loader())
+
+
+@cache
+def _loader() -> Any:
+    from botocore.loaders import create_loader
+
+    return create_loader()
 
 
 @pytest.fixture
