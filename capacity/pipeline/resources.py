@@ -29,6 +29,10 @@ def cost_of(
     """
     if service.kind == "usage_priced":
         return None, ()
+    unknown = sorted(set(inputs.fleet_of(unit)["instance_type"].astype(str)) - set(inputs.types))
+    if unknown:
+        named = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
+        return None, (f"runs on {named}, which the catalogue does not know: no safe capacity and no mix",)
     if service.demand_metric == "busy_vcpu":
         return saturation.demand_is_resource(demand), ()
     direct = inputs.usage_of(unit, "busy_vcpu")

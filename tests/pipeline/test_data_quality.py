@@ -88,3 +88,18 @@ def test_cost_to_serve_of_a_bill_that_ended_long_ago_is_refused(tmp_path: Path) 
     assert pipeline.cost_to_serve(settings, store, as_of=much_later, last="2026-08").month == "2026-08"
     with pytest.raises(StaleDataError, match="whether the running fleet holds"):
         pipeline.check(settings, store, "sale", as_of=much_later)
+
+
+def test_a_fleet_of_unknown_types_is_forecast_and_told_but_not_planned(tmp_path: Path) -> None:
+    """A managed database runs on types that are no machines to choose from."""
+    settings = config.load(company.write(tmp_path))
+    fleet = pd.read_csv(tmp_path / "fleet.csv", dtype={"account_id": str})
+    fleet.loc[fleet["service"] == "api", "instance_type"] = "db.r6i.8xlarge"
+    fleet.to_csv(tmp_path / "fleet.csv", index=False)
+    store = pipeline.open_store(settings)
+    pipeline.require_complete(pipeline.ingest(settings, store, AS_OF))
+    planned = pipeline.run(settings, store, as_of=AS_OF).plans[0]
+    api = next(u for u in planned.units if u.service == "api")
+    assert api.safe_now is None
+    assert any("runs on db.r6i.8xlarge, which the catalogue does not know" in f for f in api.flags)
+    assert next(u for u in planned.units if u.service == "web").recommended
