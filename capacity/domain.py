@@ -50,7 +50,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class InstanceType:
-    """One machine type of the catalogue."""
+    """One machine type of the catalogue. ``special`` says what it is made for, if not for general work: 8 × H100."""
 
     name: str
     family: str
@@ -63,6 +63,7 @@ class InstanceType:
     burstable: bool
     clock_ghz: float = 0.0
     bare_metal: bool = False
+    special: str = ""
 
 
 @dataclass(frozen=True)

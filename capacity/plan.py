@@ -19,6 +19,7 @@ import pandas as pd
 
 from capacity.domain import EventVerdict, Interval, Provenance, TieOut, Unit
 from capacity.errors import CorruptDataError, MissingDataError
+from capacity.words import day
 
 SCHEMA = "capacity.plan/1"
 
@@ -143,6 +144,18 @@ class MixSummary:
     binding: tuple[str, ...]
     checks: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    # First and last day of the on-demand rates that this money is made of; None where none is known.
+    rates_from: date | None = None
+    rates_to: date | None = None
+
+    @property
+    def rates_of(self) -> str:
+        """Of which days the rates are; it stands wherever their money does."""
+        if self.rates_from is None or self.rates_to is None:
+            return "rates without a date"
+        if self.rates_from == self.rates_to:
+            return f"rates of {day(self.rates_to)}"
+        return f"rates of {day(self.rates_from)} to {day(self.rates_to)}"
 
     @property
     def saving_usd(self) -> float:

@@ -204,6 +204,7 @@ def _mix_summary(made: Sequence[Maker]) -> MixSummary | None:
         checks=tuple(f"{name}: {rows} rows, worst slack 0.000"
                      for name, rows in (("demand", 336), ("zone loss", 336), ("quotas", 14))),
         notes=("existing Compute Savings Plan ends 2027-02-01",),
+        rates_from=date(2026, 9, 1), rates_to=date(2026, 9, 18),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ EPILOG = (
 
 def build() -> Any:
     """The click command of the whole tool."""
-    from capacity.cli import data, events, forecasts, front, money, planning
+    from capacity.cli import catalog, data, events, forecasts, front, money, planning, stores
 
     app = typer.Typer(
         name="capacity",
@@ -25,7 +25,7 @@ def build() -> Any:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-    for name, command in (
+    commands = (
         ("demo", front.demo),
         ("ingest", data.ingest),
         ("forecast", forecasts.forecast),
@@ -37,11 +37,15 @@ def build() -> Any:
         ("report", planning.report),
         ("app", front.app),
         ("sources", data.sources),
-        ("catalog", data.catalog),
-        ("store", data.store),
+        ("catalog", catalog.build()),
+        ("store", stores.store),
         ("doctor", data.doctor),
-    ):
-        app.command(name)(command)
+    )
+    for name, command in commands:
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
 
     @app.callback()
     def _root(
@@ -49,7 +53,9 @@ def build() -> Any:
     ) -> None:
         """Take the options that stand before a command."""
 
-    return typer.main.get_command(app)
+    tool: Any = typer.main.get_command(app)
+    tool.commands = {name: tool.commands[name] for name, _ in commands}  # Typer puts groups last
+    return tool
 
 
 def _version(wanted: bool) -> None:

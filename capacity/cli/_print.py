@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from capacity.domain import SeriesForecast
-    from capacity.pipeline import CostReport, StoreDescription
+    from capacity.pipeline import CostReport, Refresh
     from capacity.plan import EventSummary, LimitOutlook, MixLine, Plan, UnitPlan
     from capacity.sources import SourceInfo
     from capacity.store import IngestReport
 
 # Wide enough for the tables where the output is a file or a pipe.
 PIPE_WIDTH = 120
+# Names of instance types in one line.
+SHOWN_TYPES = 12
 
 
 def console() -> Console:
@@ -132,6 +134,7 @@ def mix(found: Plan) -> None:
         right=(1, 2, 3, 4),
         sentence=True,
     )
+    line(f"Prices: {m.rates_of}, on demand; catalogue {found.provenance.catalogue_version}")
     line(
         f"{m.status} by {m.solver}: objective {usd(m.objective)}, bound {usd(m.bound)}, gap {m.gap_frac:.2%}; "
         f"pruning the catalogue costs about {m.prune_loss_frac:.2%}; {len(m.checks)} kinds of requirement checked apart"
@@ -158,10 +161,11 @@ def cost_to_serve(found: Plan) -> None:
             f"+ shared {last.shared:,.2f} + unallocated {last.unallocated:,.2f}",
             "bold",
         )
+    at = f" ({found.mix.rates_of})" if found.mix else ""
     for tie in found.tie_outs:
         verdict = "ties" if tie.ties else "DOES NOT TIE"
         line(
-            f"Tie to the bill, {tie.month}: fleet by the model {tie.modelled:,.2f}, by the bill "
+            f"Tie to the bill, {tie.month}: fleet by the model {tie.modelled:,.2f}{at}, by the bill "
             f"{tie.billed_effective:,.2f} {tie.currency} ({tie.difference_frac:+.2%}, {verdict})"
         )
     frame = found.frame("unit_cost")
@@ -326,14 +330,16 @@ def sources(infos: Sequence[SourceInfo]) -> None:
 
 
 def catalogue(document: Mapping[str, Any]) -> None:
+    """One type or all, and the rates with their dates and sources."""
     if "type" in document:
         for key, value in vars(document["type"]).items():
-            line(f"{key}: {value}")
+            if value != "":
+                line(f"{key}: {value}")
     else:
-        line(f"catalogue of {document['version']}: {document['types']} instance types")
+        line(f"catalogue {document['version']}: {document['types']:,} instance types")
     table(
-        "Rates",
-        ("product", "rate or types", "as of", "source"),
+        f"Rates in {document['region']}, Linux, USD an hour",
+        ("product", "rate" if "type" in document else "types", "as of", "source"),
         [
             (r["product"], r.get("rate", r.get("types")), f"{r['as_of']:%Y-%m-%d}", r["source"])
             for r in document["rates"]
@@ -343,11 +349,37 @@ def catalogue(document: Mapping[str, Any]) -> None:
     )
 
 
-def store(document: StoreDescription) -> None:
-    line(f"store at {document.root}")
-    table(
-        "Tables",
-        ("table", "version", "rows", "size", "newest"),
-        [(t.name, t.version, f"{t.rows:,}", f"{t.bytes / 1e6:,.1f} MB", t.newest or "–") for t in document.tables],
-        right=(1, 2, 3),
+def refreshed(made: Refresh) -> None:
+    """What a new catalogue changes of the one before it, and how to use it."""
+    found = made.changes
+    line(f"catalogue {made.version}: {made.types:,} instance types, rates of {made.region}", "bold")
+    line(
+        f"against {made.previous}: {len(found.types_added):,} types new, {len(found.types_removed):,} gone, "
+        f"{len(found.facts_changed):,} described differently"
     )
+    for what, names in (("new", found.types_added), ("gone", found.types_removed)):
+        if names:
+            line(f"    {what}: {', '.join(names[:SHOWN_TYPES])}{', …' if len(names) > SHOWN_TYPES else ''}")
+    if not found.same_region:
+        line("rates are not compared: the catalogue before is of another region")
+    table(
+        "Rates",
+        ("product", "rates", "new", "gone", "moved"),
+        [(p.product, f"{p.rates:,}", f"{p.added:,}", f"{p.removed:,}", f"{p.changed:,}") for p in found.products],
+        right=(1, 2, 3, 4),
+    )
+    if found.largest:
+        table(
+            "Largest moves, USD an hour",
+            ("type", "product", "before", "after", "change"),
+            [
+                (r.instance_type, r.product, f"{r.before:.6g}", f"{r.after:.6g}", f"{r.change_frac:+.1%}")
+                for r in found.largest
+            ],
+            right=(2, 3, 4),
+        )
+    for note in made.notes:
+        line(f"note: {note}")
+    line(f"written: {made.folder / 'catalogue.csv'}, {made.folder / 'catalogue.yaml'}")
+    if not made.in_use:
+        line(f"To plan with it, set in the config:  catalogue: {made.folder}", "bold")

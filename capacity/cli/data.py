@@ -1,9 +1,9 @@
-"""``capacity ingest``, ``sources``, ``catalog``, ``store`` and ``doctor``."""
+"""``capacity ingest``, ``sources`` and ``doctor``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -42,49 +42,6 @@ def sources(as_json: JsonOption = False, as_of_text: AsOfOption = None) -> int:
         say_json(infos)
     else:
         _print.sources(infos)
-    return EXIT_OK
-
-
-def catalog(
-    instance_type: Annotated[str | None, typer.Argument(help="one type, all that is known of it")] = None,
-    as_json: JsonOption = False,
-    as_of_text: AsOfOption = None,
-) -> int:
-    """The bundled instance types and rates, with their sources and dates."""
-    from capacity import catalogue
-    from capacity.errors import UsageError
-
-    known = catalogue.load()
-    prices = known.prices
-    if instance_type is not None:
-        if instance_type not in known.types:
-            raise UsageError(f"no instance type '{instance_type}' in the catalogue of {known.version}")
-        rows = prices[prices["instance_type"] == instance_type]
-        document: dict[str, Any] = {"type": known.types[instance_type], "rates": rows.to_dict("records")}
-    else:
-        products = prices.groupby(["product", "source", "as_of"], sort=True).size().reset_index(name="types")
-        document = {"version": known.version, "types": len(known.types), "rates": products.to_dict("records")}
-    if as_json:
-        say_json(document)
-    else:
-        from capacity.cli import _print
-
-        _print.catalogue(document)
-    return EXIT_OK
-
-
-def store(config: ConfigOption, as_json: JsonOption = False, as_of_text: AsOfOption = None) -> int:
-    """What the store holds: tables, versions, rows, sizes; with --as-of, the versions of that moment."""
-    from capacity import config as configuration
-    from capacity import pipeline
-    from capacity.cli import _print
-
-    settings = configuration.load(config)
-    document = pipeline.describe_store(settings, as_of(as_of_text) if as_of_text else None)
-    if as_json:
-        say_json(document)
-    else:
-        _print.store(document)
     return EXIT_OK
 
 

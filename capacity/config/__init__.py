@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo as zone  # noqa: N813
 
 from capacity.config._aws import AwsAccess, AwsAccount, AwsOrganization, AwsSource, ServiceNaming
 from capacity.config._base import Fraction, Model, Name, Positive, TimeZone
-from capacity.config._bills import BillSource, CurSource
+from capacity.config._bills import BillLimits, BillSource, CurSource
 from capacity.config._cloudwatch import (
     CloudWatchDiscovery,
     CloudWatchMetric,
@@ -16,7 +16,7 @@ from capacity.config._cloudwatch import (
     DiscoveredMetric,
 )
 from capacity.config._config import Config
-from capacity.config._cost_explorer import CostExplorerReads, CostExplorerSource
+from capacity.config._cost_explorer import CostExplorerOffers, CostExplorerReads, CostExplorerSource
 from capacity.config._fleet import CommitmentSource, FleetSource, QuotaSource
 from capacity.config._money import AttributionRule, BudgetConfig, CostsConfig, PoolConfig
 from capacity.config._prices import PriceSource
@@ -39,6 +39,7 @@ __all__ = [
     "AwsAccount",
     "AwsOrganization",
     "AwsSource",
+    "BillLimits",
     "BillSource",
     "BudgetConfig",
     "CallConfig",
@@ -48,6 +49,7 @@ __all__ = [
     "CloudWatchSource",
     "CommitmentSource",
     "Config",
+    "CostExplorerOffers",
     "CostExplorerReads",
     "CostExplorerSource",
     "CostsConfig",

@@ -19,6 +19,7 @@ from capacity.pipeline.mix import Mix, UnitNeed, planned_safe, weekly_headroom
 from capacity.pipeline.money import Money, cost_months
 from capacity.pipeline.outlook import by_type
 from capacity.pipeline.parts import Parts
+from capacity.pipeline.rates import days_of, used_types
 from capacity.plan import MixLine, MixSummary, Plan, UnitPlan
 
 # Realised coverage may be this far below the tier's promise before it counts as broken: the error of 1,000 paths.
@@ -220,6 +221,7 @@ def _mix_summary(parts: Parts) -> MixSummary | None:
     if mix is None:
         return None
     solution, status = mix.solution, mix.solution.status
+    days = days_of(parts.inputs.prices, used_types(mix))
     return MixSummary(
         status=status.status,
         termination=status.termination,
@@ -236,6 +238,8 @@ def _mix_summary(parts: Parts) -> MixSummary | None:
             f"{c.name}: {c.rows} rows, worst slack {max(c.worst_slack, 0.0) + 0.0:.6g}" for c in solution.checks
         ),
         notes=solution.notes,
+        rates_from=days[0] if days else None,
+        rates_to=days[1] if days else None,
     )
 
 

@@ -88,7 +88,6 @@ def refresh_catalogue(
         Anything failed; the folder is as it was.
     """
     from capacity.sources.aws import Access, prices
-    from capacity.sources.aws._price_parts import asked_as
 
     way, source = _way(config, aws)
     folder = _default_folder(config) if out is None else out
@@ -96,7 +95,7 @@ def refresh_catalogue(
     access = Access(way, source.name)
     found = prices.collect(
         access,
-        asked_as(access, source.accounts),
+        prices.asked_as(access, source.accounts),
         region or way.regions[0],
         now,
         reads=tuple(dict.fromkeys(("on_demand", *source.reads))),

@@ -230,7 +230,9 @@ def committed_rates(
     ``words`` gives the product as the store has it, by commitment id: of a plan whose term and payment are known the
     card's own rates are taken and no others.
     """
-    rate = _linux(prices).pivot_table(index=["instance_type", "region"], columns="product", values="rate", aggfunc="last")
+    rate = _linux(prices).pivot_table(
+        index=["instance_type", "region"], columns="product", values="rate", aggfunc="last"
+    )
     out: dict[str, float] = {}
     for commitment in commitments:
         if commitment.product == "standard_ri":

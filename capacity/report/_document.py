@@ -80,11 +80,12 @@ def _environment() -> Any:
 def _facts(plan: Plan) -> list[tuple[str, str]]:
     description = f" ({visible(plan.description)})" if plan.description else ""
     horizon = f"{day(plan.horizon_start)} to {day(plan.horizon_end)}"
+    rates = f"; {plan.mix.rates_of}" if plan.mix else ""
     return [
         ("As of", moment(plan.as_of)),
         ("Scenario", f"{visible(plan.scenario)}{description}"),
         ("Horizon", horizon),
-        ("Money", f"{plan.currency}, what is paid: on demand at the private discount, commitments applied"),
+        ("Money", f"{plan.currency}, what is paid: on demand at the private discount, commitments applied{rates}"),
     ]
 
 
@@ -135,7 +136,8 @@ def _mix(plan: Plan) -> Section:
         return Section("mix", "Instance mix", lines=["No unit runs instances whose cost of demand is known."])
     lead = (
         "Coverage is the share of simulated futures with no hour above what the plan serves, least month; "
-        "it is held against the tier's promise. Each month's mix is in report.xlsx, sheet \"Mix by month\"."
+        "it is held against the tier's promise. "
+        f"Money is at {plan.mix.rates_of}. Each month's mix is in report.xlsx, sheet \"Mix by month\"."
     )
     return Section("mix", "Instance mix", lead, [_tables.mix(plan).first(MOST_ROWS)], [_pictures.mix(plan)])
 

@@ -58,7 +58,8 @@ def _mix(plan: Plan) -> Card | None:
     m = plan.mix
     share = f" ({percent(abs(m.saving_usd) / m.running_usd)})" if m.running_usd else ""
     verb = "Saves" if m.saving_usd >= 0 else "Needs"
-    note = f"{verb} {money(abs(m.saving_usd))}{share} against the running fleet kept, {money(m.running_usd)}."
+    against = f"against the running fleet kept, {money(m.running_usd)}; {m.rates_of}."
+    note = f"{verb} {money(abs(m.saving_usd))}{share} {against}"
     label = f"Recommended mix, {_span(m.months)}"
     return Card(label, f"{money(m.recommended_usd)} {plan.currency}", note, "good" if m.saving_usd >= 0 else "plain")
 
@@ -121,7 +122,8 @@ def caveats(plan: Plan) -> list[str]:
 
 def _ties(plan: Plan) -> Iterator[str]:
     for t in plan.tie_outs:
-        close = f"the model prices the fleet of {t.month} at {t.modelled:,.2f} {t.currency}, the bill says "
+        at = f" ({plan.mix.rates_of})" if plan.mix else ""
+        close = f"the model prices the fleet of {t.month} at {t.modelled:,.2f} {t.currency}{at}, the bill says "
         words = f"{close}{t.billed_effective:,.2f}: a difference of {percent(t.difference_frac, 1)}"
         yield f"Tied to the bill: {words}." if t.ties else f"NOT tied to the bill: {words}. Take savings with care."
     if not plan.tie_outs:

@@ -129,9 +129,10 @@ def mix_months(plan: Plan) -> Table:
     frame = plan.frame("mix")
     names = ("service", "region", "month", "instance_type", "per_zone", "instances", "vcpu", "usd_per_hour")
     rows = list(frame[list(names)].itertuples(index=False, name=None))
+    at = f", {plan.mix.rates_of}" if plan.mix else ""
     heads = ("Service", "Region", "Month", "Instance type", "Per zone", "Instances", "vCPU")
     kinds = [Column(h) if i < 4 else Column(h, "number") for i, h in enumerate(heads)]
-    return Table("Mix by month", (*kinds, Column(f"{plan.currency} an hour", "per")), rows)
+    return Table("Mix by month", (*kinds, Column(f"{plan.currency} an hour{at}", "per")), rows)
 
 
 # --- money ---------------------------------------------------------------------------------------------------
@@ -357,7 +358,8 @@ def provenance(plan: Plan) -> Table:
     versions = ", ".join(f"{name} {version}" for name, version in sorted(p.store_versions.items()))
     rows = [
         ("Config", p.config_digest), ("Scenario", p.scenario), ("Store versions", versions),
-        ("Catalogue", p.catalogue_version), ("As of", moment(p.as_of)), ("Seed", str(p.seed)),
+        ("Catalogue", p.catalogue_version), ("Prices", plan.mix.rates_of if plan.mix else "none"),
+        ("As of", moment(p.as_of)), ("Seed", str(p.seed)),
         ("Package", f"capacity {p.package_version}"),
         ("Reproducible", "yes: the same seven give the same plan" if p.reproducible
          else "no: a time limit ended the search for the mix"),

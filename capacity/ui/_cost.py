@@ -88,6 +88,8 @@ def _tie(plan: Plan, month: CostMonth) -> None:
             st.badge(f"{'Ties' if tie.ties else 'Does not tie'} in {fmt.plain(tie.month)}",
                      color="green" if tie.ties else "red")  # fmt: skip
             ui.facts(costs.tie_lines(tie))
+            if plan.mix is not None:
+                st.caption(f"Modelled at {plan.mix.rates_of}.")
             ui.table(
                 costs.remainder(tie),
                 "Parts of the bill that the model does not price",

@@ -27,6 +27,8 @@ def draw(plan: Plan) -> None:
     units = _filtered(plan.units)
     _violations(plan)
     ui.cards([_saturated(plan, units), _first(units), _spend(plan), _saving(plan)])
+    if plan.mix is not None:
+        st.caption(f"Money of the fleet is at {plan.mix.rates_of}.")
     _decisions(units)
     left, right = st.columns([3, 2])
     with left:

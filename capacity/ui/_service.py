@@ -166,6 +166,8 @@ def _mix(plan: Plan, unit: UnitPlan) -> None:
             ui.chart(picture, "Instances by type, running and recommended")
             ui.table(frame, "Instances by type, now and in each month of the plan", _mix_columns(frame))
             st.text(tables.mix_cost(unit, plan.currency))
+            if plan.mix is not None:
+                st.caption(f"Prices: {plan.mix.rates_of}.")
         st.caption("Why")
         st.text(fmt.visible(unit.why) or fmt.NONE)
         if unit.coverage_min_frac is not None:

@@ -120,6 +120,7 @@ def comparison(rows: Sequence[ScenarioRow], plans: Sequence[Plan]) -> pd.DataFra
         "Smallest coverage": [fmt.percent(r.min_coverage_frac, 1) for r in rows],
         "Peak event": [_event_answer(r, p) for r, p in zip(rows, plans, strict=True)],
         "As of": [fmt.moment(p.as_of) for p in plans],
+        "Prices": [p.mix.rates_of if p.mix else fmt.NONE for p in plans],
         "Policy violations": [f"{r.violations}" if r.violations else "None" for r in rows],
     }
     frame = pd.DataFrame(list(questions.values()), columns=scenario_names(plans))

@@ -116,6 +116,7 @@ def _provenance(plan: Plan) -> None:
                 ("Scenario", made.scenario),
                 ("Store versions", versions),
                 ("Catalogue", made.catalogue_version),
+                ("Prices", plan.mix.rates_of if plan.mix else fmt.NONE),
                 ("As of", fmt.moment(made.as_of)),
                 ("Seed", str(made.seed)),
                 ("Package", made.package_version),

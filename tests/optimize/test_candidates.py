@@ -70,6 +70,11 @@ def test_every_type_of_the_catalogue_is_kept_or_has_a_reason(rates: dict[str, fl
         (_kind("m5.large"), {"deny_families": ["m5"]}, "in deny_families"),
         (_kind("t3.large", burstable=True), {}, "burstable"),
         (_kind("m5.metal", bare_metal=True), {"allow_families": ["m5"]}, "bare metal, and not named in allow_families"),
+        (
+            _kind("g5.large", special="1 × NVIDIA A10G"),
+            {},
+            "made for special work (1 × NVIDIA A10G), and not named in allow_families",
+        ),
         (_kind("m4.large", current_generation=False), {}, "previous generation"),
         (_kind("m5.large", 2), {"min_vcpu": 4}, "2 vCPU, fewer than 4"),
         (_kind("m5.large", 8), {"max_vcpu": 4}, "8 vCPU, more than 4"),
@@ -85,6 +90,15 @@ def test_each_requirement_keeps_out_by_name(kind: InstanceType, wanted: dict[str
     )
     assert kept == ()
     assert [e.reason for e in excuses] == [reason]
+
+
+@pytest.mark.parametrize(("wanted", "running"), [({"allow_families": ["g5"]}, []), ({}, ["g5.large"])])
+def test_a_type_for_special_work_is_allowed_where_it_is_named_or_runs(
+    wanted: dict[str, object], running: list[str]
+) -> None:
+    kind = _kind("g5.large", special="1 × NVIDIA A10G")
+    kept, _ = build_candidates(UNIT, _service(**wanted), {kind.name: kind}, {kind.name: 1.0}, _by_vcpu, running)
+    assert [c.instance_type for c in kept if c.allowed] == ["g5.large"]
 
 
 def test_a_type_named_whole_is_allowed_even_on_bare_metal() -> None:
