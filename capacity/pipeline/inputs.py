@@ -89,7 +89,7 @@ def read_inputs(config: Config, store: Store, as_of: datetime, versions: Mapping
     known = catalogue_of(config)
     known_until = freshness(usage, fleet, tables["cost"], config, as_of)
     refuse_stale(known_until, last_demand(config, series), config, as_of)
-    prices = _prices(tables["prices"].to_pandas(), known.prices, as_of)
+    prices = _prices(tables["prices"].to_pandas(), known.prices, as_of, config.currency)
     owned = tables["commitments"].to_pandas()
     owned = owned[owned["end"] > pd.Timestamp(as_of)]
     commitments = _commitments(owned)
@@ -130,7 +130,8 @@ def _series(usage: pd.DataFrame) -> tuple[dict[SeriesKey, pd.Series], dict[Serie
     for key, rows in usage.groupby(keys, sort=True, observed=True):
         name = (str(key[0]), str(key[1]), str(key[2]), str(key[3]))
         periods[name] = max(HOUR, int(rows["period_seconds"].min()))
-        series[name] = _on_grid(rows, name, periods[name])
+        # A day's value is no hour's: beside hourly points daily ones are left out.
+        series[name] = _on_grid(rows[rows["period_seconds"] <= periods[name]], name, periods[name])
     return series, periods
 
 
@@ -144,15 +145,19 @@ def _on_grid(rows: pd.DataFrame, key: SeriesKey, period: int) -> pd.Series:
         kept = rows["period_seconds"] == finest.transform("min")
         rows, grid = rows[kept], grid[kept]
     parts = rows.groupby([rows["source"], rows["account_id"], grid], observed=True)["value"].agg(inside)
-    across = _across(key[2], inside)
+    across = _across(key[2], key[3], inside)
     return parts.groupby(level="ts").agg(across).sort_index()
 
 
-def _across(metric: str, inside: str) -> str:
-    """How sources and accounts of one service are put together. Maxima that add up bound the whole's from above."""
+def _across(metric: str, stat: str, inside: str) -> str:
+    """How sources and accounts of one service are put together.
+
+    Maxima of amounts that add up bound the whole's from above. Percentiles and times do not add up: the largest
+    bounds the whole's from above too.
+    """
     if metric.endswith("_percent"):
         return "mean" if inside == "mean" else "max"
-    return "sum"
+    return "max" if stat.startswith("p") or metric.startswith("latency") else "sum"
 
 
 def _until(frame: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
@@ -166,10 +171,14 @@ def _closed(cost: pa.Table, as_of: datetime) -> pa.Table:
     )
 
 
-def _prices(stored: pd.DataFrame, bundled: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
-    """The newest stored rate of each key at ``as_of``; the bundled one, whatever its date, where none is stored."""
+def _prices(stored: pd.DataFrame, bundled: pd.DataFrame, as_of: datetime, currency: str) -> pd.DataFrame:
+    """The newest stored rate of each key at ``as_of``; the bundled one, whatever its date, where none is stored.
+
+    Only rates in ``currency``: what is paid in one is never compared with what costs another.
+    """
     known = stored[stored["as_of"] <= pd.Timestamp(as_of)]
     both = pd.concat([bundled.assign(_rank=0), known.assign(_rank=1)], ignore_index=True)
+    both = both[both["currency"] == currency]
     both = both.sort_values(["_rank", "as_of"], kind="stable")
     return both.drop_duplicates(["instance_type", "region", "os", "tenancy", "product", "currency"], keep="last").drop(
         columns="_rank"

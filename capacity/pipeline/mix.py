@@ -22,6 +22,7 @@ from capacity.domain import (
     Unit,
     UnitRequirement,
 )
+from capacity.errors import MissingDataError
 from capacity.pipeline.demand import UnitData
 from capacity.pipeline.futures import Future
 from capacity.pipeline.inputs import Inputs, on_demand
@@ -66,6 +67,14 @@ def scaled_cost(cost: ResourceCost, factor: float) -> ResourceCost:
     return replace(cost, per_demand=scaled, fixed=cost.fixed * factor)
 
 
+def _require_rates(inputs: Inputs, unit: Unit) -> None:
+    if not on_demand(inputs.prices, unit.region):
+        raise MissingDataError(
+            f"{inputs.config.path}: no on-demand rate in {inputs.config.currency} is known for {unit.region}, where "
+            f"{unit.service} runs; ingest rates (kind: aws_prices, or files with frame: prices), or mend 'currency'"
+        )
+
+
 def unit_need(
     inputs: Inputs, data: UnitData, future: Future, change: Scenario, seed: int, discount_frac: float = 0.0
 ) -> UnitNeed | None:
@@ -77,6 +86,7 @@ def unit_need(
     if data.cost is None or data.service.kind == "usage_priced" or not data.running:
         return None
     service, tier, unit = data.service, data.tier, data.unit
+    _require_rates(inputs, unit)
     cost = scaled_cost(data.cost, scenario.efficiency_factor(change, unit))
     hours = forecast.hourly_paths(future.mean, future.peak, data.shapes, seed)
     days = future.peak.index

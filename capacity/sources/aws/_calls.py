@@ -32,6 +32,7 @@ def errors_of(action: str, source: str, where: str) -> Iterator[None]:
         Account and region, as :attr:`Place.label` says them.
     """
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -43,6 +44,11 @@ def errors_of(action: str, source: str, where: str) -> Iterator[None]:
     except BotoCoreError as error:
         kind = type(error).__name__
         raise DataError(f"source '{source}': {where}: {action}: {kind}; {_mend_local(kind)}") from None
+    except ResponseParserError:  # no BotoCoreError: something else than AWS answers
+        raise DataError(
+            f"source '{source}': {where}: {action}: the answer is not AWS's; "
+            "is there a proxy in the way, and does endpoint_url lead to AWS?"
+        ) from None
 
 
 def pages(
