@@ -16,8 +16,9 @@ from capacity.config import AwsAccess, CloudWatchDiscovery, CloudWatchSource
 from capacity.errors import DataError
 from capacity.sources import Batch, Context, build
 from capacity.sources.aws import Access
-from capacity.sources.aws._discovery import Resource, discover, service_of
+from capacity.sources.aws._discovery import Resource, discover
 from capacity.sources.aws._namespaces import BUNDLED
+from capacity.sources.aws._naming import Namer
 from tests.aws.fake_cloudwatch import FakeCloudWatch, queries_of
 from tests.aws.standin import MANAGEMENT, Call, StandIn, page
 
@@ -139,9 +140,9 @@ def test_naming_first_tag_then_first_pattern_of_the_whole_name(
     entry = CloudWatchDiscovery.model_validate(
         {"resources": "rds", "naming": {"tags": ["a", "b"], "names": {"web-.*": "web", "w.*": "other"}}}
     )
-    assert service_of(Resource("rds", name, tags), entry.naming) == service
+    assert Namer(entry.naming, "x").service([Resource("rds", name, tags)]) == service
     by_name = entry.naming.model_copy(update={"otherwise": "name"})
-    assert service_of(Resource("rds", name, tags), by_name) == (service or name)
+    assert Namer(by_name, "x").service([Resource("rds", name, tags)]) == (service or name)
 
 
 def test_tags_pick_resources_by_their_whole_value(aws: StandIn, fake: FakeCloudWatch) -> None:

@@ -151,7 +151,8 @@ def test_store_sources_catalog_and_doctor(config: Path, capsys: pytest.CaptureFi
     assert tables["usage"]["rows"] > 20_000
     assert cli.run(["sources", "--json"]) == 0
     infos = {i["kind"]: i for i in json.loads(capsys.readouterr().out)}
-    assert infos["cloudwatch"]["permissions"] == ["cloudwatch:GetMetricData"]
+    assert "cloudwatch:GetMetricData" in infos["cloudwatch"]["permissions"]
+    assert any("$0.01" in call for call in infos["cost_explorer"]["calls"])
     assert cli.run(["catalog", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["types"] == 1080
     assert cli.run(["catalog", "m99.huge"]) == 2

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from capacity import config, pipeline
-from capacity.errors import StaleDataError
+from capacity.errors import MissingDataError, StaleDataError
 from capacity.pipeline.inputs import Inputs, read_inputs
 from tests import company
 
@@ -75,6 +75,24 @@ def test_an_hour_stored_at_two_periods_counts_once(tmp_path: Path) -> None:
     two = inputs(ingested(doubled, twice)).usage[key]
     assert np.allclose(two.iloc[:-24], one.iloc[:-24])
     assert np.allclose(two.iloc[-24:], 2 * one.iloc[-24:])
+
+
+def test_a_days_point_is_no_hours_and_percentiles_of_accounts_are_not_added(tmp_path: Path) -> None:
+    def more(usage: pd.DataFrame) -> pd.DataFrame:
+        hour = usage[of(usage, "web")].tail(1)
+        day = hour.assign(ts=hour["ts"].dt.floor("D"), period_seconds=86_400, value=1e9)
+        late = [hour.assign(metric="latency_ms", stat="p99", account_id=a, value=v) for a, v in (("1", 80), ("2", 95))]
+        return pd.concat([usage, day, *late])
+
+    found = inputs(ingested(tmp_path, more)).usage
+    assert found["web", "us-east-1", "requests_per_second", "avg"].max() < 1e6
+    assert list(found["web", "us-east-1", "latency_ms", "p99"]) == [95]
+
+
+def test_rates_in_another_currency_are_not_taken_for_the_plans(tmp_path: Path) -> None:
+    settings = ingested(tmp_path, text=company.CONFIG.replace("company: Small", "company: Small\ncurrency: EUR"))
+    with pytest.raises(MissingDataError, match="no on-demand rate in EUR is known for us-east-1"):
+        pipeline.run(settings, pipeline.open_store(settings), as_of=AS_OF)
 
 
 def test_cost_to_serve_of_a_bill_that_ended_long_ago_is_refused(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from capacity.config import CloudWatchDiscovery, ServiceNaming
 from capacity.sources.aws._access import Access, Place
 from capacity.sources.aws._calls import errors_of
 from capacity.sources.aws._namespaces import BASIC_SECONDS, DETAILED_SECONDS
+from capacity.sources.aws._naming import Namer
 
 # A page of tag:GetResources (Resource Groups Tagging API reference); the others have defaults that are their largest.
 _TAGGED_A_PAGE = 100
@@ -127,28 +128,17 @@ class Unnamed:
         )
 
 
-def by_service(resources: Sequence[Resource], naming: ServiceNaming) -> tuple[dict[str, list[Resource]], Unnamed]:
+def by_service(resources: Sequence[Resource], namer: Namer) -> tuple[dict[str, list[Resource]], Unnamed]:
     """Resources under the service that each belongs to."""
     named: dict[str, list[Resource]] = {}
     unnamed = Unnamed()
     for resource in resources:
-        service = service_of(resource, naming)
+        service = namer.service([resource])
         if service is None:
             unnamed.names.append(resource.name)
         else:
             named.setdefault(service, []).append(resource)
     return named, unnamed
-
-
-def service_of(resource: Resource, naming: ServiceNaming) -> str | None:
-    """The first tag it carries, else the first pattern that matches its whole name, else by ``naming.otherwise``."""
-    for key in naming.tags:
-        if resource.tags.get(key):
-            return resource.tags[key]
-    for pattern, service in naming.names.items():
-        if re.fullmatch(pattern, resource.name):
-            return service
-    return resource.name if naming.otherwise == "name" else None
 
 
 def _has(tags: Mapping[str, str], wanted: Mapping[str, str]) -> bool:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from capacity.config._fleet import SERVICE
-from capacity.sources.aws._fleet_naming import Namer, Resource, some
 from capacity.sources.aws._fleet_read import Database, Group, Instance, NodeGroup, Seen
+from capacity.sources.aws._naming import Namer, Resource, some
 
 # (zone, instance type, purchase)
 Key = tuple[str, str, str]

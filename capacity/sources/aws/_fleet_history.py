@@ -18,8 +18,8 @@ from typing import Any
 
 from capacity import catalogue
 from capacity.sources.aws._fleet_count import Key, Machine, Present
-from capacity.sources.aws._fleet_naming import Namer, Resource, some
 from capacity.sources.aws._fleet_read import Group, Instance
+from capacity.sources.aws._naming import Namer, Resource, some
 
 # Activities that AWS still tells of (API reference, DescribeScalingActivities: started within the last six weeks).
 KEPT = timedelta(weeks=6)

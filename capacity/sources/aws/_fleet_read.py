@@ -13,7 +13,7 @@ from typing import Any
 
 from capacity.sources.aws._access import Access, Place
 from capacity.sources.aws._calls import errors_of
-from capacity.sources.aws._fleet_naming import Resource, tags_of
+from capacity.sources.aws._naming import Resource, tags_of
 
 # The largest pages that the operations give (API references of EC2, Auto Scaling, RDS and EKS).
 EC2_PAGE = 1000

@@ -26,6 +26,7 @@ from capacity.sources.aws._calls import Failures
 from capacity.sources.aws._cloudwatch_calls import USD_A_METRIC, Reader, Reading, Tally, remarks, rows
 from capacity.sources.aws._cloudwatch_series import Found, Series, SeriesOfPlace, series_of, stat_of
 from capacity.sources.aws._discovery import by_service, discover
+from capacity.sources.aws._naming import Namer
 from capacity.sources.aws._stored_points import PlaceSeries, newest_points
 
 # Period -> time of the newest stored point of a series.
@@ -176,7 +177,7 @@ class CloudWatchMetricsSource:
     def _discover(self, task: tuple[Place, int]) -> tuple[Found, list[str]]:
         place, i = task
         entry = self._config.discover[i]
-        services, unnamed = by_service(discover(self._access, place, entry), entry.naming)
+        services, unnamed = by_service(discover(self._access, place, entry), Namer(entry.naming, self.name))
         told = [unnamed.note(entry.resources, entry.naming)] if unnamed.names else []
         if not services and not unnamed.names:
             told.append(f"no {entry.resources} resource found{' with these tags' if entry.tags else ''}")

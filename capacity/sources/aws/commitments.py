@@ -26,8 +26,8 @@ from capacity.schemas import COMMITMENTS
 from capacity.sources._protocol import Batch, Context, SourceInfo, Stored
 from capacity.sources.aws._access import Access, Place
 from capacity.sources.aws._calls import Failures, errors_of, pages
-from capacity.sources.aws._fleet_naming import some
 from capacity.sources.aws._fleet_read import PAGE, listed
+from capacity.sources.aws._naming import some
 
 # The longest page of DescribeSavingsPlans (API reference).
 PLANS_PAGE = 1000

@@ -26,7 +26,7 @@ from capacity.sources.aws import _fleet_rows as rows
 from capacity.sources.aws._access import Access, Place
 from capacity.sources.aws._calls import Failures
 from capacity.sources.aws._fleet_count import Present, present
-from capacity.sources.aws._fleet_naming import Namer, some
+from capacity.sources.aws._naming import Namer, some
 
 # Snapshots older than the age at which a fleet counts as stale are not looked at again.
 LOOK_BACK = timedelta(days=45)

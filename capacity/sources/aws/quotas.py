@@ -23,8 +23,8 @@ from capacity.sources._protocol import Batch, Context, SourceInfo
 from capacity.sources.aws import _fleet_read as read
 from capacity.sources.aws._access import Access, Place
 from capacity.sources.aws._calls import Failures, errors_of
-from capacity.sources.aws._fleet_naming import some
 from capacity.sources.aws._fleet_quota_codes import is_vcpu, quota_code
+from capacity.sources.aws._naming import some
 
 # Types a call of DescribeInstanceTypes (API reference).
 TYPES_A_CALL = 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from capacity.config import ServiceNaming
 from capacity.errors import UsageError
@@ -14,9 +14,18 @@ from capacity.errors import UsageError
 EXAMPLES = 3
 
 
+class Named(Protocol):
+    """What can name a service."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def tags(self) -> Mapping[str, str]: ...
+
+
 @dataclass(frozen=True)
 class Resource:
-    """What can name a service: a name and tags."""
+    """A name and tags."""
 
     name: str
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -35,7 +44,7 @@ class Namer:
         self._rules = rules
         self._patterns = [(_compiled(pattern, source), service) for pattern, service in rules.names.items()]
 
-    def service(self, owners: Sequence[Resource]) -> str | None:
+    def service(self, owners: Sequence[Named]) -> str | None:
         """The service that the first of ``owners`` (the nearest last) with a tag or a matching name belongs to."""
         for owner in owners:
             found = self._of(owner)
@@ -43,7 +52,7 @@ class Namer:
                 return found
         return owners[0].name if owners and self._rules.otherwise == "name" else None
 
-    def _of(self, owner: Resource) -> str | None:
+    def _of(self, owner: Named) -> str | None:
         for key in self._rules.tags:
             if owner.tags.get(key):
                 return owner.tags[key]
