@@ -200,6 +200,8 @@ class Access:
             extra["ExternalId"] = self.config.external_id
         fetcher = AssumeRoleCredentialFetcher(sts, base._session.get_credentials(), role, extra_args=extra)
         inner = botocore.session.get_session()
+        # One reading of the services' models for all roles: EC2's alone takes longer than a call.
+        inner.register_component("data_loader", base._session.get_component("data_loader"))
         inner._credentials = DeferredRefreshableCredentials(
             refresh_using=fetcher.fetch_credentials, method="assume-role"
         )
