@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -60,6 +61,26 @@ def test_an_earlier_plan_is_made_again_after_the_store_moved_on(folder: Path) ->
     assert plan.to_json(run(settings)) != plan.to_json(before)
     again = pipeline.run(settings, store, as_of=AS_OF, versions=before.provenance.store_versions).plans[0]
     assert plan.to_json(again) == plan.to_json(before)
+
+
+def test_an_earlier_plan_is_made_again_after_a_year_of_upkeep(folder: Path) -> None:
+    """Restated usage and bills, compaction, and a vacuum 399 days later: the old versions make the old bytes."""
+    settings = fresh(folder)
+    before = run(settings)
+    store = pipeline.open_store(settings)
+    for factor in (1.2, 1.1):
+        usage = pd.read_csv(folder / "usage.csv", dtype={"account_id": str})
+        usage.loc[usage["metric"] == "requests_per_second", "value"] *= factor
+        usage.to_csv(folder / "usage.csv", index=False)
+        bill = pd.read_csv(folder / "bill.csv", dtype=str)
+        bill["BilledCost"] = bill["EffectiveCost"] = [str(Decimal(x) * 2) for x in bill["BilledCost"]]
+        bill.to_csv(folder / "bill.csv", index=False)
+        pipeline.require_complete(pipeline.ingest(settings, store, AS_OF))
+    much_later = datetime.now(UTC) + timedelta(days=399)
+    pipeline.look_after_store(settings, much_later, compact=True, vacuum=True, dry_run=False)
+    again = pipeline.run(settings, store, as_of=AS_OF, versions=before.provenance.store_versions).plans[0]
+    assert plan.to_json(again) == plan.to_json(before)
+    assert plan.to_json(run(settings)) != plan.to_json(before)
 
 
 def test_the_bill_adds_up_exactly_and_the_fleet_ties_to_it(planned: Run) -> None:
