@@ -1,6 +1,6 @@
-"""A FOCUS 1.2 bill of any size as Parquet files: all 57 columns, cardinalities as in a bill of a mid-sized organisation.
+"""A FOCUS 1.2 bill of any size as Parquet files: all 57 columns, as many different values as a large bill has.
 
-    python -m bench.make_bill FOLDER ROWS [ROWS_A_FILE]
+python -m bench.make_bill FOLDER ROWS [ROWS_A_FILE]
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ AMOUNT = pa.decimal128(38, 12)
 Codes = npt.NDArray[np.int64]
 
 
-def make(folder: Path, rows: int, rows_a_file: int = ROWS_A_FILE, seed: int = 7) -> list[Path]:
-    """Write the bill; the same arguments give the same files."""
+def make(folder: Path, rows: int, rows_a_file: int = ROWS_A_FILE, seed: int = 7, only: int | None = None) -> list[Path]:
+    """Write the bill, or ``only`` one of its files; the same arguments give the same files."""
     folder.mkdir(parents=True, exist_ok=True)
     out = []
     for number, first in enumerate(range(0, rows, rows_a_file)):
+        if only not in (None, number):
+            continue
         path = folder / f"focus-{number:05d}.snappy.parquet"
         blocks = _blocks(min(rows_a_file, rows - first), np.random.default_rng([seed, number]))
         head = next(blocks)
@@ -53,7 +55,8 @@ def _block(n: int, rng: np.random.Generator) -> pa.Table:
     hour = np.sort(rng.integers(0, 720, n))
     committed = rng.random(n) < 0.2
     money = _money(n, rng, committed)
-    columns = {**_who(account, n), **_what(sku, resource, n), **_when(hour), **_commitment(committed, resource), **money}
+    columns = {**_who(account, n), **_what(sku, resource, n), **_when(hour), **_commitment(committed, resource)}
+    columns |= money
     columns["Tags"] = _coded([_tags(i) for i in range(TEAMS)], resource % TEAMS)
     return pa.table({name: columns[name] for name in sorted(columns)})
 
@@ -75,17 +78,18 @@ def _who(account: Codes, n: int) -> dict[str, pa.Array]:
 
 def _what(sku: Codes, resource: Codes, n: int) -> dict[str, pa.Array]:
     kinds = ("Compute", "Storage", "Databases", "Networking", "Analytics")
+    resources = range(RESOURCES)
     out = {
         "ServiceName": _coded([f"Elastic Thing {i // 4}" for i in range(SKUS)], sku),
         "ServiceCategory": _coded([kinds[i % 5] for i in range(SKUS)], sku),
         "ServiceSubcategory": _coded([f"Other ({kinds[i % 5]})" for i in range(SKUS)], sku),
-        "ChargeDescription": _coded([f"$0.{i:04d} per Elastic Thing unit-hour (or part) in zone" for i in range(SKUS)], sku),
+        "ChargeDescription": _coded([f"$0.{i:04d} per Elastic Thing unit-hour (or part)" for i in range(SKUS)], sku),
         "SkuId": _coded([f"SKU{i:08d}" for i in range(SKUS)], sku),
         "SkuPriceId": _coded([f"SKU{i:08d}.JRTCKXETXF.6YS6EN2CT7" for i in range(SKUS)], sku),
         "SkuMeter": _coded([f"BoxUsage:m{i % 9}" for i in range(SKUS)], sku),
         "SkuPriceDetails": _coded([f'{{"CoreCount": {i % 64}, "x_class": "c{i}"}}' for i in range(SKUS)], sku),
-        "ResourceId": _coded([f"arn:cloud:thing:us-east-1:{i % ACCOUNTS}:box/i-{i:017x}" for i in range(RESOURCES)], resource),
-        "ResourceName": _coded([f"box-{i}" for i in range(RESOURCES)], resource),
+        "ResourceId": _coded([f"arn:cloud:thing:us-east-1:{i % ACCOUNTS}:box/i-{i:017x}" for i in resources], resource),
+        "ResourceName": _coded([f"box-{i}" for i in resources], resource),
         "ResourceType": _coded(["Box", "Disk", "Gateway"], resource % 3),
         "RegionId": _coded(["us-east-1", "eu-west-1", "ap-south-1"], resource % 3),
         "RegionName": _coded(["US East", "Ireland", "Mumbai"], resource % 3),
@@ -136,7 +140,7 @@ def _money(n: int, rng: np.random.Generator, committed: npt.NDArray[np.bool_]) -
         "CommitmentDiscountQuantity": _decimal(cost * 7 // 10, ~committed),
         "ListCost": _decimal(cost), "ContractedCost": _decimal(cost), "BilledCost": _decimal(paid),
         "EffectiveCost": _decimal(cost * 7 // 10), "PricingCurrencyEffectiveCost": _decimal(cost * 7 // 10),
-        "PricingUnit": _coded(["Hours"], np.zeros(n, np.int64)), "ConsumedUnit": _coded(["Hours"], np.zeros(n, np.int64)),
+        **dict.fromkeys(("PricingUnit", "ConsumedUnit"), _coded(["Hours"], np.zeros(n, np.int64))),
     }  # fmt: skip
 
 

@@ -38,13 +38,18 @@ def _data(plan: Plan, problems: tuple[str, ...]) -> Iterator[Finding]:
 
 
 def _quality(plan: Plan) -> Iterator[Finding]:
-    """One sentence a rule that data breaks gravely; what is merely odd stands in the tables."""
+    """One sentence a rule that usage breaks gravely, one a bill that breaks rules; the rest stands in the tables."""
     frame = plan.frame("quality")
     grave = frame[frame["severity"].isin(GRAVE)]
-    for (kind, source, rule), rows in grave.groupby(["frame", "source", "rule"], sort=True):
+    usage = grave[grave["frame"] != "cost"]
+    for (kind, source, rule), rows in usage.groupby(["frame", "source", "rule"], sort=True):
         first = rows.iloc[0]
         others = f", and {len(rows) - 1} more like it" if len(rows) > 1 else ""
         yield Finding("watch", "data", f"{kind} of {source}: {rule}: {first['scope']}{others}: {first['message']}")
+    for source, rows in grave[grave["frame"] == "cost"].groupby("source", sort=True):
+        broken = sorted(set(rows["rule"]))
+        text = f"cost of {source} breaks {len(broken)} rules of FOCUS, {broken[0]} among them; its sums are not touched"
+        yield Finding("info", "data", text)
 
 
 def _saturation(plan: Plan) -> Iterator[Finding]:

@@ -25,9 +25,23 @@ def quality(usage: pa.Table, stored: pa.Table, as_of: datetime) -> pd.DataFrame:
     """
     before = usage.filter(pc.less(usage["ts"], pa.scalar(as_of, usage.schema.field("ts").type)))
     told = rules.findings_table(rules.usage_findings(before))
-    frame = pa.concat_tables([told, stored.select(told.schema.names).cast(told.schema)]).to_pandas()
+    frame = _by_rule(pa.concat_tables([told, stored.select(told.schema.names).cast(told.schema)]).to_pandas())
     rank = {severity: i for i, severity in enumerate(SEVERITIES)}
     keys = ["frame", "source", "scope", "rule"]
     order = frame.assign(rank=frame["severity"].map(rank)).sort_values(["rank", *keys], kind="stable").index
     ordered: pd.DataFrame = frame.loc[order, list(FRAMES["quality"])].reset_index(drop=True)
     return ordered
+
+
+def _by_rule(frame: pd.DataFrame) -> pd.DataFrame:
+    """Findings of bills once a rule: the files of a source break the same rules in the same way."""
+    bills = frame[frame["frame"] == "cost"]
+    if bills.empty:
+        return frame
+    grouped = bills.groupby(["source", "frame", "rule", "severity"], sort=True, as_index=False)
+    first = grouped.first()
+    counts = grouped.agg(rows=("rows", "sum"), of=("of", "sum"), files=("scope", "nunique"))
+    others = counts["files"] - 1
+    first["scope"] = first["scope"] + others.map(lambda n: f" and {n} more" if n else "")
+    first["rows"], first["of"] = counts["rows"], counts["of"]
+    return pd.concat([frame[frame["frame"] != "cost"], first[frame.columns]], ignore_index=True)

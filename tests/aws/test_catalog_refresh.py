@@ -185,7 +185,7 @@ def test_an_ingest_fills_the_store_once_and_its_rates_stand_before_the_catalogue
     ]  # fmt: skip
     assert "price list" not in str(first.sources[0].notes)
     assert "spot price history, Linux in us-east-1: no rate is offered" in str(first.sources[0].notes)
-    both = _prices(store.read("prices", None).to_pandas(), catalogue.load().prices, now)
+    both = _prices(store.read("prices", None).to_pandas(), catalogue.load().prices, now, "USD")
     rates = both[both["product"] == "on_demand"].set_index("instance_type")
     assert rates.loc["m7g.large", ["rate", "source"]].tolist() == [0.0777, "AWS Pricing, GetProducts"]
     assert rates.loc["c5.large", "rate"] == 0.085

@@ -28,7 +28,7 @@ from capacity.costs import (
     unit_costs,
 )
 from capacity.schemas import COST_MONEY
-from capacity.sources import build
+from capacity.sources import Context, build
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = "cost/focus/focus_1.0_sample_1000.csv"
@@ -48,7 +48,7 @@ RULES = CostsConfig.model_validate(
 
 
 def _read(path: Path) -> pa.Table:
-    source = build(BillSource(kind="focus_files", name="bill", path=str(path)), Path)
+    source = build(BillSource(kind="focus_files", name="bill", path=str(path)), Context(Path))
     return pa.concat_tables([b.table for b in source.batches(None, datetime(2026, 10, 5, tzinfo=UTC))])
 
 
