@@ -70,7 +70,10 @@ def organization() -> Iterator[StandIn]:
         limits = fake_quotas.Limits(defaults=[fake_quotas.quota("ec2", code, 256, name)])
         fake_quotas.install(aws, dict.fromkeys(places, limits))
         CostExplorer(NOW.date(), company(end=NOW.date())).attach(aws)
-        from_catalogue(catalogue.load()).serve(aws)
+        market = from_catalogue(catalogue.load())
+        market.types = {name: about for name, about in market.types.items() if name.startswith(("m5.", "c5."))}
+        market.products = [product for product in market.products if '"c5.' in product]
+        market.serve(aws)
         metrics = FakeCloudWatch(NOW).on(aws)
         metrics.put(PROD, "us-east-1", "AWS/ApplicationELB", "RequestCount", {"LoadBalancer": "app/web/1"},
                     lambda ticks: np.full(len(ticks), 600.0))  # fmt: skip
