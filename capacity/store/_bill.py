@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from itertools import zip_longest
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +17,14 @@ import pyarrow.compute as pc
 
 from capacity.schemas import COST, COST_MONEY, COST_PERIOD_KEY
 from capacity.store._delta import sql_text
-from capacity.store._reports import MoneyTotal
+from capacity.store._reports import EXACT, MoneyTotal, amounts
 
 PeriodKey = tuple[str, str, datetime]  # source, BillingAccountId, BillingPeriodStart
 Totals = Mapping[PeriodKey, tuple[MoneyTotal, ...]]
+Rows: TypeAlias = Any  # a pyarrow.Table or RecordBatch; pyarrow has no types of its own
 Hashes = npt.NDArray[np.uint64]
 GROUP = (*COST_PERIOD_KEY, "BillingCurrency")
+TOTAL_COLUMNS = tuple(dict.fromkeys((*GROUP, *COST_MONEY)))
 # Two odd multipliers of 64 bits (the golden ratio, and MurmurHash3's finaliser) that spread a value's bits.
 _SPREAD = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC4CEB9FE1A85EC53))
 
@@ -42,23 +44,79 @@ class Fingerprint:
         )
 
 
-def totals(table: pa.Table) -> tuple[MoneyTotal, ...]:
-    """Rows and the four exact sums by (source, account, period, currency), in that order."""
-    grouped = table.select([*GROUP, *COST_MONEY]).group_by(list(GROUP), use_threads=False)
+# --- sums ------------------------------------------------------------------------------------------------------
+
+
+class Tally:
+    """Rows and the four exact sums by (source, account, period, currency), fed block by block."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Any, ...], MoneyTotal] = {}
+
+    def add(self, rows: Rows) -> None:
+        for total in _totals(rows, GROUP):
+            self.include(total)
+
+    def include(self, total: MoneyTotal) -> None:
+        key = (total.source, total.account_id, total.period_start, total.currency)
+        known = self._found.get(key)
+        self._found[key] = total if known is None else _sum(known, total)
+
+    def totals(self) -> tuple[MoneyTotal, ...]:
+        """Ordered by source, period, account, currency."""
+        return tuple(sorted(self._found.values(), key=_order))
+
+
+def totals(blocks: Iterable[Rows]) -> tuple[MoneyTotal, ...]:
+    """Rows and sums of all ``blocks``."""
+    tally = Tally()
+    for block in blocks:
+        tally.add(block)
+    return tally.totals()
+
+
+def merged(parts: Iterable[MoneyTotal]) -> tuple[MoneyTotal, ...]:
+    """One total for all ``parts`` of the same account, period and currency."""
+    tally = Tally()
+    for part in parts:
+        tally.include(part)
+    return tally.totals()
+
+
+def totals_by_file(blocks: Iterable[Rows]) -> dict[str, tuple[MoneyTotal, ...]]:
+    """The same for each value of the column ``file``."""
+    tallies: dict[str, Tally] = {}
+    for block in blocks:
+        for file in pc.unique(block["file"]):
+            part = block.filter(pc.equal(block["file"], file))
+            tallies.setdefault(file.as_py(), Tally()).add(part)
+    return {file: tally.totals() for file, tally in tallies.items()}
+
+
+def _totals(rows: Rows, group: Sequence[str]) -> Iterator[MoneyTotal]:
+    table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
     wanted = [*((c, "sum") for c in COST_MONEY), *((c, "count") for c in COST_MONEY), ([], "count_all")]
-    rows = grouped.aggregate(wanted).to_pylist()
-    return tuple(sorted((_total(r) for r in rows), key=lambda t: (t.source, t.period_start, t.account_id, t.currency)))
+    grouped = table.select(list(TOTAL_COLUMNS)).group_by(list(group), use_threads=False).aggregate(wanted)
+    for row in grouped.to_pylist():
+        n = row["count_all"]
+        billed, effective, listed, contracted = (row[f"{c}_sum"] or Decimal(0) for c in COST_MONEY)
+        source, account, period, currency = (row[c] for c in GROUP)
+        nulls = {c: n - row[f"{c}_count"] for c in COST_MONEY}
+        yield MoneyTotal(source, account, period, currency, n, billed, effective, listed, contracted, nulls)
 
 
-def _total(row: Mapping[str, Any]) -> MoneyTotal:
-    n = row["count_all"]
-    billed, effective, listed, contracted = (row[f"{c}_sum"] or Decimal(0) for c in COST_MONEY)
-    source, account, period, currency = (row[c] for c in GROUP)
-    nulls = {c: n - row[f"{c}_count"] for c in COST_MONEY}
-    return MoneyTotal(source, account, period, currency, n, billed, effective, listed, contracted, nulls)
+def _sum(one: MoneyTotal, other: MoneyTotal) -> MoneyTotal:
+    billed, effective, listed, contracted = map(EXACT.add, amounts(one), amounts(other))
+    nulls = {c: one.nulls[c] + other.nulls[c] for c in COST_MONEY}
+    who = (one.source, one.account_id, one.period_start, one.currency)
+    return MoneyTotal(*who, one.rows + other.rows, billed, effective, listed, contracted, nulls)
 
 
-def by_key(money: Iterable[MoneyTotal]) -> Totals:
+def _order(total: MoneyTotal) -> tuple[Any, ...]:
+    return total.source, total.period_start, total.account_id, total.currency
+
+
+def by_key(money: Iterable[MoneyTotal]) -> dict[PeriodKey, tuple[MoneyTotal, ...]]:
     """Totals (one a currency) by their period, oldest first."""
     out: dict[PeriodKey, tuple[MoneyTotal, ...]] = {}
     for total in money:
@@ -67,21 +125,15 @@ def by_key(money: Iterable[MoneyTotal]) -> Totals:
     return out
 
 
-def keys(table: pa.Table) -> list[PeriodKey]:
-    """The periods of ``table``."""
-    rows = table.select(list(COST_PERIOD_KEY)).group_by(list(COST_PERIOD_KEY)).aggregate([]).to_pylist()
-    return sorted((tuple(r[c] for c in COST_PERIOD_KEY) for r in rows), key=lambda k: (k[0], k[2], k[1]))
+def mismatch(expected: Sequence[MoneyTotal], stored: Sequence[MoneyTotal]) -> str:
+    """The first total that does not agree, in words."""
+    for want, got in zip_longest(expected, stored):
+        if want != got:
+            return f"the sums in the store do not agree with the bill: expected {want}, found {got}"
+    return "the sums agree"
 
 
-def same_in_order(batches: Iterable[pa.RecordBatch], table: pa.Table) -> bool:
-    """Whether ``batches`` hold exactly the rows of ``table`` in its order; ends at the first that differs."""
-    at = 0
-    for batch in batches:
-        part = table.slice(at, batch.num_rows)
-        if part.num_rows != batch.num_rows or not pa.Table.from_batches([batch]).cast(part.schema).equals(part):
-            return False
-        at += batch.num_rows
-    return bool(at == table.num_rows)
+# --- rows ------------------------------------------------------------------------------------------------------
 
 
 def fingerprints(batches: Iterable[pa.RecordBatch]) -> dict[PeriodKey, Fingerprint]:
@@ -98,11 +150,13 @@ def _fingerprints(table: pa.Table) -> dict[PeriodKey, Fingerprint]:
         return {}
     first, second = _row_hashes(table)
     coded = table.select(list(COST_PERIOD_KEY)).append_column("row", pa.array(np.arange(table.num_rows)))
-    groups = coded.group_by(list(COST_PERIOD_KEY)).aggregate([("row", "list")])
+    groups = coded.group_by(list(COST_PERIOD_KEY), use_threads=False).aggregate([("row", "list")])
+    lists = groups["row_list"].combine_chunks()
+    order, ends = lists.flatten().to_numpy(), lists.offsets.to_numpy() - lists.offsets[0].as_py()
     out = {}
     for i in range(groups.num_rows):
         source, account, period = (groups[c][i].as_py() for c in COST_PERIOD_KEY)
-        rows = np.asarray(groups["row_list"][i].as_py())
+        rows = order[ends[i] : ends[i + 1]]
         out[(source, account, period)] = Fingerprint(len(rows), int(first[rows].sum()), int(second[rows].sum()))
     return out
 
@@ -134,32 +188,27 @@ def _value_hashes(column: pa.ChunkedArray) -> Hashes:
     return out
 
 
-def by_period(tables: Iterable[pa.Table]) -> list[pa.Table]:
-    """The rows of all ``tables`` by billing period, oldest first; what holds one period only is not copied."""
-    parts: dict[datetime, list[pa.Table]] = {}
-    for table in tables:
-        starts = table["BillingPeriodStart"].unique()
-        for start in starts:
-            one = table if len(starts) == 1 else table.filter(pc.equal(table["BillingPeriodStart"], start))
-            parts.setdefault(start.as_py(), []).append(one)
-    return [pa.concat_tables(parts[start]) for start in sorted(parts)]
+def of_keys(rows: Rows, wanted: Collection[PeriodKey]) -> Rows:
+    """The rows of some periods."""
+    return rows.filter(covering(wanted)) if wanted else rows.slice(0, 0)
 
 
-def covering(wanted: Sequence[PeriodKey]) -> pc.Expression:
-    """The rows of ``keys`` as a filter of a read."""
-    kind = COST.schema.field("BillingPeriodStart").type
+def covering(wanted: Collection[PeriodKey]) -> pc.Expression:
+    """The rows of ``wanted`` as a filter of a read."""
     out = None
     for source, period, accounts in _grouped(wanted):
-        one = (
-            (pc.field("source") == source)
-            & (pc.field("BillingPeriodStart") == pa.scalar(period, kind))
-            & pc.field("BillingAccountId").isin(accounts)
-        )
+        one = of_period(source, period) & pc.field("BillingAccountId").isin(accounts)
         out = one if out is None else out | one
     return out
 
 
-def predicate(wanted: Sequence[PeriodKey]) -> str:
+def of_period(source: str, period: datetime) -> pc.Expression:
+    """All accounts of one period of one source."""
+    kind = COST.schema.field("BillingPeriodStart").type
+    return (pc.field("source") == source) & (pc.field("BillingPeriodStart") == pa.scalar(period, kind))
+
+
+def predicate(wanted: Collection[PeriodKey]) -> str:
     """The same as SQL."""
     return " OR ".join(
         f'("source" = {sql_text(source)} AND "BillingPeriodStart" = {sql_text(period.isoformat())} '
@@ -168,16 +217,8 @@ def predicate(wanted: Sequence[PeriodKey]) -> str:
     )
 
 
-def _grouped(wanted: Sequence[PeriodKey]) -> list[tuple[str, datetime, list[str]]]:
+def _grouped(wanted: Collection[PeriodKey]) -> list[tuple[str, datetime, list[str]]]:
     groups: dict[tuple[str, datetime], list[str]] = {}
     for source, account, period in sorted(wanted, key=lambda k: (k[0], k[2], k[1])):
         groups.setdefault((source, period), []).append(account)
     return [(s, p, a) for (s, p), a in groups.items()]
-
-
-def mismatch(expected: Sequence[MoneyTotal], stored: Sequence[MoneyTotal]) -> str:
-    """The first total that does not agree, in words."""
-    for want, got in zip_longest(expected, stored):
-        if want != got:
-            return f"the sums in the store do not agree with the bill: expected {want}, found {got}"
-    return "the sums agree"

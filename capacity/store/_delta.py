@@ -9,61 +9,93 @@ overwrites conflict with what their predicate covers. What is refused is read an
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from capacity.errors import CorruptDataError, DataError, MissingDataError
 from capacity.schemas import TABLES
+from capacity.store._log import RETENTION_DAYS
+from capacity.store._place import Place, local_path
 
 T = TypeVar("T")
 
-# As-of is promised for 400 days: neither the log nor a file that a newer version dropped may go before.
-_RETENTION = "interval 400 days"
-_CONFIGURATION = {"delta.logRetentionDuration": _RETENTION, "delta.deletedFileRetentionDuration": _RETENTION}
+# Neither the log nor a file that a newer version dropped may go before.
+_RETENTION = f"interval {RETENTION_DAYS} days"
+# A checkpoint every hundred commits is delta-rs's own default; it is written down since reading old versions needs it.
+_CONFIGURATION = {
+    "delta.checkpointInterval": "100",
+    "delta.deletedFileRetentionDuration": _RETENTION,
+    "delta.logRetentionDuration": _RETENTION,
+}
 # A writer that loses each race waits 12 s in all before it gives up.
 _ATTEMPTS = 12
 _FIRST_WAIT_SECONDS = 0.02
 _LONGEST_WAIT_SECONDS = 2.0
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class ConflictError(Exception):
     """Another writer was first; read again and try again."""
 
 
-def exists(path: str) -> bool:
+def exists(where: Place) -> bool:
+    """Whether there is a table.
+
+    Raises
+    ------
+    DataError
+        The bucket or folder cannot be reached.
+    """
     from deltalake import DeltaTable
 
-    return bool(DeltaTable.is_deltatable(path))
+    try:
+        return bool(DeltaTable.is_deltatable(where.uri, where.storage_options))
+    except OSError as error:
+        raise DataError(_unreachable(where, error)) from None
 
 
-def open_table(path: str, version: int | None = None) -> Any:
+def open_table(where: Place, version: int | None = None) -> Any:
     """The table at ``version`` (newest where None), or None where there is no table.
 
     Raises
     ------
     MissingDataError
         That version does not exist (any more).
+    DataError
+        The bucket or folder cannot be reached.
     """
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
-    try:
-        return DeltaTable(path, version=version) if exists(path) else None
-    except TableNotFoundError:
+    if not exists(where):
         return None
+    try:
+        return DeltaTable(where.uri, version=version, storage_options=where.storage_options)
+    except TableNotFoundError:
+        if version is None:
+            return None
+        raise MissingDataError(
+            f"{where}: no version {version} any more; versions are kept for {RETENTION_DAYS} days"
+        ) from None
     except DeltaError as error:
         if version is None:
-            raise CorruptDataError(f"{path}: not a readable table ({error}); restore the folder") from None
+            raise CorruptDataError(f"{where}: not a readable table ({error}); restore the folder") from None
         raise MissingDataError(
-            f"{path}: no version {version}; versions are kept for 400 days: {_first_line(error)}"
+            f"{where}: no version {version}; versions are kept for {RETENTION_DAYS} days: {_first_line(error)}"
         ) from None
+    except OSError as error:
+        raise DataError(_unreachable(where, error)) from None
+
+
+def _unreachable(where: Place, error: Exception) -> str:
+    mend = "check the folder and its rights" if where.is_local else "check bucket, region, endpoint and credentials"
+    return f"{where}: cannot be reached ({_first_line(error)}); {mend}"
 
 
 def read(table: Any, name: str, columns: Sequence[str] | None = None, filters: pc.Expression | None = None) -> pa.Table:
@@ -73,11 +105,15 @@ def read(table: Any, name: str, columns: Sequence[str] | None = None, filters: p
     try:
         found = _dataset(table).to_table(columns=wanted, filter=filters)
     except (OSError, pa.ArrowInvalid) as error:
-        raise CorruptDataError(
-            f"{table.table_uri}: a file of version {table.version()} cannot be read ({_first_line(error)}); "
-            "restore the folder from a copy, or read an earlier version"
-        ) from None
+        raise _unreadable(table, error) from None
     return found.cast(schema) if found.schema != schema else found
+
+
+def _unreadable(table: Any, error: Exception) -> CorruptDataError:
+    return CorruptDataError(
+        f"{table.table_uri}: a file of version {table.version()} cannot be read ({_first_line(error)}); "
+        "restore the folder from a copy, or read an earlier version"
+    )
 
 
 def batches(table: Any, name: str, filters: Any) -> Iterator[pa.RecordBatch]:
@@ -92,34 +128,34 @@ def _dataset(table: Any) -> Any:
     """
     from pyarrow import fs
 
-    uri = urlsplit(table.table_uri)
-    if uri.scheme not in ("", "file"):
+    folder = local_path(table.table_uri)
+    if folder is None:
         return table.to_pyarrow_dataset()
-    folder = url2pathname(uri.path) if uri.scheme else table.table_uri
-    return table.to_pyarrow_dataset(filesystem=fs.SubTreeFileSystem(folder, fs.LocalFileSystem()))
+    return table.to_pyarrow_dataset(filesystem=fs.SubTreeFileSystem(str(folder), fs.LocalFileSystem()))
 
 
-def create(path: str, table: pa.Table) -> None:
+def create(where: Place, table: pa.Table) -> None:
     """The first version of a table; a table that came into being meanwhile is a conflict."""
     from deltalake import CommitProperties, write_deltalake
     from deltalake.exceptions import DeltaError
 
-    if "://" not in path:
-        Path(path).mkdir(parents=True, exist_ok=True)
     try:
+        if where.is_local:
+            Path(where.uri).mkdir(parents=True, exist_ok=True)
         write_deltalake(
-            path,
+            where.uri,
             _whole(table),
             mode="error",
             configuration=_CONFIGURATION,
+            storage_options=where.storage_options,
             writer_properties=_writer(),
             # delta-rs would otherwise commit the loser of a race as version 1, beside the winner's rows.
             commit_properties=CommitProperties(max_commit_retries=0),
         )
-    except DeltaError as error:
-        if exists(path):
+    except (DeltaError, OSError) as error:
+        if exists(where):
             raise ConflictError(str(error)) from None
-        raise DataError(f"{path}: cannot be written ({_first_line(error)}); check the folder and its rights") from None
+        raise DataError(_unwritable(where, error)) from None
 
 
 def append(table: Any, rows: pa.Table, owners: Iterable[str]) -> None:
@@ -172,7 +208,7 @@ def undo(table: Any, before: pa.Table, predicate: str) -> None:
         _commit(table, lambda: table.delete(predicate))
 
 
-def with_retries(attempt: Callable[[], T], what: str) -> T:
+def with_retries(attempt: Callable[[], T], what: object) -> T:
     """``attempt`` until it is the first writer.
 
     Raises
@@ -202,10 +238,15 @@ def _commit(table: Any, run: Callable[[], object]) -> None:
         run()
     except CommitFailedError as error:
         raise ConflictError(str(error)) from None
-    except DeltaError as error:
-        raise DataError(
-            f"{table.table_uri}: cannot be written ({_first_line(error)}); check the folder and its rights"
-        ) from None
+    except (DeltaError, OSError) as error:
+        raise DataError(_unwritable(table.table_uri, error)) from None
+
+
+def _unwritable(where: object, error: Exception) -> str:
+    return (
+        f"{where}: cannot be written ({_first_line(error)}); nothing was changed; check the folder, its rights and the "
+        "free space"
+    )
 
 
 def _whole(rows: pa.Table) -> pa.Table:
@@ -226,4 +267,6 @@ def _writer() -> Any:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+    """What went wrong in one line: the libraries below colour and nest their messages."""
+    text = " ".join(_COLOUR.sub("", str(error)).replace("↳", "").split())
+    return text[:300] or type(error).__name__

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC as UTC_ZONE
 from datetime import datetime
@@ -13,12 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from capacity.errors import CorruptDataError, MissingDataError, UsageError
-from capacity.schemas import COST, COST_MONEY, TABLES, UTC, Table
+from capacity.schemas import COST, TABLES, UTC, Table
 from capacity.sources import SeriesKey, without_duplicates
-from capacity.store import _bill, _delta, _diff
-from capacity.store._reports import MoneyTotal, WriteReport
+from capacity.store import _bill, _bill_write, _delta, _diff, _stream, _versions
+from capacity.store._log import RETENTION_DAYS
+from capacity.store._place import Place, place
+from capacity.store._reports import WriteReport
 
-# Rows that are hashed at a time: a bill is compared without a second copy of it in memory.
+# Rows that are hashed or written at a time: a bill is compared without a second copy of it in memory.
 _BATCH_ROWS = 131_072
 # A pyarrow.compute.Expression, or a sequence of (column, operator, value); pyarrow has no types of its own.
 Filters: TypeAlias = Any
@@ -28,16 +30,27 @@ class Store:
     """Delta tables in a folder (or below an ``s3://`` prefix); created on the first write.
 
     Readers see whole versions and never wait. Writers that meet try again. Every version can be read for 400 days.
+
+    Parameters
+    ----------
+    root
+        A folder, or ``s3://bucket/prefix``. S3, or what stands in for it, must be strongly consistent and know
+        conditional puts (``If-None-Match``). Credentials, region and endpoint are those of the AWS environment.
+    storage_options
+        More options of delta-rs for an ``s3://`` store; no credentials.
+
+    Raises
+    ------
+    UsageError
+        A root or an option that cannot be used.
     """
 
-    def __init__(self, root: Path | str) -> None:
-        self.root = str(root)
-        if "%" in self.root and "://" not in self.root:
-            # delta-rs 1.6 decodes percent signs in some places and not in others.
-            raise UsageError(f"store {self.root}: a folder with % in its name cannot hold the store; choose another")
+    def __init__(self, root: Path | str, storage_options: Mapping[str, str] | None = None) -> None:
+        self.place = place(root, storage_options)
+        self.root = str(self.place)
 
-    def _path(self, name: str) -> str:
-        return f"{self.root.rstrip('/')}/{_known(name).name}"
+    def _path(self, name: str) -> Place:
+        return self.place / _known(name).name
 
     # --- reading -------------------------------------------------------------------------------------------
 
@@ -75,18 +88,37 @@ class Store:
             if version is not None:
                 raise MissingDataError(f"{self.root}: no table {name}, so no version {version}; run capacity ingest")
             return table.schema.empty_table().select(list(columns or table.columns))
-        rows = _delta.read(found, name, columns, _expression(filters))
+        try:
+            rows = _delta.read(found, name, columns, _expression(filters))
+        except CorruptDataError:
+            if version is None or not _versions.expired(self._path(name), version):
+                raise
+            raise MissingDataError(
+                f"{self.root}: version {version} of {name} was replaced more than {RETENTION_DAYS} days ago and its "
+                "files are gone; read a later one"
+            ) from None
         return _diff.in_key_order(table, rows) if set(table.key) <= set(rows.column_names) else rows
 
     def versions(self, as_of: datetime | None = None) -> dict[str, int]:
-        """The newest version of each table, or the newest that was committed at or before ``as_of``."""
-        out = {}
-        for name in TABLES:
-            table = _delta.open_table(self._path(name))
-            version = None if table is None else _version_at(table, as_of)
-            if version is not None:
-                out[name] = version
-        return out
+        """The newest version of each table, or the newest that was committed at or before ``as_of``.
+
+        The newest ones stood together at one moment during the call. As of a moment each table is as its last commit
+        before that moment left it, by the writers' clocks: an ingest that had written some of its tables by then is
+        seen with these, and no table with a part of a commit.
+
+        Raises
+        ------
+        MissingDataError
+            ``as_of`` lies before what the log of a table still tells.
+        """
+        if as_of is not None:
+            moment = _versions.checked(as_of)
+            return self._each(lambda where: _versions.at(where, moment))
+        return _versions.settled(lambda: self._each(_versions.newest), lambda: self.versions(datetime.now(UTC_ZONE)))
+
+    def _each(self, version: Callable[[Place], int | None]) -> dict[str, int]:
+        found = ((name, version(self._path(name))) for name in TABLES)
+        return {name: number for name, number in found if number is not None}
 
     def last_point(self, name: str, source: str) -> datetime | None:
         """The newest time stamp of ``source`` in table ``name``; None where it has none."""
@@ -166,60 +198,72 @@ class Store:
             Not the canonical schema, or the sums do not agree: then the table is as it was before.
         """
         rows = _checked(COST, table)
-        money = _bill.totals(rows)
-        report = _delta.with_retries(lambda: self._replace(rows, money), self._path("cost"))
-        return replace(report, rows_read=rows.num_rows, money=money)
+        totals = _bill.by_key(_bill.totals([rows]))
+        marks = {_bill_write.period_mark(source, period): _bill_write.UNKNOWN for source, _, period in totals}
+        delivery = _bill_write.Delivery(
+            totals, lambda keys: iter(_bill.of_keys(rows, keys).to_batches(_BATCH_ROWS)), marks
+        )
+        return replace(_bill_write.put(self._path("cost"), delivery).report, rows_read=rows.num_rows)
 
-    def _replace(self, rows: pa.Table, money: tuple[MoneyTotal, ...]) -> WriteReport:
-        path = self._path("cost")
-        found = _delta.open_table(path)
-        if not rows.num_rows:
-            return WriteReport("cost", None if found is None else found.version(), 0)
-        wanted = _bill.keys(rows)
+    def replace_rows(
+        self, name: str, table: pa.Table, by: Mapping[str, str], marks: Mapping[str, int] | None = None
+    ) -> WriteReport:
+        """Put ``table`` in the place of all rows that have the values of ``by``; the same again makes no new version.
+
+        Parameters
+        ----------
+        by
+            Text columns of the table and a value each; every row of ``table`` must have them.
+        marks
+            Numbers to record with the rows, by name (:meth:`marks` tells them). Other numbers than those recorded make
+            a new version even where the rows are the same.
+
+        Raises
+        ------
+        CorruptDataError
+            Not the canonical schema, rows without the values of ``by``, or two rows of one key that differ.
+        """
+        known = _known(name)
+        rows, _ = without_duplicates(_checked(known, table), known.key, f"rows for {name}")
+        rows = _diff.in_key_order(known, rows)
+        where = _rows_of(known, by)
+        if rows.filter(where).num_rows < rows.num_rows:
+            raise CorruptDataError(f"rows for {name}: not all of them have {by}; they would not be replaced next time")
+        report = _delta.with_retries(lambda: self._replace_rows(known, rows, by, marks or {}), self._path(name).uri)
+        return replace(report, rows_read=table.num_rows)
+
+    def _replace_rows(
+        self, table: Table, rows: pa.Table, by: Mapping[str, str], marks: Mapping[str, int]
+    ) -> WriteReport:
+        found = _delta.open_table(self._path(table.name))
         if found is None:
-            _delta.create(path, rows)
-            self._verify(_delta.open_table(path, 0), rows, wanted, None)
-            return WriteReport("cost", 0, 0, rows_added=rows.num_rows)
+            if rows.num_rows or marks:
+                _stream.create(self._path(table.name), table.name, iter(rows.to_batches()), marks)
+            return WriteReport(table.name, 0 if rows.num_rows or marks else None, 0, rows_added=rows.num_rows)
+        stored = _diff.in_key_order(table, _delta.read(found, table.name, None, _rows_of(table, by)))
         version = found.version()
-        stored = _bill.by_key(self._stored_totals(found, wanted))
-        changed = _changed(found, rows, stored, _bill.by_key(money))
-        if not changed:
-            return WriteReport("cost", version, 0)
-        fresh = rows if len(changed) == len(wanted) else rows.filter(_bill.covering(changed))
-        _delta.replace(found, fresh, _bill.predicate(changed))
-        self._verify(found, fresh, changed, version)
-        removed = sum(t.rows for k in changed for t in stored.get(k, ()))
-        return WriteReport("cost", found.version(), 0, rows_added=fresh.num_rows, rows_removed=removed)
+        if stored.equals(rows) and all(_stream.mark(found, n) == number for n, number in marks.items()):
+            return WriteReport(table.name, version, 0)
+        predicate = " AND ".join(f'"{column}" = {_delta.sql_text(value)}' for column, value in by.items())
+        _stream.overwrite(found, table.name, iter(rows.to_batches()), predicate, marks)
+        return WriteReport(table.name, found.version(), 0, rows_added=rows.num_rows, rows_removed=stored.num_rows)
 
-    def _stored_totals(self, table: Any, keys: list[_bill.PeriodKey]) -> tuple[MoneyTotal, ...]:
-        columns = [*dict.fromkeys((*_bill.GROUP, *COST_MONEY))]
-        return _bill.totals(_delta.read(table, "cost", columns, _bill.covering(keys)))
-
-    def _verify(self, written: Any, rows: pa.Table, keys: list[_bill.PeriodKey], before: int | None) -> None:
-        """Compare the sums just written with the batch's; where they differ put version ``before`` of them back."""
-        stored = self._stored_totals(written, keys)
-        expected = _bill.totals(rows)
-        if stored == expected:
-            return
-        old = COST.schema.empty_table()
-        if before is not None:
-            old = _delta.read(_delta.open_table(self._path("cost"), before), "cost", None, _bill.covering(keys))
-        _delta.undo(written, old, _bill.predicate(keys))
-        raise CorruptDataError(f"{self._path('cost')}: {_bill.mismatch(expected, stored)}; nothing was changed")
+    def marks(self, name: str, wanted: Iterable[str]) -> dict[str, int]:
+        """The numbers last recorded in table ``name`` under the ``wanted`` marks that there are."""
+        found = _delta.open_table(self._path(name))
+        numbers = {} if found is None else {mark: _stream.mark(found, mark) for mark in wanted}
+        return {mark: number for mark, number in numbers.items() if number is not None}
 
 
-def _changed(found: Any, rows: pa.Table, stored: _bill.Totals, new: _bill.Totals) -> list[_bill.PeriodKey]:
-    """The periods whose rows are not those stored: told by their sums, else row by row, else in any order."""
-    changed = [k for k in new if stored.get(k) != new[k]]
-    alike = [k for k in new if stored.get(k) == new[k]]
-    if not alike:
-        return changed
-    same = rows.filter(_bill.covering(alike)) if changed else rows
-    if _bill.same_in_order(_delta.batches(found, "cost", _bill.covering(alike)), same):
-        return changed
-    before = _bill.fingerprints(_delta.batches(found, "cost", _bill.covering(alike)))
-    after = _bill.fingerprints(same.to_batches(_BATCH_ROWS))
-    return [k for k in new if k in changed or before[k] != after[k]]
+def _rows_of(table: Table, by: Mapping[str, str]) -> pc.Expression:
+    _check_columns(table, list(by))
+    if not by:
+        raise UsageError(f"replace_rows of {table.name}: name at least one column, or every row would go")
+    out = None
+    for column, value in by.items():
+        one = pc.field(column) == value
+        out = one if out is None else out & one
+    return out
 
 
 def _known(name: str) -> Table:
@@ -262,13 +306,3 @@ def _time_column(table: Table) -> str | None:
 def _owners(table: Table, rows: pa.Table) -> list[str]:
     """Who writes: each source of ``rows``, or the table where rows have no source in their key."""
     return list(pc.unique(rows["source"]).to_pylist()) if "source" in table.key else [table.name]
-
-
-def _version_at(table: object, as_of: datetime | None) -> int | None:
-    if as_of is None:
-        return int(table.version())  # type: ignore[attr-defined]
-    if as_of.tzinfo is None:
-        raise UsageError(f"as_of {as_of} has no zone; write it as 2026-01-31T00:00:00Z")
-    limit = as_of.timestamp() * 1000
-    commits = [c for c in table.history() if c["timestamp"] <= limit]  # type: ignore[attr-defined]
-    return max((int(c["version"]) for c in commits), default=None)

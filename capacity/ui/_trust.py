@@ -68,10 +68,10 @@ def _quality(plan: Plan) -> None:
             "What is odd in the data, the gravest first",
             {
                 "Gravity": st.column_config.TextColumn(width=75),
-                "Source": st.column_config.TextColumn(width=140),
+                "Source": st.column_config.TextColumn(width=120),
                 "Data": st.column_config.TextColumn(width=60),
-                "Where": st.column_config.TextColumn(width=230),
-                "Rule": st.column_config.TextColumn(width=110),
+                "Where": st.column_config.TextColumn(width=175),
+                "Rule": st.column_config.TextColumn(width=175),
                 "Rows": st.column_config.NumberColumn(format="localized", width=70),
                 "What": st.column_config.TextColumn(width=420),
             },

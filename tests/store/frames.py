@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -73,3 +74,69 @@ class Given:
             yield Batch(self.frame, table, f"{self.name}-{i}", self.notes)
         if self.error:
             raise self.error
+
+
+def _with(table: pa.Table, name: str, value: str) -> pa.Table:
+    at = table.schema.get_field_index(name)
+    return table.set_column(at, COST.schema.field(name), pa.repeat(pa.scalar(value), table.num_rows))
+
+
+@dataclass
+class File:
+    """A billing file that streams ``table``; ``raw`` are its own columns where they are not the canonical ones."""
+
+    label: str
+    table: pa.Table
+    complete: bool = False
+    error: Exception | None = None
+    own: pa.Table | None = None
+    content: str | None = None
+    block_rows: int = 7
+    reads: int = 0
+
+    def __post_init__(self) -> None:
+        self.table = _with(self.table, "file", self.label)
+
+    @property
+    def digest(self) -> str:
+        """Of the rows, but for their label: a copy under another name has the same."""
+        rows = self.table.drop_columns(["source", "file"]).to_pylist()
+        return hashlib.sha256((self.content or repr((rows, self.own))).encode()).hexdigest()
+
+    def blocks(self) -> Iterator[pa.Table]:
+        self.reads += 1
+        for start in range(0, self.table.num_rows, self.block_rows):
+            yield self.table.slice(start, self.block_rows)
+        if self.error:
+            raise self.error
+
+    def raw(self, columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
+        table = self.table.drop_columns(["source", "file"]) if self.own is None else self.own
+        yield from table.to_batches(self.block_rows)
+
+    def notes(self) -> tuple[str, ...]:
+        return ()
+
+
+@dataclass
+class Bills:
+    """A source of such files; their rows get its name."""
+
+    name: str
+    files: list[File]
+    corrections: str = "replace"
+    check_focus: bool = False
+    error: Exception | None = None
+    info: ClassVar[SourceInfo] = SourceInfo("bills", "", ("cost",), (), "", "")
+
+    def __post_init__(self) -> None:
+        for file in self.files:
+            file.table = _with(file.table, "source", self.name)
+
+    def bills(self, now: datetime) -> Iterator[File]:
+        yield from self.files
+        if self.error:
+            raise self.error
+
+    def batches(self, since: datetime | None, now: datetime) -> Iterator[Batch]:
+        raise AssertionError("bills are streamed")

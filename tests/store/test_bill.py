@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from capacity.errors import CorruptDataError
 from capacity.schemas import COST, COST_MONEY
-from capacity.store import Store, _delta
+from capacity.store import Store, _stream
 from tests.store.frames import bill, rows
 
 SEPTEMBER = datetime(2026, 9, 1, tzinfo=UTC)
@@ -107,45 +108,45 @@ def test_the_sums_in_the_store_are_the_sums_of_the_bills(
             assert sum(found[column].to_pylist()) == sum(whole[column].to_pylist())
 
 
-class Lossy(Store):
-    """A store whose disk drops the last row of what is written."""
+class LossyDisk:
+    """Drops the last row of what is written first; what comes after it (the way back) is whole."""
 
-    def replace_lossy(self, table: pa.Table, monkeypatch: pytest.MonkeyPatch) -> None:
-        create, replace = _delta.create, _delta.replace
-        dropped: list[int] = []
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._create, self._overwrite, self._done = _stream.create, _stream.overwrite, False
+        monkeypatch.setattr(_stream, "create", self.create)
+        monkeypatch.setattr(_stream, "overwrite", self.overwrite)
 
-        def short(rows: pa.Table) -> pa.Table:
-            if dropped:
-                return rows  # only the first write goes wrong, not the way back
-            dropped.append(1)
-            return rows.slice(0, rows.num_rows - 1)
+    def _short(self, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        if self._done:
+            return rows
+        self._done = True
+        table = pa.Table.from_batches(list(rows), COST.schema)
+        return iter(table.slice(0, table.num_rows - 1).to_batches())
 
-        def lossy_create(path: str, rows: pa.Table) -> None:
-            create(path, short(rows))
+    def create(self, where: Any, name: str, rows: Iterator[pa.RecordBatch], marks: Any) -> None:
+        self._create(where, name, self._short(rows), marks)
 
-        def lossy_replace(found: Any, rows: pa.Table, where: str) -> None:
-            replace(found, short(rows), where)
-
-        monkeypatch.setattr(_delta, "create", lossy_create)
-        monkeypatch.setattr(_delta, "replace", lossy_replace)
-        self.replace_bill(table)
+    def overwrite(self, table: Any, name: str, rows: Iterator[pa.RecordBatch], predicate: str, marks: Any) -> None:
+        self._overwrite(table, name, self._short(rows), predicate, marks)
 
 
 def test_sums_that_do_not_agree_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Lossy(tmp_path / "store")
+    store = Store(tmp_path / "store")
     store.replace_bill(pa.concat_tables([bill(["1", "2"]), bill(["9"], month=8)]))
     before = rows(store.read("cost"))
+    LossyDisk(monkeypatch)
     with pytest.raises(CorruptDataError, match=r"do not agree with the bill: expected .*; nothing was changed"):
-        store.replace_lossy(bill(["3", "4"]), monkeypatch)
+        store.replace_bill(bill(["3", "4"]))
     assert rows(store.read("cost")) == before
 
 
 def test_the_first_bill_that_does_not_agree_leaves_an_empty_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = Lossy(tmp_path / "store")
+    store = Store(tmp_path / "store")
+    LossyDisk(monkeypatch)
     with pytest.raises(CorruptDataError, match="nothing was changed"):
-        store.replace_lossy(bill(["3", "4"]), monkeypatch)
+        store.replace_bill(bill(["3", "4"]))
     assert store.read("cost").num_rows == 0
 
 

@@ -1,0 +1,102 @@
+"""What the FOCUS rules say of each new billing file, kept in the store's ``findings``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
+from itertools import chain
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from capacity.schemas import COST_REQUIRED, FINDINGS
+from capacity.sources import BillFile
+from capacity.store._bills import ERRORS, Outcome
+
+if TYPE_CHECKING:
+    from capacity.quality import FocusReport
+    from capacity.store._store import Store
+
+FRAME = "cost"
+# The rules keep one core busy, and reading the files some of another.
+_AT_ONCE = 2
+
+
+def judge(source: str, files: Sequence[BillFile], store: Store, outcome: Outcome, say: Callable[[str], None]) -> None:
+    """Run the rules over every file that was not judged yet; a fatal finding fails its file.
+
+    It comes after the rows are in the store: the rules take longer than the ingest itself, and what makes a file
+    unusable (a column that is not there, an amount that is no number) has already been refused when it was read.
+    """
+    marks = {file.label: _mark(source, file) for file in files}
+    known = store.marks("findings", (mark for mark, _ in marks.values()))
+    new = [f for f in files if known.get(marks[f.label][0]) != marks[f.label][1]]
+    reading = Lock()
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="rules") as threads:
+        for file, report in zip(new, threads.map(lambda f: _judged(f, reading), new), strict=True):
+            if isinstance(report, Exception):
+                if file.label in outcome.files:  # else it was told when the file was read
+                    outcome.fail(report)
+            elif report is not None:
+                _keep(source, file, report, store, outcome, dict([marks[file.label]]))
+                say(f"{source}: {file.label}: judged by the FOCUS rules")
+
+
+def _judged(file: BillFile, reading: Lock) -> FocusReport | Exception | None:
+    """What the rules say; None of a file without rows."""
+    from capacity.quality import validate_bill
+
+    try:
+        batches = _one_at_a_time(file.raw(), reading)
+        first = next(batches, None)
+        if first is None:
+            return None
+        # A file that was read has, or was given, every column that it needs.
+        return validate_bill(chain([first], batches), defaults=COST_REQUIRED, where=file.label)
+    except ERRORS as error:
+        return error
+
+
+def _one_at_a_time(batches: Iterator[pa.RecordBatch], reading: Lock) -> Iterator[pa.RecordBatch]:
+    """Files of one source may share what reads them, so only the judging runs beside each other."""
+    while True:
+        with reading:
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
+
+
+def _keep(
+    source: str, file: BillFile, report: FocusReport, store: Store, outcome: Outcome, marks: dict[str, int]
+) -> None:
+    by = {"source": source, "frame": FRAME, "scope": file.label}
+    try:
+        outcome.writes.append(store.replace_rows("findings", _table(report, by), by, marks))
+    except ERRORS as error:
+        outcome.fail(error)
+        return
+    outcome.notes.append(report.summary())
+    for finding in report.findings:
+        if finding.severity == "fatal":
+            outcome.fail(f"source '{source}': {file.label}: {finding}")
+
+
+def _table(report: FocusReport, by: dict[str, str]) -> pa.Table:
+    rows = [
+        {
+            **by, "rule": f.rule, "severity": f.severity, "column": f.column or None, "rows": f.rows, "of": f.of,
+            "example": "; ".join(f.examples) or None, "message": f.message,
+        }
+        for f in report.findings
+    ]  # fmt: skip
+    return pa.Table.from_pylist(rows, schema=FINDINGS.schema)
+
+
+def _mark(source: str, file: BillFile) -> tuple[str, int]:
+    """Stands for the content and for the rules, which may change with the tool."""
+    digest = hashlib.sha256(f"{file.digest}\n{metadata.version('capacity')}".encode()).digest()
+    return f"capacity:focus:{source}:{file.label}", int.from_bytes(digest[:8], "big") >> 1
