@@ -1,14 +1,19 @@
 """``make bench``: times and peak memory of whole processes, printed as a table.
 
-Real recordings are measured too where CAPACITY_REAL_DATA names their folder.
+    python -m bench [PART ...]
+
+Parts: start, demo, real (recordings, where CAPACITY_REAL_DATA names their folder), bills (5,000,000 rows), store
+(queries, 10,000,000 points), focus (the rules over 1,000,000 rows), prophet; all where none is named.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.measure import measure
@@ -17,15 +22,25 @@ ROOT = Path(__file__).resolve().parents[1]
 CAPACITY = (sys.executable, "-m", "capacity")
 
 
-def main() -> None:
+def main(wanted: Sequence[str]) -> None:
     runs = int(os.environ.get("BENCH_RUNS", "3"))
-    with tempfile.TemporaryDirectory() as folder:
-        tmp = Path(folder)
-        print(f"median of {runs} (range), peak memory of the process tree, exit code")
-        print(measure((sys.executable, "-c", "import capacity"), runs).line("import capacity"))
-        print(measure((*CAPACITY, "forecast", "--help"), runs).line("capacity forecast --help"))
-        _demo(tmp, runs)
-        _real(tmp, runs)
+    unknown = sorted(set(wanted) - set(PARTS) - set(MODULES))
+    if unknown:
+        sys.exit(f"no part {', '.join(unknown)}; known: {', '.join([*PARTS, *MODULES])}")
+    print(f"median of {runs} (range), peak memory of the process tree, exit code", flush=True)
+    for name, part in PARTS.items():
+        if name in wanted or not wanted:
+            with tempfile.TemporaryDirectory() as folder:
+                part(Path(folder), runs)
+    for name, module in MODULES.items():
+        if name in wanted or not wanted:
+            print(f"\n{module}", flush=True)
+            subprocess.run([sys.executable, "-m", module], check=False)
+
+
+def _start(tmp: Path, runs: int) -> None:
+    print(measure((sys.executable, "-c", "import capacity"), runs).line("import capacity"))
+    print(measure((*CAPACITY, "forecast", "--help"), runs).line("capacity forecast --help"))
 
 
 def _demo(tmp: Path, runs: int) -> None:
@@ -55,5 +70,9 @@ def _real(tmp: Path, runs: int) -> None:
     print(measure(plan, runs, env).line("real recordings: plan, again"))
 
 
+PARTS: dict[str, Callable[[Path, int], None]] = {"start": _start, "demo": _demo, "real": _real}
+# Benchmarks with output of their own.
+MODULES = {"bills": "bench.bills", "store": "bench.store", "focus": "bench.focus"}
+
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -47,8 +47,10 @@ def _quality(plan: Plan) -> Iterator[Finding]:
         others = f", and {len(rows) - 1} more like it" if len(rows) > 1 else ""
         yield Finding("watch", "data", f"{kind} of {source}: {rule}: {first['scope']}{others}: {first['message']}")
     for source, rows in grave[grave["frame"] == "cost"].groupby("source", sort=True):
-        broken = sorted(set(rows["rule"]))
-        text = f"cost of {source} breaks {len(broken)} rules of FOCUS, {broken[0]} among them; its sums are not touched"
+        broken = sorted({str(rule) for rule in rows["rule"]})
+        text = (
+            f"cost of {source!s} breaks {len(broken)} rules of FOCUS, {broken[0]} among them; its sums are not touched"
+        )
         yield Finding("info", "data", text)
 
 

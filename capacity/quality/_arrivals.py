@@ -9,14 +9,11 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from capacity.quality._finding import DataFinding, by_severity
 from capacity.quality._usage import MICROS, SERIES, Ints, scope_of, series_codes, stamp
 
 Mask = npt.NDArray[np.bool_]
-# A series as sources know it: (service, metric, stat, period).
-ArrivalKey = tuple[str, str, str, int]
 
 
 def arrivals(usage: pa.Table, now: datetime) -> tuple[DataFinding, ...]:
@@ -61,36 +58,39 @@ def _arrived(usage: pa.Table, rows: Ints, ts: Ints, now: datetime) -> Iterator[D
     yield from finding("future", "error", ahead, "{n} points lie after the moment of reading; check the clock or zone")
 
 
-def late_points(added: pa.Table, known: Mapping[ArrivalKey, datetime]) -> tuple[DataFinding, ...]:
+def late_points(added: pa.Table, newest: pa.Table) -> tuple[DataFinding, ...]:
     """Points that the store did not have, older than the newest point it had of their series.
 
     Parameters
     ----------
     added
-        The rows of one source that were new to the store.
-    known
-        The newest point of each (service, metric, stat, period) before.
+        The rows of one source that were new to the store, in the canonical schema.
+    newest
+        The columns of :data:`SERIES` and ``ts``: the newest point of each series of that source before.
     """
+    before = {tuple(row[k] for k in SERIES): row["ts"] for row in newest.to_pylist()}
+    codes = series_codes(added)
+    ts: Ints = added["ts"].cast(pa.int64()).to_numpy()
+    order = np.argsort(codes, kind="stable")
     found = []
-    keys = ["service", "metric", "stat", "period_seconds"]
-    for group in added.select(keys).group_by(keys).aggregate([]).to_pylist():
-        key = tuple(group[k] for k in keys)
-        newest = known.get(key)
-        if newest is None:
-            continue
-        mask = pc.less(added["ts"], pa.scalar(newest, added.schema.field("ts").type))
-        for name in keys:
-            mask = pc.and_(mask, pc.equal(added[name], group[name]))
-        late = added.filter(mask)
-        if late.num_rows:
-            oldest = pc.min(late["ts"]).as_py()
-            hours = (newest - oldest).total_seconds() / 3600
-            scope = f"{key[0]} {key[1]} {key[2]} @{key[3]}s"
-            found.append(
-                DataFinding(
-                    added["source"][0].as_py(), "usage", scope, "late", "info", late.num_rows, added.num_rows,
-                    f"{late.num_rows:,} points came late, the latest {hours:,.1f} hours after its time; read again at "
-                    "least that far back (overlap_hours)", "ts", stamp(int(oldest.timestamp() * MICROS)),
-                )
-            )  # fmt: skip
+    for first, end in pairwise(np.flatnonzero(np.diff(codes[order], prepend=-1, append=-1)).tolist()):
+        key = {name: added[name][int(order[first])].as_py() for name in SERIES}
+        last = before.get(tuple(key[k] for k in SERIES))
+        mine = ts[order[first:end]]
+        limit = 0 if last is None else int(last.timestamp() * MICROS)
+        late = mine[mine < limit]
+        if len(late):
+            found.append(_late(key, late, len(mine), limit))
     return tuple(by_severity(found))
+
+
+def _late(key: Mapping[str, object], late: Ints, of: int, limit: int) -> DataFinding:
+    oldest = int(late.min())
+    hours = (limit - oldest) / MICROS / 3600
+    text = (
+        f"{len(late):,} points came after later ones were stored, up to {hours:,.1f} hours late; what is read again "
+        "must reach back at least that far (overlap_hours)"
+    )
+    return DataFinding(
+        str(key["source"]), "usage", scope_of(key), "late", "info", len(late), of, text, "ts", stamp(oldest)
+    )

@@ -37,6 +37,11 @@ _HASH = f"hash({_ID})"
 # +1 or -1 by the first amount that is not zero: a row and its negation differ in it, and agree in all amounts times it.
 _SIGN = "(CASE " + " ".join(f'WHEN "{c}" <> 0 THEN sign("{c}")' for c in MEASURES) + " ELSE 0 END)"
 _FACED = ", ".join(f'CASE WHEN _sign < 0 THEN -"{c}" ELSE "{c}" END' for c in MEASURES)
+# Which identities become one row, over the rows of an identity.
+_ONE = {
+    "ledger": "bool_or(_new) OVER w AND bool_or(NOT _new) OVER w",
+    "delta": f"bool_or(_new AND {_SIGN} < 0) OVER w AND bool_or(NOT _new AND {_SIGN} > 0) OVER w",
+}
 
 
 @dataclass(frozen=True)
@@ -125,13 +130,6 @@ def _cancel(run: Any) -> None:
     """)
     for sql in ("DROP TABLE ranked", "DROP TABLE work", "ALTER TABLE kept RENAME TO work"):
         run.execute(sql)
-
-
-# Which identities become one row, over the rows of an identity.
-_ONE = {
-    "ledger": "bool_or(_new) OVER w AND bool_or(NOT _new) OVER w",
-    "delta": f"bool_or(_new AND {_SIGN} < 0) OVER w AND bool_or(NOT _new AND {_SIGN} > 0) OVER w",
-}
 
 
 def _net(run: Any, mode: str) -> None:

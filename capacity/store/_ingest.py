@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from capacity.errors import UsageError
 from capacity.sources import Batch, BillFile, BillReader, ContinuingSource, ResumableSource, Source
-from capacity.store import _bills, _differences, _fidelity, _findings, _spool
+from capacity.store import _arrived, _bills, _differences, _fidelity, _findings, _spool
 from capacity.store._bills import ERRORS, Outcome, Replacing
 from capacity.store._reports import IngestReport, SourceReport
 from capacity.store._store import Store
@@ -116,10 +116,10 @@ class _Handed:
     """A bill that came as one batch, as a file."""
 
     digest = ""  # nothing tells that it is the same next time, so it is read again
-    complete = False
 
     def __init__(self, batch: Batch) -> None:
         self.label = batch.file
+        self.complete = batch.complete
         self._batch = batch
 
     def blocks(self) -> Iterator[pa.Table]:
@@ -151,13 +151,21 @@ class _Frames:
             for batch in _batches(self.source, self.store, now):
                 self._take(batch)
         except ERRORS as error:
-            self.outcome.fail(error)
-            if self.bills is not None:
-                self.bills.all_blocked = True
+            self._fail(error)
         if self.bills is not None:
             self.bills.finish()
         for frame, parts in self.tables.items():
-            self._write(frame, parts)
+            self._write(frame, parts, now)
+
+    def _fail(self, error: Exception) -> None:
+        """Billing periods that were handed over whole are sound, whatever else of the source failed."""
+        if self.bills is None:
+            self.outcome.fail(error)
+        elif all(t.file.complete for t in self.bills.taken.values()):
+            self.bills.lack(error)
+        else:
+            self.outcome.fail(error)
+            self.bills.all_blocked = True
 
     def _take(self, batch: Batch) -> None:
         if batch.frame == "cost":
@@ -175,10 +183,13 @@ class _Frames:
         where = self.store.place / "cost"
         return Replacing(self.source.name, where, shop.spool(), calculator, self.outcome, self.say)
 
-    def _write(self, frame: str, parts: list[pa.Table]) -> None:
+    def _write(self, frame: str, parts: list[pa.Table], now: datetime) -> None:
         """One write a frame, so that rows of two files meet."""
+        handed, added = pa.concat_tables(parts), list[pa.Table]()
         try:
-            report = self.store.write(frame, pa.concat_tables(parts))
+            report = self.store.write(frame, handed, added.append)
+            if frame == _arrived.FRAME:
+                _arrived.tell(handed, added[0] if added else None, report.version, self.store, now)
         except ERRORS as error:
             self.outcome.fail(error)
             return

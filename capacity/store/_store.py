@@ -144,10 +144,15 @@ class Store:
 
     # --- writing -------------------------------------------------------------------------------------------
 
-    def write(self, name: str, table: pa.Table) -> WriteReport:
+    def write(self, name: str, table: pa.Table, added: Callable[[pa.Table], None] | None = None) -> WriteReport:
         """Merge ``table`` by the key: new rows are added, changed ones replaced, the others left alone.
 
         Writing the same again changes nothing and makes no new version.
+
+        Parameters
+        ----------
+        added
+            Is handed the rows that were new to a table that was there before, once they are stored.
 
         Raises
         ------
@@ -161,16 +166,19 @@ class Store:
             raise UsageError(f"table {name} has no row key; use replace_bill")
         rows, _ = without_duplicates(_checked(known, table), known.key, f"rows for {name}")
         rows = _diff.in_key_order(known, rows)
-        return _delta.with_retries(lambda: self._merge(known, rows, table.num_rows), self._path(name))
+        report, new = _delta.with_retries(lambda: self._merge(known, rows, table.num_rows), self._path(name))
+        if added is not None and new is not None and new.num_rows:
+            added(new)
+        return report
 
-    def _merge(self, table: Table, rows: pa.Table, read: int) -> WriteReport:
+    def _merge(self, table: Table, rows: pa.Table, read: int) -> tuple[WriteReport, pa.Table | None]:
         path = self._path(table.name)
         found = _delta.open_table(path)
         if not rows.num_rows:
-            return WriteReport(table.name, None if found is None else found.version(), read)
+            return WriteReport(table.name, None if found is None else found.version(), read), None
         if found is None:
             _delta.create(path, rows)
-            return WriteReport(table.name, 0, read, rows_added=rows.num_rows)
+            return WriteReport(table.name, 0, read, rows_added=rows.num_rows), None
         stored = _delta.read(found, table.name, None, _diff.affected(table, rows))
         change = _diff.difference(table, rows, stored)
         if change.changed.num_rows:
@@ -178,13 +186,8 @@ class Store:
             _delta.merge(found, _diff.in_key_order(table, both), table.key, _owners(table, both))
         elif change:
             _delta.append(found, change.added, _owners(table, change.added))
-        return WriteReport(
-            table.name,
-            found.version(),
-            read,
-            rows_added=change.added.num_rows,
-            rows_changed=change.changed.num_rows,
-        )
+        counts = {"rows_added": change.added.num_rows, "rows_changed": change.changed.num_rows}
+        return WriteReport(table.name, found.version(), read, **counts), change.added
 
     def replace_bill(self, table: pa.Table) -> WriteReport:
         """Put each (source, BillingAccountId, BillingPeriodStart) of ``table`` in the place of what is stored for it.

@@ -131,13 +131,13 @@ def test_duplicates_out_of_order_and_future() -> None:
     assert arrivals(USAGE.schema.empty_table(), START) == ()
 
 
-def test_late_points_are_those_before_the_newest_known() -> None:
+def test_late_points_are_those_before_the_newest_known_of_their_series() -> None:
     added = usage([1, 2, 3], hours=[2, 9, 30])
-    known = {("shop", "requests_per_second", "avg", 3600): START + timedelta(hours=10)}
-    (found,) = late_points(added, known)
-    assert found.rows == 2
-    assert "the latest 8.0 hours after its time" in found.message
-    assert late_points(added, {}) == ()
+    (found,) = late_points(added, usage([0, 0], hours=[10, 10]))
+    assert (found.rows, found.of) == (2, 3)
+    assert "up to 8.0 hours late" in found.message
+    assert late_points(added, USAGE.schema.empty_table()) == ()
+    assert late_points(added, usage([0], hours=[10], service="another")) == ()
 
 
 def test_findings_fit_the_store() -> None:

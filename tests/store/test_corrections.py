@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -364,3 +365,16 @@ def test_corrections_of_many_periods_are_one_version(store: Store) -> None:
     july, august = (datetime(2026, m, 1, tzinfo=UTC) for m in (7, 8))
     assert found == {("1", july): 4, ("1", august): 4, ("2", july): 5, ("2", august): 5}
     assert set(COST_MONEY) < set(MEASURES)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_ingests_that_meet_apply_a_correction_once(store: Store, mode: str) -> None:
+    def run(_: int) -> Any:
+        files = [File("1", bill(["5", "1"])), File("2", negated(bill(["5"]))), File("3", bill(["3"]))]
+        return ingest([differences(mode, *files)], Store(store.root), NOW)
+
+    with ThreadPoolExecutor(4) as pool:
+        reports = list(pool.map(run, range(4)))
+    assert [r.failures for r in reports] == [()] * 4
+    assert left(store) == [1, 3]
+    assert store.versions() == {"cost": 0}
