@@ -72,7 +72,7 @@ def _real(tmp: Path, runs: int) -> None:
 
 PARTS: dict[str, Callable[[Path, int], None]] = {"start": _start, "demo": _demo, "real": _real}
 # Benchmarks with output of their own.
-MODULES = {"bills": "bench.bills", "store": "bench.store", "focus": "bench.focus"}
+MODULES = {"bills": "bench.bills", "store": "bench.store", "focus": "bench.focus", "prophet": "bench.prophet_map"}
 
 if __name__ == "__main__":
     main(sys.argv[1:])

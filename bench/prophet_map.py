@@ -1,4 +1,4 @@
-"""``python -m bench.prophet_map [FITS]``: fits of 730 daily points by CmdStan and by NumPy in the same run, and their parts.
+"""``python -m bench.prophet_map [FITS]``: fits of 730 daily points by CmdStan and by NumPy in one run, and their parts.
 
 Real daily recordings of two years where CAPACITY_REAL_DATA has any, simulated ones beside them.
 """

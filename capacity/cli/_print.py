@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from capacity.pipeline import CostReport, Refresh
     from capacity.plan import EventSummary, LimitOutlook, MixLine, Plan, UnitPlan
     from capacity.sources import SourceInfo
-    from capacity.store import IngestReport
+    from capacity.store import IngestReport, MoneyCheck, SourceReport
 
 # Wide enough for the tables where the output is a file or a pipe.
 PIPE_WIDTH = 120
@@ -301,7 +302,7 @@ def backtest(scores: pd.DataFrame) -> None:
 
 
 def ingest(report: IngestReport) -> None:
-    """What came from each source; for bills the exact sums by account, period and currency."""
+    """What came from each source; for bills the exact sums in the files and in the store, by month and currency."""
     for source in report.sources:
         mark = "FAILED" if source.failures else "ok"
         line(
@@ -309,12 +310,31 @@ def ingest(report: IngestReport) -> None:
         )
         for text in (*source.notes, *source.failures):
             line(f"    {text}")
-        for m in source.money:
-            line(
-                f"    {m.account_id} {m.period_start:%Y-%m} {m.currency}: {m.rows:,} rows, billed {m.billed}, "
-                f"effective {m.effective}, list {m.list}, contracted {m.contracted}"
-            )
+        _money_checks(source)
     line(f"store versions: {', '.join(f'{name} {version}' for name, version in report.versions.items())}")
+
+
+def _money_checks(source: SourceReport) -> None:
+    """File against store for the bills of this ingest, in decimal."""
+    groups: dict[str, list[MoneyCheck]] = {}
+    for check in source.checks:
+        groups.setdefault(f"{check.files.period_start:%Y-%m} {check.files.currency}", []).append(check)
+    rows = [(month, *_money_row(checks)) for month, checks in sorted(groups.items())]
+    if rows:
+        head = ("month", "accounts", "rows", "billed in the files", "effective in the files", "store − files")
+        table(f"{source.source}: sums to the last decimal", head, rows, right=(1, 2, 3, 4))
+        line("    store − files: billed, effective, list, contracted")
+    elif source.money:
+        months = sorted({f"{m.period_start:%Y-%m}" for m in source.money})
+        line(f"    {len(months)} months of bills, {months[0]} to {months[-1]}, stand in the store as in the files")
+
+
+def _money_row(checks: Sequence[MoneyCheck]) -> tuple[str, ...]:
+    lines = [check.lines() for check in checks]
+    billed, effective = (sum((one[i][1] for one in lines), Decimal(0)) for i in (0, 1))
+    apart = [sum((one[i][3] for one in lines), Decimal(0)) for i in range(len(lines[0]))]
+    told = ", ".join("0" if not amount else f"{amount:f}" for amount in apart)
+    return f"{len(checks):,}", f"{sum(c.store.rows for c in checks):,}", f"{billed:f}", f"{effective:f}", told
 
 
 def sources(infos: Sequence[SourceInfo]) -> None:

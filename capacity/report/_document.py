@@ -137,7 +137,7 @@ def _mix(plan: Plan) -> Section:
     lead = (
         "Coverage is the share of simulated futures with no hour above what the plan serves, least month; "
         "it is held against the tier's promise. "
-        f"Money is at {plan.mix.rates_of}. Each month's mix is in report.xlsx, sheet \"Mix by month\"."
+        f'Money is at {plan.mix.rates_of}. Each month\'s mix is in report.xlsx, sheet "Mix by month".'
     )
     return Section("mix", "Instance mix", lead, [_tables.mix(plan).first(MOST_ROWS)], [_pictures.mix(plan)])
 

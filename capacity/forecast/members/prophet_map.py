@@ -71,6 +71,8 @@ def _fit(stamps: pd.DatetimeIndex, z: Floats, freq: str) -> tuple[Floats, Floats
     silence()
     from prophet import Prophet
 
+    from capacity.forecast._map_backend import by_numpy
+
     silence()  # its import turns its own messages on again
     model: Any = Prophet(
         uncertainty_samples=0,
@@ -78,11 +80,22 @@ def _fit(stamps: pd.DatetimeIndex, z: Floats, freq: str) -> tuple[Floats, Floats
         weekly_seasonality=True,
         daily_seasonality=freq == "h",
     )
-    frame = pd.DataFrame({"ds": stamps[: len(z)], "y": z}).dropna()
-    # The steady algorithm and a fixed seed: Newton, the default for short series, is tens of times slower.
-    model.fit(frame, algorithm="LBFGS", seed=1)
-    out = model.predict(pd.DataFrame({"ds": stamps}))
-    return out["trend"].to_numpy(dtype=float), out["additive_terms"].to_numpy(dtype=float)
+    by_numpy(model).fit(pd.DataFrame({"ds": stamps[: len(z)], "y": z}).dropna())
+    return _parts(model, stamps)
+
+
+def _parts(model: Any, stamps: pd.DatetimeIndex) -> tuple[Floats, Floats]:
+    """Trend and additive seasons of a fitted ``model``, as its ``predict`` gives them, in half the time.
+
+    Prophet's ``predict`` makes a table of every component anew; the two sums need only its features.
+    """
+    frame = model.setup_dataframe(pd.DataFrame({"ds": stamps}))
+    features = [
+        model.make_seasonality_features(frame["ds"], part["period"], part["fourier_order"], name)
+        for name, part in model.seasonalities.items()
+    ]
+    seasons = np.hstack(features) @ model.params["beta"][0] * model.y_scale
+    return np.asarray(model.predict_trend(frame), dtype=float), np.asarray(seasons, dtype=float)
 
 
 def silence() -> None:

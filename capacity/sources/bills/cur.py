@@ -45,6 +45,7 @@ class CurFilesSource(Bills):
 
     def __init__(self, config: CurSource, context: Context) -> None:
         super().__init__(config, context)
+        self.reading = config.excess_decimals
         self._exact = config.excess_decimals == "refuse"
 
     def translator(self, file: TabularFile, label: str, notes: _convert.Notes) -> Translator:

@@ -9,6 +9,7 @@ it), a row without billing period, currency, account, BilledCost or EffectiveCos
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -51,6 +52,8 @@ class FocusFilesSource(Bills):
     def __init__(self, config: BillSource, context: Context) -> None:
         super().__init__(config, context)
         self.corrections, self.check_focus = config.corrections, config.check_focus
+        # What other than the files decides what their rows say.
+        self.reading = json.dumps([config.defaults, config.excess_decimals], sort_keys=True)
         self._defaults, self._exact = config.defaults, config.excess_decimals == "refuse"
 
     def translator(self, file: TabularFile, label: str, notes: _convert.Notes) -> Translator:
