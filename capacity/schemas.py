@@ -206,9 +206,10 @@ FINDINGS = _table(
     {
         "source": TEXT, "frame": TEXT, "scope": TEXT, "rule": TEXT, "severity": TEXT, "column": TEXT,
         "rows": pa.int64(), "of": pa.int64(), "example": TEXT, "message": TEXT,
+        "ts": UTC,  # the newest moment it speaks of: what comes later than a plan's is no part of the plan
     },
     ("source", "frame", "scope", "rule"),
-    ("column", "example"),
+    ("column", "example", "ts"),
 )  # fmt: skip
 
 TABLES: Mapping[str, Table] = {

@@ -21,8 +21,10 @@ def quality(usage: pa.Table, stored: pa.Table, as_of: datetime) -> pd.DataFrame:
     usage
         All stored usage; nothing from ``as_of`` on is looked at.
     stored
-        The store's ``findings`` table.
+        The store's ``findings`` table; what speaks of a moment from ``as_of`` on is left out.
     """
+    limit = pa.scalar(as_of, stored.schema.field("ts").type)
+    stored = stored.filter(pc.fill_null(pc.less(stored["ts"], limit), True))
     before = usage.filter(pc.less(usage["ts"], pa.scalar(as_of, usage.schema.field("ts").type)))
     told = rules.findings_table(rules.usage_findings(before))
     frame = _by_rule(pa.concat_tables([told, stored.select(told.schema.names).cast(told.schema)]).to_pandas())

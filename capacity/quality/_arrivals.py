@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from capacity.quality._finding import DataFinding, by_severity
-from capacity.quality._usage import MICROS, SERIES, Ints, scope_of, series_codes, stamp
+from capacity.quality._usage import MICROS, SERIES, Ints, moment, scope_of, series_codes, stamp
 
 Mask = npt.NDArray[np.bool_]
 
@@ -45,8 +45,9 @@ def _arrived(usage: pa.Table, rows: Ints, ts: Ints, now: datetime) -> Iterator[D
             first = int(np.flatnonzero(mask)[0])
             example = f"{stamp(mine[first])}: {usage['value'][int(rows[first])].as_py():.6g}"
             text = message.replace("{n}", f"{int(mask.sum()):,}")
+            newest = moment(mine[mask].max())
             yield DataFinding(
-                key["source"], "usage", scope, rule, severity, int(mask.sum()), len(rows), text, "ts", example
+                key["source"], "usage", scope, rule, severity, int(mask.sum()), len(rows), text, "ts", example, newest
             )
 
     seen = np.ones(len(mine), bool)
@@ -55,7 +56,9 @@ def _arrived(usage: pa.Table, rows: Ints, ts: Ints, now: datetime) -> Iterator[D
     back = np.r_[False, np.diff(mine) < 0]
     yield from finding("out_of_order", "info", back, "{n} points came after a later one; they were put in order")
     ahead = mine > int(now.timestamp() * MICROS)
-    yield from finding("future", "error", ahead, "{n} points lie after the moment of reading; check the clock or zone")
+    yield from finding(
+        "future", "warning", ahead, "{n} points lie after the moment of reading; check the clock or zone"
+    )
 
 
 def late_points(added: pa.Table, newest: pa.Table) -> tuple[DataFinding, ...]:
@@ -92,5 +95,15 @@ def _late(key: Mapping[str, object], late: Ints, of: int, limit: int) -> DataFin
         "must reach back at least that far (overlap_hours)"
     )
     return DataFinding(
-        str(key["source"]), "usage", scope_of(key), "late", "info", len(late), of, text, "ts", stamp(oldest)
+        str(key["source"]),
+        "usage",
+        scope_of(key),
+        "late",
+        "info",
+        len(late),
+        of,
+        text,
+        "ts",
+        stamp(oldest),
+        moment(late.max()),
     )

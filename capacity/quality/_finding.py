@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import datetime
 
 import pyarrow as pa
 
@@ -26,6 +27,8 @@ class DataFinding:
         How many rows it concerns, of how many looked at.
     message
         A sentence that says what, where, and how to mend it.
+    ts
+        The newest moment that it speaks of, UTC; None where that is told by what was looked at.
     """
 
     source: str
@@ -38,6 +41,7 @@ class DataFinding:
     message: str
     column: str | None = None
     example: str | None = None
+    ts: datetime | None = None
 
 
 def by_severity(findings: Iterable[DataFinding]) -> list[DataFinding]:

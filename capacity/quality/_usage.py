@@ -115,9 +115,14 @@ def scope_of(key: Mapping[str, object]) -> str:
     return f"{place} {key['metric']} {key['stat']} every {key['period_seconds']} s in {key['account_id']}"
 
 
+def moment(micros: int | np.int64) -> datetime:
+    """Microseconds since 1970 as a time."""
+    return datetime.fromtimestamp(int(micros) / MICROS, UTC)
+
+
 def stamp(micros: int | np.int64) -> str:
     """Microseconds since 1970 as a reader writes them."""
-    return f"{datetime.fromtimestamp(int(micros) / MICROS, UTC):%Y-%m-%d %H:%M}Z"
+    return f"{moment(micros):%Y-%m-%d %H:%M}Z"
 
 
 def _gaps(s: _Series) -> Iterator[DataFinding]:

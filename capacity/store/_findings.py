@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from importlib import metadata
 from itertools import chain
 from threading import Lock
@@ -35,13 +36,14 @@ def judge(source: str, files: Sequence[BillFile], store: Store, outcome: Outcome
     known = store.marks("findings", (mark for mark, _ in marks.values()))
     new = [f for f in files if known.get(marks[f.label][0]) != marks[f.label][1]]
     reading = Lock()
+    periods = _newest_periods(source, store) if new else {}
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="rules") as threads:
         for file, report in zip(new, threads.map(lambda f: _judged(f, reading), new), strict=True):
             if isinstance(report, Exception):
                 if file.label in outcome.files:  # else it was told when the file was read
                     outcome.fail(report)
             elif report is not None:
-                _keep(source, file, report, store, outcome, dict([marks[file.label]]))
+                _keep(source, file, report, periods.get(file.label), store, outcome, dict([marks[file.label]]))
                 say(f"{source}: {file.label}: judged by the FOCUS rules")
 
 
@@ -70,12 +72,25 @@ def _one_at_a_time(batches: Iterator[pa.RecordBatch], reading: Lock) -> Iterator
         yield batch
 
 
+def _newest_periods(source: str, store: Store) -> dict[str, datetime]:
+    """The newest billing period of each stored file."""
+    rows = store.read("cost", columns=["file", "BillingPeriodStart"], filters=[("source", "=", source)])
+    newest = rows.group_by("file").aggregate([("BillingPeriodStart", "max")]).to_pylist()
+    return {row["file"]: row["BillingPeriodStart_max"] for row in newest}
+
+
 def _keep(
-    source: str, file: BillFile, report: FocusReport, store: Store, outcome: Outcome, marks: dict[str, int]
+    source: str,
+    file: BillFile,
+    report: FocusReport,
+    period: datetime | None,
+    store: Store,
+    outcome: Outcome,
+    marks: dict[str, int],
 ) -> None:
     by = {"source": source, "frame": FRAME, "scope": file.label}
     try:
-        outcome.writes.append(store.replace_rows("findings", _table(report, by), by, marks))
+        outcome.writes.append(store.replace_rows("findings", _table(report, by, period), by, marks))
     except ERRORS as error:
         outcome.fail(error)
         return
@@ -85,11 +100,11 @@ def _keep(
             outcome.fail(f"source '{source}': {file.label}: {finding}")
 
 
-def _table(report: FocusReport, by: dict[str, str]) -> pa.Table:
+def _table(report: FocusReport, by: dict[str, str], period: datetime | None) -> pa.Table:
     rows = [
         {
             **by, "rule": f.rule, "severity": f.severity, "column": f.column or None, "rows": f.rows, "of": f.of,
-            "example": "; ".join(f.examples) or None, "message": f.message,
+            "example": "; ".join(f.examples) or None, "message": f.message, "ts": period,
         }
         for f in report.findings
     ]  # fmt: skip

@@ -189,7 +189,8 @@ class _Frames:
         try:
             report = self.store.write(frame, handed, added.append)
             if frame == _arrived.FRAME:
-                _arrived.tell(handed, added[0] if added else None, report.version, self.store, now)
+                new = added[0] if added else None
+                self.outcome.notes += _arrived.tell(handed, new, report.version, self.store, now)
         except ERRORS as error:
             self.outcome.fail(error)
             return

@@ -125,7 +125,8 @@ def test_duplicates_out_of_order_and_future() -> None:
     table = usage([1, 2, 2, 3, 4, 5], hours=[0, 1, 1, 3, 2, 90])
     found = {f.rule: f for f in arrivals(table, START + timedelta(hours=5))}
     assert {rule: f.rows for rule, f in found.items()} == {"duplicates": 1, "out_of_order": 1, "future": 1}
-    assert found["future"].severity == "error"
+    assert found["future"].severity == "warning"
+    assert found["future"].ts == START + timedelta(hours=90)
     assert found["future"].example == "2026-03-04 18:00Z: 5"
     assert arrivals(usage(day_shape(5)), START + timedelta(days=9)) == ()
     assert arrivals(USAGE.schema.empty_table(), START) == ()
