@@ -80,6 +80,11 @@ def read(folder: Path) -> tuple[bytes, bytes]:
                     f"{folder}: no {Path(str(error.filename)).name} here; make a catalogue with `capacity catalog "
                     "refresh`, or leave out the key 'catalogue' to use the bundled one"
                 ) from None
+        except OSError as error:
+            raise MissingDataError(
+                f"{folder}: no readable catalogue ({error.strerror}); 'catalogue' names the folder that `capacity "
+                "catalog refresh` wrote"
+            ) from None
     raise CorruptDataError(
         f"{folder}: {CSV} is not the file that {YAML} describes (its SHA-256 differs); make the catalogue again with "
         "`capacity catalog refresh`"

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,10 +46,11 @@ def as_of(text: str | None, config: Config | None = None) -> datetime:
     if text is None:
         if config is not None and config.as_of is not None:
             return _utc(config.as_of)
-        return datetime.now(UTC).replace(microsecond=0)
+        # A whole second, and none before what was stored in this one.
+        return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
     try:
         return _utc(datetime.fromisoformat(text))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise UsageError(f"--as-of: found {text!r}; allowed: an ISO date or time such as 2026-10-05T00:00Z") from None
 
 

@@ -66,6 +66,7 @@ def show(
     """
     if context.invoked_subcommand is not None:
         return EXIT_OK
+    as_of(as_of_text)
     document = _document(config, instance_type)
     if as_json:
         say_json(document)

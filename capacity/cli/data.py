@@ -37,6 +37,7 @@ def sources(as_json: JsonOption = False, as_of_text: AsOfOption = None) -> int:
     from capacity import sources as known
     from capacity.cli import _print
 
+    as_of(as_of_text)
     infos = known.infos()
     if as_json:
         say_json(infos)
@@ -49,7 +50,7 @@ def doctor(config: OptionalConfig = None, as_json: JsonOption = False, as_of_tex
     """Check the installation (and a config and its store, where one is given)."""
     from capacity import pipeline
 
-    checks = pipeline.doctor(config)
+    checks = pipeline.doctor(config, as_of(as_of_text) if as_of_text else None)
     if as_json:
         say_json({"checks": checks})
     else:

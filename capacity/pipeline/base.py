@@ -199,6 +199,13 @@ def _from_arrays(item: dict[str, Any], arrays: Mapping[str, Any], i: int) -> Ser
 def _write(cache: Path | None, digest: str, known: Mapping[str, SeriesForecast]) -> None:
     if cache is None:
         return
+    try:
+        _write_to(cache, digest, known)
+    except OSError:
+        return  # a folder that takes nothing is no cache; the forecasts are there
+
+
+def _write_to(cache: Path, digest: str, known: Mapping[str, SeriesForecast]) -> None:
     cache.mkdir(parents=True, exist_ok=True)
     about: list[dict[str, Any]] = []
     arrays: dict[str, Any] = {}

@@ -17,7 +17,7 @@ from capacity.pipeline.freshness import refuse_stale_of
 from capacity.pipeline.inputs import Inputs, read_inputs
 from capacity.pipeline.planning import versions_at
 from capacity.pipeline.progress import Progress, silent
-from capacity.plan import CostMonth
+from capacity.plan import CostMonth, Freshness
 from capacity.store import Store
 
 
@@ -76,7 +76,8 @@ def cost_to_serve(
     earlier = [m for m in served.months if m < month]
     start = _month(first, served.months, "--from") if first else (earlier[-1] if earlier else None)
     found = _bridge(inputs, served, start, month) if start else None
-    return _report(served, month, start, found)
+    stale = tuple(f for f in inputs.freshness if f.frame == "cost" and f.stale)
+    return _report(served, month, start, found, stale)
 
 
 def _month(asked: str, known: tuple[str, ...], option: str) -> str:
@@ -96,7 +97,9 @@ def _bridge(inputs: Inputs, served: money.Money, first: str, last: str) -> costs
     return costs.bridge(served.attribution, served.attribution, (first, last), of(first), of(last))
 
 
-def _report(served: money.Money, month: str, first: str | None, found: costs.Bridge | None) -> CostReport:
+def _report(
+    served: money.Money, month: str, first: str | None, found: costs.Bridge | None, stale: tuple[Freshness, ...]
+) -> CostReport:
     assert served.allocation is not None  # noqa: S101 - the caller has looked
     assert served.attribution is not None  # noqa: S101
     frame = served.allocation.frame[served.allocation.frame["month"] == month]
@@ -119,12 +122,19 @@ def _report(served: money.Money, month: str, first: str | None, found: costs.Bri
         "allocation": frame.to_dict("records"),
         "rules": served.attribution.rule_hits.to_dict("records"),
         "unallocated": served.attribution.unallocated.to_dict("records"),
+        "stale": stale,
     }
     if found is not None:
         rows = found.by_service()
         tables.append(_bridge_table(rows, f"Bridge, {first} to {month}"))
         records["bridge"] = rows.to_dict("records")
-    return CostReport(month, tuple(_equation(m) for m in equation), tuple(tables), records)
+    sentences = (*(_equation(m) for m in equation), *(_stale(f) for f in stale))
+    return CostReport(month, sentences, tuple(tables), records)
+
+
+def _stale(f: Freshness) -> str:
+    ends = f"ends on {f.last_point:%Y-%m-%d}" if f.last_point else "has no usage"
+    return f"STALE: the bill of {f.source} {ends}; what it has not delivered since is missing here"
 
 
 def _equation(m: CostMonth) -> str:

@@ -27,11 +27,16 @@ def freshness(
     if len(fleet):
         found.append(("fleet", "fleet", fleet["ts"].max()))
     if cost.num_rows:
-        usage_rows = cost.filter(pc.equal(cost["ChargeCategory"], "Usage"))  # a fee may be charged for time to come
+        moment = pa.scalar(as_of, cost.schema.field("ChargePeriodStart").type)
+        begun = pc.less(cost["ChargePeriodStart"], moment)
+        usage_rows = cost.filter(pc.and_(pc.equal(cost["ChargeCategory"], "Usage"), begun))  # a fee may be for later
         ends = (
             usage_rows.select(["source", "ChargePeriodEnd"]).group_by("source").aggregate([("ChargePeriodEnd", "max")])
         )
-        found += [("cost", str(r["source"]), pd.Timestamp(r["ChargePeriodEnd_max"])) for r in ends.to_pylist()]
+        found += [
+            ("cost", str(r["source"]), min(pd.Timestamp(r["ChargePeriodEnd_max"]), pd.Timestamp(as_of)))
+            for r in ends.to_pylist()
+        ]
     out = []
     for frame, source, last in sorted(found, key=lambda item: item[:2]):
         age = max(0.0, (pd.Timestamp(as_of) - last) / _DAY)

@@ -26,12 +26,12 @@ class Check:
     exit_code: int = EXIT_USAGE
 
 
-def doctor(config: Path | None) -> tuple[Check, ...]:
+def doctor(config: Path | None, as_of: datetime | None = None) -> tuple[Check, ...]:
     """Is everything there that the commands need? With a config: is it valid, and is its store fresh?"""
     found = [_version_of(name) for name in ("prophet", "pulp", "highspy", "deltalake", "streamlit", "pyarrow")]
     found += [_solver(), _prophet()]
     if config is not None:
-        found += _config_checks(config)
+        found += _config_checks(config, as_of)
     return tuple(found)
 
 
@@ -61,7 +61,7 @@ def _prophet() -> Check:
     return Check("Prophet's CmdStan", True, "ready")
 
 
-def _config_checks(path: Path) -> list[Check]:
+def _config_checks(path: Path, as_of: datetime | None) -> list[Check]:
     try:
         settings = configuration.load(path)
         all_scenarios(settings)
@@ -69,7 +69,7 @@ def _config_checks(path: Path) -> list[Check]:
         return [Check("config", False, str(error))]
     out = [Check("config", True, f"{len(settings.services)} services, {len(settings.sources)} sources")]
     try:
-        moment = settings.as_of or datetime.now(UTC)
+        moment = as_of or settings.as_of or datetime.now(UTC)
         inputs = read_inputs(_patient(settings), open_store(settings), moment)
     except CapacityError as error:
         return [*out, Check("store", False, str(error), error.exit_code)]

@@ -21,6 +21,7 @@ from capacity.pipeline.catalog import catalogue_of
 from capacity.pipeline.freshness import freshness, refuse_stale
 from capacity.pipeline.quality import quality
 from capacity.plan import Freshness
+from capacity.schemas import TABLES
 from capacity.store import Store
 
 HOUR = 3600
@@ -74,8 +75,9 @@ def read_inputs(config: Config, store: Store, as_of: datetime, versions: Mapping
         Usage, or the demand of one service, ends longer before ``as_of`` than forecast.stale_after_days allows.
     """
     used = dict(versions) if versions is not None else store.versions()
+    # A table that has no version then did not exist then: whatever was ingested later is no part of it.
     tables = {
-        name: store.read(name, used.get(name))
+        name: store.read(name, used[name]) if name in used else TABLES[name].schema.empty_table()
         for name in ("usage", "fleet", "cost", "prices", "commitments", "quotas", "findings")
     }
     usage = _until(tables["usage"].to_pandas(strings_to_categorical=True), as_of)
@@ -279,7 +281,10 @@ def last_demand(config: Config, series: Mapping[SeriesKey, pd.Series]) -> dict[U
     out = {}
     for service in config.services:
         for region in service.regions:
-            known = series.get((service.name, region, service.demand_metric, service.demand_stat))
+            metric = service.demand_metric
+            if metric == "busy_vcpu" and (service.name, region, metric, service.demand_stat) not in series:
+                metric = service.utilisation_metric or metric  # it is made of this one
+            known = series.get((service.name, region, metric, service.demand_stat))
             points = None if known is None else known.last_valid_index()
             if points is not None:
                 out[Unit(service.name, region)] = pd.Timestamp(points)  # type: ignore[arg-type]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import platform
 import resource
 import sys
@@ -74,8 +76,20 @@ class Ground:
 
 
 def versions_at(store: Store, as_of: datetime) -> dict[str, int]:
-    """Version of each table that stood at ``as_of``; the newest where the table came later (history loaded since)."""
-    return store.versions() | store.versions(as_of)
+    """Version of each table that stood at ``as_of``; the newest ones where the whole store came later.
+
+    A store that was made after ``as_of`` holds history that was loaded since: its time stamps are then what says what
+    was known.
+    """
+    return store.versions(as_of) or store.versions()
+
+
+def cache_folder(store: Store) -> Path:
+    """Where forecasts are kept: beside the tables, or in the user's cache where the store is no folder."""
+    if store.place.is_local:
+        return Path(store.root) / "forecasts"
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return caches / "capacity" / hashlib.sha256(store.root.encode()).hexdigest()[:16]
 
 
 def prepare(
@@ -101,8 +115,7 @@ def prepare(
         served = money.cost_to_serve(inputs) if with_money else money.nothing()
         spend = money.daily_spend(inputs) if with_money else {}
     with clock.stage("forecast"):
-        cache = Path(store.root) / "forecasts"
-        base = forecast_base(inputs, data, spend, seed=used, cache=cache, progress=progress)
+        base = forecast_base(inputs, data, spend, seed=used, cache=cache_folder(store), progress=progress)
     return Ground(inputs, data, base, served, spend, money.tie_outs(inputs, data, served), problems, used)
 
 

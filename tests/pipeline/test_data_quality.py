@@ -121,3 +121,49 @@ def test_a_fleet_of_unknown_types_is_forecast_and_told_but_not_planned(tmp_path:
     assert api.safe_now is None
     assert any("runs on db.r6i.8xlarge, which the catalogue does not know" in f for f in api.flags)
     assert next(u for u in planned.units if u.service == "web").recommended
+
+
+def test_an_earlier_moment_sees_no_table_that_came_later(tmp_path: Path) -> None:
+    """A bill ingested after a plan is no part of it when it is made again."""
+    lines = [line for line in company.CONFIG.splitlines() if "name: bill" not in line]
+    settings = ingested(tmp_path, text="\n".join(lines))
+    store = pipeline.open_store(settings)
+    recorded = store.versions()
+    whole = config.load(company.write(tmp_path))
+    pipeline.require_complete(pipeline.ingest(whole, store, AS_OF))
+    assert read_inputs(whole, store, AS_OF, recorded).cost.num_rows == 0
+    assert read_inputs(whole, store, AS_OF).cost.num_rows > 0
+
+
+def test_demand_made_of_utilisation_is_stale_with_it(tmp_path: Path) -> None:
+    text = company.CONFIG.replace("  - name: api\n", "  - name: api\n    demand_metric: busy_vcpu\n", 1)
+
+    def ended(usage: pd.DataFrame) -> pd.DataFrame:
+        gone = (usage["service"] == "api") & (usage["ts"] > company.AS_OF - pd.Timedelta(days=9))
+        return usage[~gone]
+
+    settings = ingested(tmp_path, ended, text)
+    with pytest.raises(StaleDataError, match="api/us-east-1 ends"):
+        inputs(settings)
+
+
+def test_one_stale_bill_of_two_is_said_beside_the_month(tmp_path: Path) -> None:
+    old = "  - {kind: focus_files, name: bill, path: bill.csv}"
+    text = company.CONFIG.replace(old, f"{old}\n  - {{kind: focus_files, name: other, path: other.csv}}")
+    settings = config.load(company.write(tmp_path, config=text))
+    bill = pd.read_csv(tmp_path / "bill.csv", dtype=str)
+    first = bill[bill["BillingPeriodStart"] == bill["BillingPeriodStart"].min()]
+    first.assign(BillingAccountId="2").to_csv(tmp_path / "other.csv", index=False)
+    store = pipeline.open_store(settings)
+    pipeline.require_complete(pipeline.ingest(settings, store, AS_OF))
+    report = pipeline.cost_to_serve(settings, store, as_of=AS_OF)
+    assert any(text.startswith("STALE: the bill of other ends on 2026-07-01") for text in report.sentences)
+
+
+def test_a_catalogue_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "rates.yaml").write_text("x: 1", encoding="utf-8")
+    settings = ingested(
+        tmp_path, text=company.CONFIG.replace("company: Small", "company: Small\ncatalogue: rates.yaml")
+    )
+    with pytest.raises(MissingDataError, match="no readable catalogue"):
+        inputs(settings)
