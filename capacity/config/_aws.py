@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
@@ -10,22 +11,30 @@ from pydantic import AfterValidator, Field, model_validator
 from capacity.config._base import Model, Name
 
 AccountId = Annotated[str, Field(pattern=r"^\d{12}$", description="twelve digits, in quotes")]
-Region = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[a-z]+)+-\d{1,2}$")]
+Region = Annotated[str, Field(pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$")]
 RoleName = Annotated[str, Field(pattern=r"^[\w+=,.@/-]+$", max_length=576)]
 RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$", max_length=700)]
 # sts:AssumeRole allows 2 to 1,224 of these characters (AWS STS API reference).
 ExternalId = Annotated[str, Field(pattern=r"^[\w+=,.@:/-]+$", min_length=2, max_length=1224)]
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def _endpoint(value: str) -> str:
     """A private link is reached by https; plain http never leaves this machine."""
     parts = urlsplit(value)
+    _ = parts.port  # raises a ValueError of its own where it is none
     plain_here = parts.scheme == "http" and parts.hostname in _LOOPBACK
     if not parts.hostname or not (parts.scheme == "https" or plain_here):
         raise ValueError("must begin with https:// (http:// is for localhost only)")
     if parts.username or parts.password:
         raise ValueError("must not carry a user or a password")
+    # What botocore takes for a host: labels of letters, digits and inner hyphens; or an IPv6 address.
+    labels = (parts.hostname or "").split(".")
+    if ":" not in parts.hostname and not all(_LABEL.fullmatch(label) for label in labels):
+        raise ValueError(f"must name a host by letters, digits, hyphens and dots; found {parts.hostname}")
+    if parts.query or parts.fragment or any(c.isspace() for c in value):
+        raise ValueError("must end with the host, a port or a path")
     return value
 
 
@@ -38,6 +47,12 @@ class AwsAccount(Model):
     account_id: AccountId
     name: str = ""
     role_arn: RoleArn | None = None
+
+    @model_validator(mode="after")
+    def _role_is_of_the_account(self) -> Self:
+        if self.role_arn and self.role_arn.split(":")[4] != self.account_id:
+            raise ValueError(f"role_arn is of account {self.role_arn.split(':')[4]}, not of {self.account_id}")
+        return self
 
 
 class AwsOrganization(Model):

@@ -17,6 +17,7 @@ from capacity.pipeline.freshness import refuse_stale_of
 from capacity.pipeline.inputs import Inputs, read_inputs
 from capacity.pipeline.planning import versions_at
 from capacity.pipeline.progress import Progress, silent
+from capacity.pipeline.quality import billed_twice
 from capacity.plan import CostMonth, Freshness
 from capacity.store import Store
 
@@ -77,7 +78,8 @@ def cost_to_serve(
     start = _month(first, served.months, "--from") if first else (earlier[-1] if earlier else None)
     found = _bridge(inputs, served, start, month) if start else None
     stale = tuple(f for f in inputs.freshness if f.frame == "cost" and f.stale)
-    return _report(served, month, start, found, stale)
+    twice = tuple(f.message for f in billed_twice(inputs.cost))
+    return _report(served, month, start, found, stale, twice)
 
 
 def _month(asked: str, known: tuple[str, ...], option: str) -> str:
@@ -98,7 +100,12 @@ def _bridge(inputs: Inputs, served: money.Money, first: str, last: str) -> costs
 
 
 def _report(
-    served: money.Money, month: str, first: str | None, found: costs.Bridge | None, stale: tuple[Freshness, ...]
+    served: money.Money,
+    month: str,
+    first: str | None,
+    found: costs.Bridge | None,
+    stale: tuple[Freshness, ...],
+    twice: tuple[str, ...],
 ) -> CostReport:
     assert served.allocation is not None  # noqa: S101 - the caller has looked
     assert served.attribution is not None  # noqa: S101
@@ -123,12 +130,13 @@ def _report(
         "rules": served.attribution.rule_hits.to_dict("records"),
         "unallocated": served.attribution.unallocated.to_dict("records"),
         "stale": stale,
+        "billed_twice": twice,
     }
     if found is not None:
         rows = found.by_service()
         tables.append(_bridge_table(rows, f"Bridge, {first} to {month}"))
         records["bridge"] = rows.to_dict("records")
-    sentences = (*(_equation(m) for m in equation), *(_stale(f) for f in stale))
+    sentences = (*(_equation(m) for m in equation), *(_stale(f) for f in stale), *(f"TWICE: {text}" for text in twice))
     return CostReport(month, sentences, tuple(tables), records)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
+from capacity.pipeline.quality import TWICE
 from capacity.plan import EventSummary, Finding, LimitOutlook, Plan, UnitPlan
 from capacity.words import day, money, quantity
 
@@ -41,12 +42,15 @@ def _quality(plan: Plan) -> Iterator[Finding]:
     """One sentence a rule that usage breaks gravely, one a bill that breaks rules; the rest stands in the tables."""
     frame = plan.frame("quality")
     grave = frame[frame["severity"].isin(GRAVE)]
+    twice = grave["rule"] == TWICE
+    for text in grave[twice]["message"]:
+        yield Finding("act", "data", str(text))
     usage = grave[grave["frame"] != "cost"]
     for (kind, source, rule), rows in usage.groupby(["frame", "source", "rule"], sort=True):
         first = rows.iloc[0]
         others = f", and {len(rows) - 1} more like it" if len(rows) > 1 else ""
         yield Finding("watch", "data", f"{kind} of {source}: {rule}: {first['scope']}{others}: {first['message']}")
-    for source, rows in grave[grave["frame"] == "cost"].groupby("source", sort=True):
+    for source, rows in grave[(grave["frame"] == "cost") & ~twice].groupby("source", sort=True):
         broken = sorted({str(rule) for rule in rows["rule"]})
         text = (
             f"cost of {source!s} breaks {len(broken)} rules of FOCUS, {broken[0]} among them; its sums are not touched"

@@ -94,6 +94,7 @@ def read_inputs(config: Config, store: Store, as_of: datetime, versions: Mapping
     prices = _prices(tables["prices"].to_pandas(), known.prices, as_of, config.currency)
     owned = tables["commitments"].to_pandas()
     owned = owned[owned["end"] > pd.Timestamp(as_of)]
+    cost = _closed(tables["cost"], as_of)
     commitments = _commitments(owned)
     return Inputs(
         config=config,
@@ -102,7 +103,7 @@ def read_inputs(config: Config, store: Store, as_of: datetime, versions: Mapping
         usage=series,
         periods=periods,
         fleet=fleet,
-        cost=_closed(tables["cost"], as_of),
+        cost=cost,
         types=known.types,
         prices=prices,
         commitments=commitments,
@@ -110,7 +111,7 @@ def read_inputs(config: Config, store: Store, as_of: datetime, versions: Mapping
         quotas=tuple(_quota(row) for row in tables["quotas"].to_pandas().to_dict("records")),
         catalogue_version=known.version,
         freshness=known_until,
-        quality=quality(tables["usage"], tables["findings"], as_of),
+        quality=quality(tables["usage"], cost, tables["findings"], as_of),
     )
 
 

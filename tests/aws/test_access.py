@@ -108,12 +108,32 @@ def test_no_credentials_is_said_with_the_way_out(aws: StandIn, monkeypatch: pyte
         access(aws).accounts()
 
 
+def test_no_credentials_for_a_role_is_said_too(aws: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    a = access(aws, accounts=[{"account_id": MEMBER, "role_arn": role(MEMBER)}])
+    ((_, result),) = a.each(a.places(), lambda p: zones(a, p))
+    assert isinstance(result, DataError)
+    assert "no usable AWS credentials" in str(result)
+
+
+def test_a_role_of_another_account_is_refused() -> None:
+    with pytest.raises(ValueError, match=f"role_arn is of account {OTHER}, not of {MEMBER}"):
+        AwsAccess.model_validate(
+            {"regions": ["us-east-1"], "accounts": [{"account_id": MEMBER, "role_arn": role(OTHER)}]}
+        )
+
+
 def test_an_unknown_profile_is_said(aws: StandIn) -> None:
     with pytest.raises(DataError, match="no such profile"):
         access(aws, profile="nobody").accounts()
 
 
-@pytest.mark.parametrize("url", ["http://example.com", "https://u:p@example.com", "ftp://localhost", "localhost:5000"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://example.com", "https://u:p@example.com", "ftp://localhost", "localhost:5000", "https://my_link.local",
+     "https://host:99999", "https://host/?a=b"],
+)  # fmt: skip
 def test_endpoints_are_https_or_on_this_machine(url: str) -> None:
-    with pytest.raises(ValueError, match="must"):
+    with pytest.raises(ValueError, match=r"must|[Pp]ort"):
         AwsAccess.model_validate({"regions": ["us-east-1"], "endpoint_url": url})

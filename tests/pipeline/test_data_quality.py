@@ -167,3 +167,17 @@ def test_a_catalogue_that_is_a_file_is_told(tmp_path: Path) -> None:
     )
     with pytest.raises(MissingDataError, match="no readable catalogue"):
         inputs(settings)
+
+
+def test_a_bill_that_comes_from_two_sources_is_said_in_plan_and_cost(tmp_path: Path) -> None:
+    old = "  - {kind: focus_files, name: bill, path: bill.csv}"
+    text = company.CONFIG.replace(old, f"{old}\n  - {{kind: focus_files, name: again, path: copy.csv}}")
+    settings = config.load(company.write(tmp_path, config=text))
+    (tmp_path / "copy.csv").write_bytes((tmp_path / "bill.csv").read_bytes())
+    store = pipeline.open_store(settings)
+    pipeline.require_complete(pipeline.ingest(settings, store, AS_OF))
+    said = "comes from again, bill in 3 months, 2026-06 to 2026-08: its cost counts more than once"
+    report = pipeline.cost_to_serve(settings, store, as_of=AS_OF)
+    assert any(said in sentence for sentence in report.sentences)
+    planned = pipeline.run(settings, store, as_of=AS_OF).plans[0]
+    assert any(said in f.text and f.severity == "act" for f in planned.findings)

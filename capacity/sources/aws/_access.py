@@ -189,16 +189,21 @@ class Access:
         import boto3
         import botocore.session
         from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+        from botocore.exceptions import NoCredentialsError
 
         def sts(*args: Any, **kwargs: Any) -> Any:
             kwargs.setdefault("region_name", self._home)
             kwargs["config"] = self._client_config()
-            return base._session.create_client(*args, endpoint_url=self.config.endpoint_url, **kwargs)
+            with self._lock:  # called from the threads of :meth:`each`
+                return base._session.create_client(*args, endpoint_url=self.config.endpoint_url, **kwargs)
 
         extra = {"RoleSessionName": _SESSION_NAME}
         if self.config.external_id:
             extra["ExternalId"] = self.config.external_id
-        fetcher = AssumeRoleCredentialFetcher(sts, base._session.get_credentials(), role, extra_args=extra)
+        own = base._session.get_credentials()
+        if own is None:
+            raise NoCredentialsError()
+        fetcher = AssumeRoleCredentialFetcher(sts, own, role, extra_args=extra)
         inner = botocore.session.get_session()
         # One reading of the services' models for all roles: EC2's alone takes longer than a call.
         inner.register_component("data_loader", base._session.get_component("data_loader"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from functools import cached_property
@@ -160,10 +161,10 @@ class Bills:
 
         Of an export the manifest says which files are its parts, and parts without rows may be the same.
         """
-        sizes = [f.size for f in files]
+        sizes = Counter(f.size for f in files)
         seen: dict[str, Stored] = {}
         for file in files:
-            if sizes.count(file.size) < 2:
+            if sizes[file.size] < 2:
                 continue
             digest = self._shelf.digest(file)
             if digest in seen:
