@@ -33,8 +33,8 @@ class FleetSource(AwsSource):
     history: bool = Field(True, description="past counts from the groups' scaling activities (AWS keeps six weeks)")
     whole: bool = Field(
         True,
-        description="a service that ran here before and is not seen any more gets rows of count 0; false where another "
-        "source too gives fleet rows of these accounts and regions",
+        description="a service that ran here before and is not seen any more gets rows of count 0, and so do accounts "
+        "and regions that are read no more; false where another source too gives fleet rows of AWS accounts",
     )
 
 

@@ -23,6 +23,7 @@ from tests.aws.standin import MANAGEMENT, StandIn, member
 
 MEMBER, OTHER = "222222222222", "333333333333"
 HERE = (MANAGEMENT, "us-east-1")
+HIDDEN = "4b2293b4-5813-4cc8-9ce3-1957fc1dcfc8"
 
 
 def reader(aws: StandIn, access: dict[str, Any] | None = None, **keys: Any) -> CommitmentReader:
@@ -159,7 +160,7 @@ def test_one_that_is_to_begin_is_there_and_one_that_is_over_is_not(aws: StandIn)
 
 
 def test_what_ends_early_ends_in_the_store_once(aws: StandIn, tmp_path: Path) -> None:
-    own = Owned([reserved("exchanged"), reserved("kept")], [], [], [plan("returned"), plan("hidden")])
+    own = Owned([reserved("exchanged"), reserved("kept")], [], [], [plan("returned"), plan(HIDDEN)])
     install(aws, {HERE: own})
     store, source = Store(tmp_path / "store"), reader(aws)
     ingest([source], store, NOW)
@@ -175,9 +176,41 @@ def test_what_ends_early_ends_in_the_store_once(aws: StandIn, tmp_path: Path) ->
         ingest([source], store, later + timedelta(days=days))
         ends = store.read("commitments").to_pandas().set_index("id")["end"]
         over = pd.Timestamp(later)
-        assert {i for i in ends.index if ends[i] == over} == {"exchanged", "returned", "hidden"}
+        assert {i for i in ends.index if ends[i] == over} == {"exchanged", "returned", HIDDEN}
         assert ends["kept"] > over
     assert "ended before their term (exchanged)" in "\n".join(report.sources[0].notes)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_one_cancelled_before_it_begins_counts_nothing_and_is_told_once(
+    aws: StandIn, tmp_path: Path, told: bool
+) -> None:
+    own = Owned([], [], [], [plan(HIDDEN, start="2026-12-01T00:00:00Z", end="2029-12-01T00:00:00Z", state="queued")])
+    install(aws, {HERE: own})
+    store, source = Store(tmp_path / "store"), reader(aws)
+    ingest([source], store, NOW)
+    assert store.read("commitments").to_pandas()["hourly_usd"].tolist() == [12.5]
+    own.plans[0]["state"] = "queued-deleted"
+    own.plans = own.plans if told else []
+    reports = [ingest([source], store, NOW + timedelta(days=d)) for d in (1, 2, 30)]
+    row = store.read("commitments").to_pandas().iloc[0]
+    assert (row["id"], row["count"], row["hourly_usd"]) == (HIDDEN, 0, 0.0)
+    assert row["end"] == row["start"] == pd.Timestamp(NOW + timedelta(days=1))
+    assert ["before their term" in "".join(r.sources[0].notes) for r in reports] == [True, False, False]
+
+
+def test_commitments_of_another_source_are_never_ended(aws: StandIn) -> None:
+    install(aws, {HERE: Owned([reserved(HIDDEN)], [reserved_database("db-1")], [reserved_cache("c-1")])})
+    rows = frame(list(reader(aws).batches(None, NOW))).reset_index(drop=True)
+    planned = rows.assign(id=["planned-1", "planned-2", "planned-3"])
+    held = pa.Table.from_pandas(
+        pd.concat([rows, planned], ignore_index=True), schema=COMMITMENTS.schema, preserve_index=False
+    )
+    install(aws, {})
+    later = NOW + timedelta(days=1)
+    after = frame(list(reader(aws).proceed(lambda name, filters: held, later)))
+    assert set(after.index) == set(rows["id"])
+    assert set(after["end"]) == {pd.Timestamp(later)}
 
 
 def test_plans_are_read_once_an_account_and_all_pages_under_throttling(aws: StandIn, quick_retries: None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from capacity.sources import Batch, Context
 from capacity.sources.aws.fleet import FleetReader
 from capacity.store import Store, ingest
 from tests.aws.fake_fleet import EPOCH, World, install, reservation
-from tests.aws.standin import MANAGEMENT, StandIn, member, running
+from tests.aws.standin import MANAGEMENT, Call, StandIn, member, running
 
 HOUR = timedelta(hours=1)
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
@@ -397,6 +397,47 @@ def test_standby_failed_and_unfinished_activities_change_nothing(aws: StandIn) -
     assert notes(batches) == ""
 
 
+@pytest.mark.parametrize("what", ["launch", "launch_and_end", "end"])
+def test_what_happens_between_the_listing_and_the_activities_stops_no_history(aws: StandIn, what: str) -> None:
+    world = World()
+    world.group("g", "a")
+    kept = world.launch("g", EPOCH - timedelta(days=20))
+    world.launch("g", EPOCH - timedelta(days=10))
+    install(aws, world)
+    calm = frame(list(reader(aws).batches(None, EPOCH)))
+    late = EPOCH + timedelta(seconds=20)
+    identity = kept.id if what == "end" else "i-0123456789abcdef0"
+    told = [(f"Launching a new EC2 instance: {identity}", late)] if what != "end" else []
+    if what != "launch":
+        told.append((f"Terminating EC2 instance: {identity}", late + timedelta(seconds=9)))
+
+    def activities(call: Call) -> Mapping[str, Any]:
+        """As AWS answers a little later than it listed the instances."""
+        for text, at in told:
+            world.activity("g", text, at)
+        told.clear()
+        world.now = EPOCH + timedelta(minutes=1)
+        return world.describe_activities(call)
+
+    aws.on("autoscaling", "DescribeScalingActivities", activities)
+    batches = list(reader(aws).batches(None, EPOCH))
+    assert "no history" not in notes(batches)
+    pd.testing.assert_frame_equal(frame(batches), calm)
+
+
+def test_one_that_dies_just_before_the_listing_has_its_past(aws: StandIn) -> None:
+    world = World()
+    world.group("g", "a")
+    world.launch("g", EPOCH - timedelta(days=20))
+    gone = world.launch("g", EPOCH - timedelta(days=10))
+    world.terminate(gone, EPOCH + timedelta(seconds=5))
+    world.now = EPOCH + timedelta(seconds=10)
+    install(aws, world)
+    batches = list(reader(aws).batches(None, EPOCH))
+    assert frame(batches).groupby("ts")["count"].sum().tolist() == [1, 2, 1]
+    assert "no history" not in notes(batches)
+
+
 def test_detached_instances_are_counted_where_they_run_on(aws: StandIn) -> None:
     world = World()
     world.group("g", "a")
@@ -499,15 +540,79 @@ def test_one_account_that_fails_is_named_and_the_others_are_whole(aws: StandIn, 
     assert f"account {MEMBER} (team 2) in us-east-1: rds:DescribeDBInstances" in failed
 
 
-def test_without_activities_the_present_is_still_told(aws: StandIn, quick_retries: None) -> None:
+def test_without_activities_a_place_fails_whole_and_its_past_comes_later(aws: StandIn, quick_retries: None) -> None:
     organization(aws)
     aws.denied = {(MEMBER, "autoscaling:DescribeScalingActivities")}
     batches, failed = collect(reader(aws, ALL))
-    assert newest(frame(batches))["count"].sum() == 2 * (3 + 5 + 7)
+    rows = frame(batches)
+    assert set(rows["account_id"]) == {MANAGEMENT, OTHER}
     assert len(failed.splitlines()) == 2
     assert "allow autoscaling:DescribeScalingActivities" in failed
-    member_rows = frame(batches)[lambda f: f["account_id"] == MEMBER]
-    assert set(member_rows["ts"]) == {pd.Timestamp(EPOCH)}
+    aws.denied = set()
+    later = frame(list(reader(aws, ALL).proceed(stored(rows), EPOCH + HOUR)))
+    assert later[later["account_id"] == MEMBER]["ts"].nunique() == 5 + 1
+
+
+def left(aws: StandIn, rows: pd.DataFrame, days: int, access: Mapping[str, Any] = ALL, **keys: Any) -> list[Batch]:
+    """What an ingest some days later says."""
+    return list(reader(aws, dict(access), **keys).proceed(stored(rows), EPOCH + timedelta(days=days)))
+
+
+def zeros(batches: Sequence[Batch]) -> set[tuple[str, str]]:
+    rows = frame(batches)
+    return set(rows[rows["count"] == 0][["account_id", "region"]].itertuples(index=False, name=None))
+
+
+def test_an_account_that_left_the_organization_ends_once(aws: StandIn) -> None:
+    organization(aws)
+    rows = frame(collect(reader(aws, ALL))[0])
+    aws.members = [m for m in aws.members if m["Id"] != OTHER]
+    soon = left(aws, rows, 1)
+    assert zeros(soon) == set()
+    assert f"account {OTHER} in eu-west-1, account {OTHER} in us-east-1 is read no more, and ends after 36" in notes(
+        soon
+    )
+    end = left(aws, rows, 2)
+    assert zeros(end) == {(OTHER, "us-east-1"), (OTHER, "eu-west-1")}
+    assert "is read no more, and ends" in notes(end)
+    both = pd.concat([rows, frame(end)], ignore_index=True)
+    at = EPOCH + timedelta(days=3)
+    assert saturation.utilisation.running_now(both, pd.Timestamp(at)) != {}
+    again = left(aws, both, 3)
+    assert zeros(again) == set()
+    assert OTHER not in notes(again)
+
+
+def test_excluded_accounts_and_dropped_regions_end(aws: StandIn) -> None:
+    organization(aws)
+    rows = frame(collect(reader(aws, ALL))[0])
+    access = {"organization": {"exclude": [MEMBER]}, "regions": ["us-east-1"]}
+    europe = {(a, "eu-west-1") for a in (MANAGEMENT, MEMBER, OTHER)}
+    assert zeros(left(aws, rows, 2, access)) == europe | {(MEMBER, "us-east-1")}
+
+
+def test_nothing_ends_by_failure_or_where_others_may_read(aws: StandIn, quick_retries: None) -> None:
+    organization(aws)
+    rows = frame(collect(reader(aws, ALL))[0])
+    aws.denied = {(OTHER, "ec2:DescribeInstances")}
+    batches: list[Batch] = []
+    with pytest.raises(DataError):
+        batches.extend(reader(aws, ALL).proceed(stored(rows), EPOCH + timedelta(days=2)))
+    assert zeros(batches) == set()
+    aws.denied = {(MANAGEMENT, "organizations:ListAccounts")}
+    with pytest.raises(DataError, match="ListAccounts"):
+        left(aws, rows, 2)
+    aws.denied = set()
+    aws.members = [m for m in aws.members if m["Id"] != OTHER]
+    for keys in ({"whole": False}, {"accounts": [MEMBER]}, {"regions": ["us-east-1"]}, {"reads": ["ec2"]}):
+        told = left(aws, rows, 2, **keys)
+        assert zeros(told) == set()
+        assert f"account {OTHER} in us-east-1 has no news" in notes(told) or "and 1 more has no news" in notes(told)
+    # A file's own fleets, of another cloud, are nothing to this source.
+    elsewhere = rows.assign(account_id="gcp-prod")
+    assert "read" not in notes(left(aws, elsewhere, 2))
+    # The caller's own account only: another's credentials are no leaving.
+    assert zeros(left(aws, rows, 2, {})) == {(MANAGEMENT, "eu-west-1")}
 
 
 # --- with a store, and with moto -------------------------------------------------------------------------------------

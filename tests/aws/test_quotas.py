@@ -102,6 +102,22 @@ def test_other_quotas_are_used_as_their_metric_says_or_left_out(aws: StandIn) ->
     assert aws.calls["ec2:DescribeInstances"] == 0  # no vCPU quota was asked for
 
 
+@pytest.mark.parametrize(
+    ("kind", "on_demand", "spot"),
+    [
+        ("p3dn.24xlarge", "L-417A185B", "L-7212CCBC"),
+        ("p4de.24xlarge", "L-417A185B", "L-7212CCBC"),
+        ("p5.48xlarge", "L-417A185B", "L-C4BD4855"),
+        ("p5en.48xlarge", "L-417A185B", "L-C4BD4855"),
+        ("p6-b200.48xlarge", "L-417A185B", None),
+        ("inf2.xlarge", "L-1945791B", "L-B5D1601B"),
+        ("u-6tb1.metal", "L-43DA4232", None),
+    ],
+)
+def test_generations_of_p_have_spot_quotas_of_their_own(kind: str, on_demand: str, spot: str | None) -> None:
+    assert (quota_code(kind, spot=False), quota_code(kind, spot=True)) == (on_demand, spot)
+
+
 def test_requests_that_are_not_decided_are_told(aws: StandIn) -> None:
     asked = {
         "ServiceCode": "ec2", "QuotaCode": "L-1216C47A", "QuotaName": STANDARD, "DesiredValue": 1024.0, "Created": NOW,

@@ -150,7 +150,7 @@ def reconstruct(evidence: Evidence, namer: Namer, now: datetime) -> tuple[dict[s
     running = {m.id: m for m in evidence.present.machines}
     for machine in running.values():
         if machine.service in services:
-            _present_span(services[machine.service], machine, events.get(machine.id, []))
+            _present_span(services[machine.service], machine, events.get(machine.id, []), now)
     for identity, own in events.items():
         service = evidence.present.group_service.get(own[-1].group)
         if service is not None and identity not in running:
@@ -161,9 +161,10 @@ def reconstruct(evidence: Evidence, namer: Namer, now: datetime) -> tuple[dict[s
     return out, (*notes, *_notes(services))
 
 
-def _present_span(service: _Service, machine: Machine, events: Sequence[Event]) -> None:
+def _present_span(service: _Service, machine: Machine, events: Sequence[Event], now: datetime) -> None:
     """A machine that runs: since it came into its group, else since it was launched."""
-    gone = [e for e in events if not e.start and e.group == machine.group]
+    # Activities are read after the machines: one that went in between ran at ``now``.
+    gone = [e for e in events if not e.start and e.group == machine.group and e.at <= now]
     came = [e for e in events if e.start and e.group == machine.group]
     if gone and (not came or gone[-1].at >= came[-1].at):
         service.stop(gone[-1].at, f"{machine.id} went, and runs")
@@ -172,6 +173,8 @@ def _present_span(service: _Service, machine: Machine, events: Sequence[Event]) 
 
 def _past_span(service: _Service, identity: str, events: Sequence[Event], evidence: Evidence, now: datetime) -> None:
     """A machine that is gone: from its launch to its end, or since before anything that is told."""
+    if events[0].start and events[0].at > now:
+        return  # it came after ``now``: nothing of the past
     starts = [e for e in events if e.start]
     ends = [e for e in events if not e.start]
     end = ends[-1].at if ends else evidence.told.leaving.get(identity)

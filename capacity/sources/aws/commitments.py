@@ -37,6 +37,15 @@ _LINUX = frozenset({"Linux/UNIX", "Linux/UNIX (Amazon VPC)"})
 _OWNED = frozenset({"active", "queued", "payment-pending", "pending-return"})
 _PLANS = {"Compute": "compute_sp", "EC2Instance": "ec2_instance_sp"}
 _APPLIED = ("standard_ri", "convertible_ri")
+# The ids that AWS gives, by part: only rows under such an id are ended when AWS tells of them no more. EC2 reservations
+# and Savings Plans have UUIDs; reservations of databases and caches have ARNs (their short ids are free words).
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
+_IDS: Mapping[str, re.Pattern[str]] = {
+    "reserved_instances": _UUID,
+    "savings_plans": _UUID,
+    "rds": re.compile(r"arn:[a-z-]+:rds:"),
+    "elasticache": re.compile(r"arn:[a-z-]+:elasticache:"),
+}
 
 
 @dataclass
@@ -159,6 +168,9 @@ def _settled(found: _Rows, part: _Part, before: Mapping[str, dict[str, Any]], no
         known = before.get(row["id"])
         if owned and row["end"] > now:
             out.append(row)
+        elif known is not None and (known["count"] == 0 or row["start"] >= now):
+            over += [row["id"]] if known["count"] else []
+            out.append(_never(known, now) if known["count"] else known)
         elif known is not None:
             end = min(row["end"], known["end"], now)
             over += [row["id"]] if end == now else []
@@ -168,15 +180,23 @@ def _settled(found: _Rows, part: _Part, before: Mapping[str, dict[str, Any]], no
     for row in before.values():
         if _belongs(row, part) and row["id"] not in told and row["end"] > now:
             over.append(row["id"])
-            out.append({**row, "end": now})
+            out.append({**row, "end": now} if row["start"] < now else _never(row, now))
     if over:
         found.notes.append(f"{len(over)} commitment(s) ended before their term ({some(over)})")
-    return [row for row in out if row["start"] < row["end"]]
+    return out
+
+
+def _never(row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """A stored commitment that is cancelled before it began: it is there from now to now, and counts nothing."""
+    return {**row, "hourly_usd": 0.0, "count": 0, "start": now, "end": now}
 
 
 def _belongs(row: Mapping[str, Any], part: _Part) -> bool:
-    """Whether a stored row is of this part: told by its product, account and region."""
-    if row["account_id"] != part.place.account.account_id:
+    """Whether a stored row is of this part: told by its product, account and region, and by an id such as AWS gives.
+
+    Other sources give commitments too (planned purchases, say), under ids of their own: these are never ended here.
+    """
+    if row["account_id"] != part.place.account.account_id or not _IDS[part.kind].match(str(row["id"])):
         return False
     product = str(row["product"])
     if part.kind == "savings_plans":

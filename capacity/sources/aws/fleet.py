@@ -20,6 +20,7 @@ from capacity.errors import CapacityError, UsageError
 from capacity.schemas import CAPACITY_RESERVATIONS, FLEET
 from capacity.sources._protocol import Batch, Context, SourceInfo, Stored
 from capacity.sources.aws import _fleet_history as history
+from capacity.sources.aws import _fleet_left as left
 from capacity.sources.aws import _fleet_read as read
 from capacity.sources.aws import _fleet_reservations as reservations
 from capacity.sources.aws import _fleet_rows as rows
@@ -35,12 +36,11 @@ _MACHINES = ("asg", "ec2", "eks", "rds")
 
 @dataclass(frozen=True)
 class _Found:
-    """One account and region: what runs, what ran, and a failure that cost only the past."""
+    """One account and region: what runs and what ran."""
 
     present: Present
     past: Mapping[str, history.Past]
     notes: tuple[str, ...]
-    failure: CapacityError | None = None
 
 
 class FleetReader:
@@ -87,6 +87,9 @@ class FleetReader:
         self.name = config.name
         self._config = config
         self._access = Access(context.access(config), config.name)
+        # With one way into AWS and all of it read here, nobody else reads what this source does not.
+        own_choice = config.accounts is not None or config.regions is not None
+        self._alone = self._whole and not own_choice and len(context.aws) == 1
         self._namer = Namer(config.naming, config.name)
 
     def batches(self, since: datetime | None, now: datetime) -> Iterator[Batch]:
@@ -112,9 +115,8 @@ class FleetReader:
                 if isinstance(found, CapacityError):
                     failures.add(found)
                     continue
-                if found.failure is not None:
-                    failures.add(found.failure)
                 yield self._fleet(place, found, last, now)
+            yield from self._left(places, last, now)
         if "capacity_reservations" in self._config.reads:
             yield from self._reservations(places, stored, now, failures)
         failures.raise_if_any()
@@ -130,10 +132,8 @@ class FleetReader:
         now_there = present(seen, self._namer, self._config.reads, self._config.database_service)
         if not self._config.history or not now_there.group_service:
             return _Found(now_there, {}, now_there.notes)
-        try:
-            past, notes = self._history(place, seen, now_there, self._since(place, now_there, last, now), now)
-        except CapacityError as error:
-            return _Found(now_there, {}, now_there.notes, error)
+        # Without its activities the place fails whole: once its present is stored, the past is never asked for again.
+        past, notes = self._history(place, seen, now_there, self._since(place, now_there, last, now), now)
         return _Found(now_there, past, (*now_there.notes, *notes))
 
     def _seen(self, place: Place) -> read.Seen:
@@ -183,7 +183,7 @@ class FleetReader:
             unit = rows.Unit(account, region, service)
             bounds, past = found.present.bounds[service], found.past.get(service)
             out += rows.unit_rows(unit, counts[service], bounds, past, last.get(unit), now)
-        if self._config.whole and self._parts == set(_MACHINES):
+        if self._whole:
             here = {u: v for u, v in last.items() if (u.account_id, u.region) == (account, region)}
             gone = {u.service: rows.closing_rows(u, v, now) for u, v in here.items() if u.service not in counts}
             ended = sorted(s for s, ending in gone.items() if ending)
@@ -192,6 +192,17 @@ class FleetReader:
                 notes.append(f"{len(ended)} service(s) ran here before and are not seen any more ({some(ended)})")
         table = rows.table(out) if out else FLEET.schema.empty_table()
         return Batch("fleet", table, place.label, tuple(notes))
+
+    @property
+    def _whole(self) -> bool:
+        return self._config.whole and self._parts == set(_MACHINES)
+
+    def _left(self, places: Sequence[Place], last: Mapping[rows.Unit, rows.Last], now: datetime) -> Iterator[Batch]:
+        """The end of accounts and regions that are read no more."""
+        ended, notes = left.ending(last, places, self._access.config, alone=self._alone, now=now)
+        if ended or notes:
+            table = rows.table(ended) if ended else FLEET.schema.empty_table()
+            yield Batch("fleet", table, "accounts and regions that are read no more", notes)
 
     # --- reservations -----------------------------------------------------------------------------------------
 
