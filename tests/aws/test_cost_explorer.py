@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from capacity.errors import CorruptDataError
 from capacity.sources.aws._ce_amounts import Amounts
-from capacity.sources.aws._ce_months import history, runs, span
+from capacity.sources.aws._ce_months import USAGE, history, kind_of, runs, span
 from tests.aws.cost_explorer_kit import (
     ONLY_COST,
     Reader,
@@ -269,3 +269,15 @@ def test_months_follow_each_other_and_end_before_today(day: date, closed: int) -
 def test_no_data_at_all_is_said_with_the_way_out(fake: CostExplorer, read: Reader) -> None:
     fake.young.add("GetCostAndUsage")
     assert "enable Cost Explorer in the billing console" in read(reads=ONLY_COST)[1]
+
+
+@pytest.mark.parametrize(
+    ("api", "console"),
+    [
+        ("DiscountedUsage", "Reservation applied usage"),
+        ("SavingsPlanCoveredUsage", "Savings Plan Covered Usage"),
+        ("SavingsPlanNegation", "Savings Plan Negation"),
+    ],
+)
+def test_labels_of_the_console_are_the_same_kinds(api: str, console: str) -> None:
+    assert kind_of(console) is kind_of(api) is USAGE

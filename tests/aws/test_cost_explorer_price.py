@@ -145,6 +145,77 @@ def test_over_budget_parts_are_named_and_come_later(aws: StandIn, fake: CostExpl
     assert stored_sums(cost(batches), "BilledCost") == ledger_sums(fake.ledger, 2)
 
 
+def test_an_answer_larger_than_the_budget_is_paid_for_once_and_never_again_until_it_is_allowed(
+    aws: StandIn, fake: CostExplorer, read: Reader
+) -> None:
+    """A page holds far less than is assumed, so the first estimate is wrong; what it took is learnt from the cut."""
+    keys = {"reads": ONLY_COST, "months": 1, "granularity": "DAILY"}
+    days_of_usage, groups_a_day = 31 + 14, 6  # October and November so far; 2 accounts of 3 services
+    fake.page_groups = 9
+    whole = days_of_usage * groups_a_day // fake.page_groups  # 30 pages for usage
+    _, failed = read(**keys, most_usd="0.15")
+    assert "of it came, and are lost); raise 'most_usd' to $0.16 at least" in failed
+    assert aws.bill_usd == Decimal("0.15")
+    asked = aws.calls["ce:GetCostAndUsage"]
+    for hour in (8, 9):
+        batches, failed = read(NOW.replace(hour=hour), **keys, most_usd="0.05")
+        assert "usage by day" in failed
+        assert "at least" in failed
+        assert aws.calls["ce:GetCostAndUsage"] == asked  # the totals hold for the day; usage is refused beforehand
+    batches, failed = read(NOW.replace(hour=10), **keys, most_usd=1)
+    assert failed == ""
+    assert aws.calls["ce:GetCostAndUsage"] - asked <= whole + 1
+    assert stored_sums(cost(batches), "BilledCost") == ledger_sums(
+        [c for c in fake.ledger if c.day >= date(2026, 10, 1)], 2
+    )
+
+
+def test_a_month_that_alone_is_larger_than_the_budget_is_refused_the_next_day_too(
+    aws: StandIn, fake: CostExplorer, read: Reader
+) -> None:
+    keys = {"reads": ONLY_COST, "months": 1}
+    fake.ledger = [c for c in fake.ledger if c.record_type == "Usage" and c.day < date(2026, 11, 1)]
+    fake.page_groups = 2
+    read(**keys, most_usd="0.30")  # October's 62 pages do not fit
+    assert aws.bill_usd == Decimal("0.30")
+    seen = len(aws.log)
+    for day in (1, 2):
+        fake.today = TODAY + timedelta(days=day)
+        _, failed = read(NOW + timedelta(days=day), **keys, most_usd="0.30")
+        assert "usage by day, 2026-10: stopped before" in failed
+        assert not [c for c in aws.log[seen:] if "Filter" in c.params]  # the totals alone
+    batches, failed = read(NOW + timedelta(days=2), **keys, most_usd=1)
+    assert failed == ""
+    assert stored_sums(cost(batches), "BilledCost") == ledger_sums(
+        [c for c in fake.ledger if c.day >= date(2026, 10, 1)], 2
+    )
+
+
+def test_totals_and_comparisons_that_were_cut_are_refused_beforehand(
+    aws: StandIn, fake: CostExplorer, read: Reader
+) -> None:
+    fake.page_groups = 5
+    for expected in (Decimal("0.03"), Decimal("0.03"), Decimal("0.03")):
+        _, failed = read(reads=ONLY_COST, most_usd="0.03")
+        assert "totals, 2025-10 to 2026-11: stopped before about" in failed
+        assert "raise 'most_usd' to $0.04 at least" in failed
+        assert aws.bill_usd == expected
+
+
+def test_a_month_that_has_no_charges_any_more_is_said(aws: StandIn, fake: CostExplorer, read: Reader) -> None:
+    keys = {"reads": ONLY_COST, "months": 2}
+    batches, _ = read(**keys)
+    assert not any("none now" in n for b in batches for n in b.notes)
+    fake.ledger = [c for c in fake.ledger if not date(2026, 10, 1) <= c.day < date(2026, 11, 1)]
+    fake.today = date(2026, 11, 16)
+    batches, failed = read(NOW + timedelta(days=1), **keys)
+    assert failed == ""
+    assert [n for b in batches for n in b.notes if "none now" in n] == [
+        "billing month 2026-10 had charges when it was last read and has none now; the store keeps what it has"
+    ]
+    assert date(2026, 10, 1) not in {m.date() for m in cost(batches)["BillingPeriodStart"].to_pylist()}
+
+
 def test_a_budget_of_nothing_asks_nothing(aws: StandIn, fake: CostExplorer, read: Reader) -> None:
     batches, failed = read(most_usd=0)
     assert aws.bill_usd == 0

@@ -18,10 +18,11 @@ from typing import Any
 
 from capacity.config import CostExplorerSource
 from capacity.errors import CapacityError, CorruptDataError, DataError
+from capacity.schemas import COST
 from capacity.sources._protocol import Batch
 from capacity.sources.aws._calls import Failures
 from capacity.sources.aws._ce_amounts import ZERO, Amounts
-from capacity.sources.aws._ce_ask import GROUPS_A_PAGE, Asker, Question, same_day
+from capacity.sources.aws._ce_ask import GROUPS_A_PAGE, Asker, CutError, Question, recent, same_day
 from capacity.sources.aws._ce_cache import Answer, Json
 from capacity.sources.aws._ce_months import (
     KINDS,
@@ -42,6 +43,8 @@ from capacity.sources.aws._ce_rows import BILLED, EFFECTIVE, METRICS, CostRows, 
 _SETTLED_FOR = timedelta(days=90)
 # Services that an account is billed for, until an answer says how many there are; only the first estimate uses it.
 SERVICES_AN_ACCOUNT = 30
+# Months before a month (after it where negative) that tell how large it will be, the likeliest first.
+_LIKE = (0, 1, -1, 2)
 # Months are asked for together up to so many pages: few pages are half empty, and little is lost when one fails.
 _PAGES_A_QUESTION = 8
 # A month whose rows differ from its total by more (a cent, and a thousandth) was changed while it was read.
@@ -102,6 +105,8 @@ class CostReader:
                 )
             elif parts[month]:
                 yield from self._month(month, overview[month], parts[month])
+            elif self._had_charges(month):
+                yield self._nothing(month)
 
     # --- what there is ----------------------------------------------------------------------------------------
 
@@ -114,7 +119,8 @@ class CostReader:
                 out[month] = kept.body
         for run in runs(m for m in months if m not in out):
             question = self._question("totals", "MONTHLY", run, _OVERVIEW)
-            for month, pages in self._by_month(run, self._pages(question, 1)).items():
+            pages_of_all = self._whole(question, self._asker.ask_named("cost/totals", question))
+            for month, pages in self._by_month(run, pages_of_all).items():
                 self._asker.cache.put(self._name("overview", month), self._overview_state(month), self._now, pages)
                 out[month] = pages
         return out
@@ -187,11 +193,25 @@ class CostReader:
     def _groups(self, part: Part) -> float:
         """How many groups a part will have, from what its like had, else from its accounts."""
         days = _days(part, self._today)
-        for back in (0, 1, -1, 2):
-            like = self._asker.cache.head(self._part_name(part, part.month.plus(-back)))
-            if like:
-                return float(days * like.groups)
-        return float(days * part.accounts * SERVICES_AN_ACCOUNT)
+        names = [self._part_name(part, part.month.plus(-back)) for back in _LIKE]
+        whole = [self._asker.cache.head(name) for name in names]
+        cut = [self._cut(name) for name in names]
+        if whole[0] and not (cut[0] and cut[0].asked_at > whole[0].asked_at):
+            return float(days * whole[0].groups)
+        usual = next((like.groups for like in whole if like), part.accounts * SERVICES_AN_ACCOUNT)
+        return float(days * max(usual, *(like.groups for like in cut if like), 0))
+
+    def _cut(self, name: str) -> Answer | None:
+        """What is known of an answer that the budget has cut: ``groups`` is the least that a period of it has."""
+        kept = self._asker.cache.head(f"{name}/cut")
+        return kept if kept and recent(kept.asked_at, self._now) else None
+
+    def _remember_cut(self, chunk: Sequence[Part], pages: int) -> None:
+        """So that the next run knows better what these months cost; as if the pages were full."""
+        periods = sum(_days(p, self._today) for p in chunk)
+        a_period = pages * GROUPS_A_PAGE // periods
+        for part in chunk:
+            self._asker.cache.put(f"{self._part_name(part)}/cut", {}, self._now, [], a_period)
 
     def _ask(self, chunk: Sequence[Part]) -> None:
         """One question for consecutive months; the answer goes into the cache, month by month."""
@@ -202,7 +222,13 @@ class CostReader:
             f"{first.kind.name} by {by}", first.granularity, months, self._config.group_by, record_types
         )
         expected = -int(-sum(self._groups(p) for p in chunk) // GROUPS_A_PAGE)
-        found = self._by_month(months, self._pages(question, expected))
+        try:
+            pages_of_all = self._whole(question, self._asker.ask(question, expected))
+        except CutError as error:
+            if error.pages > expected:
+                self._remember_cut(chunk, error.pages)
+            raise
+        found = self._by_month(months, pages_of_all)
         for part in chunk:
             pages = found[part.month]
             a_period = -(-sum(1 for _ in groups_of(pages)) // _days(part, self._today))
@@ -221,8 +247,7 @@ class CostReader:
             request["Filter"] = {"Dimensions": {"Key": "RECORD_TYPE", "Values": list(record_types)}}
         return Question("GetCostAndUsage", request, f"{label}, {said(months)}")
 
-    def _pages(self, question: Question, expected: int) -> list[Json]:
-        pages = self._asker.ask(question, expected)
+    def _whole(self, question: Question, pages: list[Json] | None) -> list[Json]:
         if pages is None:
             raise DataError(
                 f"{self._asker.where}: {question.label}: ce:GetCostAndUsage has no data; enable Cost Explorer in the "
@@ -239,6 +264,18 @@ class CostReader:
                 month = Month.of(date.fromisoformat(result["TimePeriod"]["Start"][:10]))
                 out.setdefault(month, []).append({"ResultsByTime": [result]})
         return {m: [*out[m], {"DimensionValueAttributes": names}] for m in months}
+
+    # --- a month that has become empty ---------------------------------------------------------------------------
+
+    def _had_charges(self, month: Month) -> bool:
+        names = (self._name(by, month, kind) for kind in KINDS for by in ("DAILY", "MONTHLY"))
+        return any(self._asker.cache.head(name) for name in names)
+
+    def _nothing(self, month: Month) -> Batch:
+        note = f"billing month {month} had charges when it was last read and has none now; the store keeps what it has"
+        return Batch(
+            "cost", COST.schema.empty_table(), f"cost explorer {self._asker.account.account_id} {month}", (note,)
+        )
 
     # --- rows ---------------------------------------------------------------------------------------------------
 

@@ -100,6 +100,7 @@ USAGE = Kind(
     "Usage",
     (
         "Usage", "DiscountedUsage", "SavingsPlanCoveredUsage", "SavingsPlanNegation",
+        "Reservation applied usage", "Savings Plan Covered Usage", "Savings Plan Negation",
         "Discount", "BundledDiscount", "Bundled Discount", "EdpDiscount", "Enterprise Discount Program Discount",
         "PrivateRateDiscount", "Private Rate Card Discount", "Private Rate Discount", "RiVolumeDiscount",
         "RI Volume Discount", "SppDiscount", "Solution Provider Program Discount", "Distributor Discount",

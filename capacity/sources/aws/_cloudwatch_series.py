@@ -7,7 +7,7 @@ resources cannot be put together each is called after itself (``latency_ms@app/w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,9 +16,11 @@ from capacity.config._cloudwatch import Across
 from capacity.sources.aws._access import Place
 from capacity.sources.aws._discovery import Dimensions, Resource
 from capacity.sources.aws._namespaces import BUNDLED, Published, Wanted, of_config, published, silent_is_zero
+from capacity.sources.aws._stored_points import PlaceSeries
 
 _STATS: Mapping[str, str] = {"Average": "avg", "Sum": "sum", "Maximum": "max", "Minimum": "min", "SampleCount": "sum"}
 _PER_CENT = 0.01
+_SHOWN = 5  # names in a note
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,9 @@ class Series:
         How the terms are put together: ``add``, ``max``, ``min``; ``each`` has one term.
     published
         How often its metrics come.
+    apart_of
+        The name that several resources of one service would share if their values could be put together; empty for a
+        series that has that name.
     """
 
     place: Place
@@ -75,6 +80,7 @@ class Series:
     published: Published
     per_second: bool = False
     silent_is_zero: bool = False
+    apart_of: str = ""
 
     @property
     def key(self) -> tuple[str, str, str, str, str]:
@@ -134,6 +140,31 @@ def series_of(place: Place, metrics: Sequence[CloudWatchMetric], found: Sequence
     return out
 
 
+def apart(series: Sequence[Series], stored: Container[PlaceSeries]) -> list[str]:
+    """Notes on series that stand apart because their service has several resources, where one of them is new.
+
+    New is a resource without any stored series of its own: some metrics never come, and say nothing.
+    """
+    members: dict[tuple[str, str, str], dict[str, str]] = {}
+    resources: dict[tuple[str, str, str], bool] = {}
+    for one in (s for s in series if s.apart_of):
+        place, identity = one.place.label, one.metric.partition("@")[2]
+        members.setdefault((place, one.service, one.apart_of), {})[identity] = one.metric
+        resource = (place, one.service, identity)
+        resources[resource] = resources.get(resource, False) or one.key in stored
+    return [
+        f"{place}: {name} of {service} goes on as {_listing(sorted(of.values()))}: "
+        f"{len(of):,} resources, whose values cannot be put together"
+        for (place, service, name), of in members.items()
+        if not all(resources[place, service, identity] for identity in of)
+    ]
+
+
+def _listing(names: Sequence[str]) -> str:
+    shown = list(names) if len(names) <= _SHOWN else [*names[: _SHOWN - 1], f"{len(names) - _SHOWN + 1:,} others"]
+    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
+
+
 def stat_of(stat: str, per_second: bool) -> str:
     """The canonical statistic. A Sum divided by its period is the mean rate over that period."""
     return "avg" if per_second else _STATS.get(stat, stat)
@@ -179,7 +210,8 @@ def _of_resources(
         yield _one(place, service, want, want.metric, resources)
         return
     for resource in resources:
-        yield _one(place, service, want, f"{want.metric}@{resource.identity}", [resource])
+        one = _one(place, service, want, f"{want.metric}@{resource.identity}", [resource])
+        yield replace(one, apart_of=want.metric)
 
 
 def _one(place: Place, service: str, want: Wanted, metric: str, resources: Sequence[Resource]) -> Series:

@@ -17,8 +17,10 @@ from capacity.sources.aws._calls import errors_of
 from capacity.sources.aws._namespaces import BASIC_SECONDS, DETAILED_SECONDS
 from capacity.sources.aws._naming import Namer
 
-# A page of tag:GetResources (Resource Groups Tagging API reference); the others have defaults that are their largest.
+# A page of tag:GetResources (Resource Groups Tagging API reference). Of the others, most have defaults that are their
+# largest; sqs:ListQueues gives a token for more than its first 1,000 only where a page size is asked for (its model).
 _TAGGED_A_PAGE = 100
+_QUEUES_A_PAGE = 1000
 _EXAMPLES = 5
 Dimensions = tuple[tuple[str, str], ...]
 
@@ -66,6 +68,7 @@ class _List:
     type_filter: str
     prefix: str = ""  # what the resource part of the ARN begins with
     dimensions: tuple[str, ...] = ()
+    page_size: int | None = None
 
 
 _LISTS: Mapping[str, _List] = {
@@ -89,7 +92,7 @@ _LISTS: Mapping[str, _List] = {
         "lambda:ListFunctions", "lambda", "list_functions", "Functions", "FunctionArn", "lambda:function", "function:",
         ("FunctionName",),
     ),
-    "sqs": _List("sqs:ListQueues", "sqs", "list_queues", "QueueUrls", None, "sqs", "", ("QueueName",)),
+    "sqs": _List("sqs:ListQueues", "sqs", "list_queues", "QueueUrls", None, "sqs", "", ("QueueName",), _QUEUES_A_PAGE),
     "eks": _List("eks:ListClusters", "eks", "list_clusters", "clusters", None, "eks:cluster", "cluster/",
                  ("ClusterName",)),
     "ecs": _List("ecs:ListServices", "ecs", "list_services", "serviceArns", None, "ecs:service", "service/",
@@ -170,7 +173,8 @@ def _resource(kind: str, what: _List, name: str, tags: Mapping[str, str]) -> Res
 
 
 def _arns(access: Access, place: Place, what: _List) -> Iterator[str]:
-    for item in _items(access, place, what.action, what.client, what.operation, what.key):
+    size = {"PaginationConfig": {"PageSize": what.page_size}} if what.page_size else {}
+    for item in _items(access, place, what.action, what.client, what.operation, what.key, **size):
         yield _arn(what, item, place)
 
 

@@ -24,7 +24,7 @@ from capacity.sources.aws import _cloudwatch_plan as plan
 from capacity.sources.aws._access import Access, Place
 from capacity.sources.aws._calls import Failures
 from capacity.sources.aws._cloudwatch_calls import USD_A_METRIC, Reader, Reading, Tally, remarks, rows
-from capacity.sources.aws._cloudwatch_series import Found, Series, SeriesOfPlace, series_of, stat_of
+from capacity.sources.aws._cloudwatch_series import Found, Series, SeriesOfPlace, apart, series_of, stat_of
 from capacity.sources.aws._discovery import by_service, discover
 from capacity.sources.aws._naming import Namer
 from capacity.sources.aws._stored_points import PlaceSeries, newest_points
@@ -32,6 +32,10 @@ from capacity.sources.aws._stored_points import PlaceSeries, newest_points
 # Period -> time of the newest stored point of a series.
 _Last = Mapping[int, int]
 _Known = Callable[[Sequence[Series]], Mapping[PlaceSeries, _Last]]
+_UNSURE = (
+    "what was found is not read this time, because a discovery here failed and names and sums hang on all of them; "
+    "the next ingest catches up"
+)
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,9 @@ class CloudWatchMetricsSource:
         for found in self._found(failures):
             series += found.series
             yield _empty(f"{found.place.label}: resources", found.notes)
-        parts, notes = self._parts(series, known(series), now, since)
+        last = known(series)
+        parts, notes = self._parts(series, last, now, since)
+        yield _empty("names", apart(series, {key for key, periods in last.items() if periods}))
         yield _empty("history", notes)
         for _, result in self._access.each(parts, self._read):
             if isinstance(result, CapacityError):
@@ -156,22 +162,31 @@ class CloudWatchMetricsSource:
         failures.raise_if_any()
 
     def _found(self, failures: Failures) -> Iterator[SeriesOfPlace]:
-        """The series of every place; a discovery that fails leaves the others."""
+        """The series of every place; a discovery that fails leaves the other places.
+
+        What one discovery finds decides what the series of another are called and what their sums hold. So where one
+        has failed, only the metrics that the config names are read in that place; the next ingest catches up.
+        """
         places = self._access.places(self._config.accounts, self._config.regions)
         named = self._named(places)
         tasks = [(place, i) for place in places for i in range(len(self._config.discover))]
         found: dict[Place, list[Found]] = {}
         notes: dict[Place, list[str]] = {}
+        unsure: set[Place] = set()
         for (place, _), result in self._access.each(tasks, self._discover):
             if isinstance(result, CapacityError):
                 failures.add(result)
+                unsure.add(place)
                 continue
             one, told = result
             found.setdefault(place, []).append(one)
             notes.setdefault(place, []).extend(told)
         for place in dict.fromkeys([*places, *named]):
-            out = series_of(place, named.get(place, []), found.get(place, []))
+            sure = [] if place in unsure else found.get(place, [])
+            out = series_of(place, named.get(place, []), sure)
             out.notes[:0] = notes.get(place, [])
+            if place in unsure and found.get(place):
+                out.notes.append(_UNSURE)
             yield out
 
     def _discover(self, task: tuple[Place, int]) -> tuple[Found, list[str]]:
