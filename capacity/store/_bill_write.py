@@ -35,12 +35,15 @@ class Delivery:
         Numbers that are recorded with the data.
     whole
         Accounts of the same source and billing period that do not come are gone. Otherwise they stay.
+    outdated
+        Accounts of it that are gone in any case.
     """
 
     totals: Totals
     rows: Callable[[Collection[PeriodKey]], Iterator[pa.RecordBatch]]
     marks: Mapping[str, int] = field(default_factory=dict)
     whole: bool = False
+    outdated: Collection[PeriodKey] = ()
 
 
 @dataclass(frozen=True)
@@ -93,9 +96,9 @@ def _put(where: Place, delivery: Delivery) -> Put:
         return Put(_report(0, money, stored, added=new, removed=(), before={}))
     before = _bill.by_key(stored_totals(found, _periods_of(new)))
     others = [k for k in before if k not in delivery.totals]
-    gone = others if delivery.whole else []
+    gone = [k for k in others if delivery.whole or k in delivery.outdated]
     changed = _changed(found, delivery, before)
-    stayed = tuple(others) if not delivery.whole else ()
+    stayed = tuple(k for k in others if k not in gone)
     if not changed and not gone:
         return Put(_report(found.version(), money, money, (), (), before), stayed)
     version = found.version()
@@ -105,6 +108,30 @@ def _put(where: Place, delivery: Delivery) -> Put:
     alike = tuple(t for k in new if k not in changed for t in delivery.totals[k])
     stored = _bill.merged((*stored, *alike))
     return Put(_report(found.version(), money, stored, changed, [*changed, *gone], before), stayed)
+
+
+def remove(where: Place, keys: Collection[PeriodKey]) -> WriteReport:
+    """Take the rows of ``keys`` out; what their periods were made from is then not known.
+
+    Raises
+    ------
+    CorruptDataError
+        They are still there; the table is as it was.
+    DataError
+        Other writers were first, again and again.
+    """
+    return _delta.with_retries(lambda: _remove(where, keys), where.uri)
+
+
+def _remove(where: Place, keys: Collection[PeriodKey]) -> WriteReport:
+    found = _delta.open_table(where)
+    before = () if found is None else stored_totals(found, _bill.covering(keys))
+    if not before:
+        return WriteReport("cost", None if found is None else found.version(), 0)
+    version, marks = found.version(), {period_mark(source, period): UNKNOWN for source, _, period in keys}
+    _stream.overwrite(found, "cost", iter(()), _bill.predicate(keys), marks)
+    verify(where, found, (), keys, version, marks)
+    return WriteReport("cost", found.version(), 0, rows_removed=sum(t.rows for t in before))
 
 
 def _report(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC as UTC_ZONE
 from datetime import datetime
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from capacity.errors import CapacityError, CorruptDataError, DataError
 from capacity.schemas import COST
 from capacity.sources import BillFile
-from capacity.store import _applied, _bill, _bill_write, _delta, _fidelity, _stream
+from capacity.store import _applied, _bill, _bill_write, _delta, _fidelity, _gone, _stream
 from capacity.store._place import Place
 from capacity.store._reports import MoneyTotal, WriteReport
 from capacity.store._spool import Spool
@@ -24,8 +24,6 @@ from capacity.store._spool import Spool
 _PERIOD = re.compile(r"(?:BILLING_PERIOD=(?P<dashed>\d{4}-\d\d)|(?P<run>\d{8})-\d{8})(?:/|$)")
 # A month in a message, as 2026-09 or as the beginning of 20260901-20261001.
 _MONTH = re.compile(r"(?<!\d)(\d{4})-?(0[1-9]|1[0-2])(?!\d\d\d)(?:01-\d{8})?")
-# Accounts that a note names; more are counted.
-_NAMED = 5
 ERRORS = (CapacityError, OSError, pa.ArrowException)
 
 
@@ -78,10 +76,13 @@ def take(
     CorruptDataError
         The file cannot be read whole, or the sums differ.
     """
-    for block in file.blocks():
-        _refuse_others(block, source)
-        tally.add(block)
-        spool.add(block if only is None else _of_periods(block, only))
+    try:
+        for block in file.blocks():
+            _refuse_others(block, source)
+            tally.add(block)
+            spool.add(block if only is None else _of_periods(block, only))
+    except OverflowError as error:
+        raise CorruptDataError(f"{file.label}: a date before the year 1 or after 9999 ({error})") from None
     notes = _fidelity.check(file, tally.totals(), calculator)
     return tuple(f"{file.label}: {note}" for note in (*file.notes(), *notes))
 
@@ -116,6 +117,8 @@ class Replacing:
     blocked: set[datetime] = field(default_factory=set)
     all_blocked: bool = False
     lacking: frozenset[datetime] | None = None
+    stored: Mapping[str, tuple[MoneyTotal, ...]] = field(default_factory=dict)
+    listed: frozenset[str] = frozenset()
 
     def read(self, file: BillFile, only: Collection[datetime] | None = None) -> bool:
         """Take in one file; where it fails its periods are left as they are. Whether it was taken."""
@@ -123,6 +126,7 @@ class Replacing:
         try:
             self._refuse_copy(file)
             self.outcome.notes += take(file, self.source, self.spool, tally, self.calculator, only)
+            self._refuse_twin(file, tally.totals())
         except ERRORS as error:
             self._block(file, {t.period_start for t in tally.totals()}, error)
             return False
@@ -138,6 +142,18 @@ class Replacing:
             raise CorruptDataError(
                 f"{file.label}: the same content as {twin.file.label}; remove one, or it counts twice"
             )
+
+    def _refuse_twin(self, file: BillFile, totals: tuple[MoneyTotal, ...]) -> None:
+        """The same rows in another form (packed, or as Parquet) would count twice too; a manifest is believed."""
+        if not (file.digest and totals) or file.complete:
+            return
+        alike = [t for t in self.taken.values() if t.totals == totals and t.file.digest and not t.file.complete]
+        own = _bill.content(file.blocks()) if alike else None
+        for other in alike:
+            if _bill.content(other.file.blocks()) == own:
+                raise CorruptDataError(
+                    f"{file.label}: the same rows as {other.file.label}; remove one, or they count twice"
+                )
 
     def _block(self, file: BillFile, begun: set[datetime], error: Exception) -> None:
         self.outcome.fail(error)
@@ -161,19 +177,56 @@ class Replacing:
             self.outcome.fail(f"source '{self.source}': no bill was replaced, because not all of it could be read")
             return
         waiting: dict[str, int] = {}
+        kept = self._kept()
+        outdated = self._outdated(kept)
+        failed = len(self.outcome.failures)
         for period in self.spool.periods:
-            if period in self.blocked or period in (self.lacking or ()):
-                self.outcome.fail(
-                    f"source '{self.source}': {period:%Y-%m} was left as it is, because not all of it came"
-                )
+            if period in kept:
+                self.outcome.fail(f"source '{self.source}': {period:%Y-%m} was left as it is, because {kept[period]}")
                 continue
             try:
-                self._write(period, waiting)
+                self._write(period, waiting, outdated)
             except ERRORS as error:
                 self.outcome.fail(error)
+        # Last, and only where all came in: until then the marks tell that a file is to be read again.
+        rest = [k for k in outdated if k[2] not in self.spool.periods]
+        if rest and len(self.outcome.failures) == failed:
+            self._remove(rest)
 
-    def _write(self, period: datetime, waiting: dict[str, int]) -> None:
-        delivery = self._delivery(period)
+    def _kept(self) -> dict[datetime, str]:
+        """The periods that are left as they are, and why."""
+        read = {label: t.totals for label, t in self.taken.items()}
+        robbed = {} if self.lacking is not None else _gone.robbed(self.stored, read, self.listed)
+        out = {
+            period: f"{file} is not there any more, and account {account} would lose its rows; put it back, or use "
+            "an export with a manifest, which says what is whole"
+            for period, (file, account) in robbed.items()
+            if not self._is_whole(period)
+        }
+        return out | dict.fromkeys({*self.blocked, *(self.lacking or ())}, "not all of it came")
+
+    def _outdated(self, kept: Collection[datetime]) -> list[_bill.PeriodKey]:
+        if self.lacking is not None:
+            return []
+        read = {label: t.totals for label, t in self.taken.items()}
+        return _gone.outdated(self.stored, read, self.listed, kept)
+
+    def _remove(self, outdated: Sequence[_bill.PeriodKey]) -> None:
+        """Rows that their files do not have any more, in billing periods of which nothing came."""
+        try:
+            self.outcome.writes.append(_bill_write.remove(self.where, outdated))
+        except ERRORS as error:
+            self.outcome.fail(error)
+        else:
+            self._note_gone(outdated)
+
+    def _note_gone(self, keys: Sequence[_bill.PeriodKey]) -> None:
+        if keys:
+            names = _gone.named(f"account {k[1]} of {k[2]:%Y-%m-%dT%H:%MZ}" for k in keys)
+            self.outcome.notes.append(f"{names}: its files do not have it any more; its rows are gone from the store")
+
+    def _write(self, period: datetime, waiting: dict[str, int], outdated: Collection[_bill.PeriodKey]) -> None:
+        delivery = replace(self._delivery(period), outdated=outdated)
         put = _bill_write.put(self.where, delivery, waiting)
         # A period that is the same from other files makes no version of its own; its mark goes with the next one.
         if put.report.changed:
@@ -183,6 +236,7 @@ class Replacing:
         rows = sum(t.rows for t in put.report.money)
         self.outcome.writes.append(replace(put.report, rows_read=rows))
         self._note_stayed(period, put.stayed)
+        self._note_gone([k for k in outdated if k[2] == period])
         self.say(f"{self.source}: cost {period:%Y-%m}: {put.report.rows_added:,} rows new or changed")
 
     def _delivery(self, period: datetime) -> _bill_write.Delivery:
@@ -197,16 +251,17 @@ class Replacing:
             return self.spool.batches(period, None if len(accounts) == len(totals) else accounts)
 
         marks = {_bill_write.period_mark(self.source, period): mark}
-        whole = self.lacking is None and all(t.file.complete for t in of)
-        return _bill_write.Delivery(totals, rows, marks, whole)
+        return _bill_write.Delivery(totals, rows, marks, self._is_whole(period))
+
+    def _is_whole(self, period: datetime) -> bool:
+        return self.lacking is None and all(t.file.complete for t in self.taken.values() if period in t.periods)
 
     def _note_stayed(self, period: datetime, stayed: tuple[_bill.PeriodKey, ...]) -> None:
         if not stayed:
             return
-        names = sorted(k[1] for k in stayed)
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        names = _gone.named(sorted(k[1] for k in stayed))
         self.outcome.notes.append(
-            f"{period:%Y-%m}: account {', '.join(names[:_NAMED])}{more} is in the store but did not come again; kept, "
+            f"{period:%Y-%m}: account {names} is in the store but did not come again; kept, "
             "since nothing says that the period came whole"
         )
 
@@ -232,6 +287,9 @@ def replace_periods(run: Replacing, files: list[BillFile]) -> None:
             "ledger or delta); its files are no whole periods; give the source another name to read it as such"
         )
     known = _applied.known(table, run.source, run.reading, files)
+    run.stored, run.listed = known.totals, frozenset(f.label for f in files)
+    note = None if run.lacking is not None else _gone.unlisted(run.stored, run.listed)
+    run.outcome.notes += [note] if note else []
     settled = [f for f in files if f.label in known.settled]
     for file in files:
         if file.label not in known.settled:

@@ -46,11 +46,14 @@ def ingest(sources: Sequence[Source], store: Store, now: datetime, progress: Pro
 def _ingest_one(source: Source, store: Store, now: datetime, say: Progress) -> SourceReport:
     say(f"{source.name}: reading")
     outcome = Outcome()
-    if isinstance(source, BillReader):
-        _ingest_bills(source, source.name, store, now, outcome, say)
-    else:
-        with ExitStack() as stack:
-            _Frames(source, store, outcome, say, stack).run(now)
+    try:
+        if isinstance(source, BillReader):
+            _ingest_bills(source, source.name, store, now, outcome, say)
+        else:
+            with ExitStack() as stack:
+                _Frames(source, store, outcome, say, stack).run(now)
+    except ERRORS as error:  # what no step of it expected: the next source is read all the same
+        outcome.fail(error)
     return SourceReport(
         source.name,
         source.info.kind,
@@ -82,7 +85,7 @@ def _ingest_bills(reader: BillReader, name: str, store: Store, now: datetime, ou
             run = _differences.Applying(name, store.place / "cost", reader.corrections, shop, calculator, outcome, say)
             run.apply(files)
     if reader.check_focus:
-        _findings.judge(name, files, store, outcome, say)
+        _findings.judge(name, files, store, outcome, say, listed_whole=failure is None)
 
 
 def _listed(reader: BillReader, now: datetime) -> tuple[list[BillFile], Exception | None]:

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from capacity.errors import CorruptDataError
+from capacity.errors import CorruptDataError, DataError
 from capacity.schemas import COST
 from capacity.store._place import Place
 
@@ -58,14 +58,13 @@ def workshop(store: Place) -> Iterator[Workshop]:
     """A folder for spools: in the store's own where that is local, else where the system keeps temporary files.
 
     It is removed whatever happens; what a killed process left there goes two days later.
+
+    Raises
+    ------
+    DataError
+        Nothing can be written there.
     """
-    parent = None
-    if store.is_local:
-        parent = Path(store.uri)
-        parent.mkdir(parents=True, exist_ok=True)
-        _sweep(parent)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-    shop = None
+    folder = _folder(Path(store.uri) if store.is_local else None)
     try:
         with ThreadPoolExecutor(1, thread_name_prefix="spool") as thread:
             shop = Workshop(folder, thread)
@@ -75,6 +74,18 @@ def workshop(store: Place) -> Iterator[Workshop]:
                 shop.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder(parent: Path | None) -> Path:
+    try:
+        if parent is not None:
+            parent.mkdir(parents=True, exist_ok=True)
+            _sweep(parent)
+        return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    except OSError as error:
+        where = parent or "the folder for temporary files"
+        reason = error.strerror or error
+        raise DataError(f"{where}: no folder that can be written to ({reason}); name another as store:") from None
 
 
 def _sweep(parent: Path) -> None:
@@ -160,7 +171,9 @@ class Spool:
         if self._open:
             self._open = False
             for writer in self._writers.values():
-                writer.close()
+                # What cannot be closed (the disk is full) goes with its folder; it must not hide why it is abandoned.
+                with suppress(OSError, pa.ArrowException):
+                    writer.close()
 
 
 def read(path: Path, accounts: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:

@@ -7,7 +7,7 @@ import os
 import random
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +160,39 @@ def test_floats_are_added_by_their_shortest_spelling(values: list[float | None])
     want = [Decimal(repr(v)).quantize(Decimal("1e-12")) for v in values if v is not None]
     assert found.parts[0].sums["BilledCost"] == sum(want)
     assert found.parts[0].nulls["BilledCost"] == values.count(None)
+
+
+def _told(texts: list[str]) -> Decimal:
+    own = pa.table({"BilledCost": pa.array(texts)})
+    with _fidelity.Calculator() as calculator:
+        found = raw_sums(File("f", bill(["1"]), own=own), calculator.connection)
+    assert found is not None
+    return found.parts[0].sums["BilledCost"]
+
+
+_DIGITS = st.text("0123456789", max_size=38)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["", "-", "+"]), st.sampled_from("0123459"), _DIGITS, st.integers(-40, 12))))
+def test_exponents_and_long_decimals_are_added_exactly(parts: list[tuple[str, str, str, int]]) -> None:
+    """Each amount to 12 decimals, a half to even, as it is stored."""
+    texts = [f"{sign}{first}.{rest}" + (f"e{power:+03d}" if power else "") for sign, first, rest, power in parts]
+    texts += ["0.0000000000005", "0.0000000000015000", "-2.5e-12", "3.5E-12", "9999999999999.9999999999995", ".5"]
+    texts += ["$1,000.00", "1" + "0" * 24]
+    with localcontext(prec=120, rounding=ROUND_HALF_EVEN):
+        plain = (Decimal(t.replace("$", "").replace(",", "")) for t in texts)
+        assert _told(texts) == sum(p.quantize(Decimal("1e-12")) for p in plain)
+
+
+def test_a_million_spellings_are_added_in_the_memory_that_there_is() -> None:
+    """Kept one by one, as ``$1,000.00`` is, as many do not fit into the calculator's 256 MB."""
+    n = 1_000_000
+    texts = pa.array([f"0.{i + 1:015d}" if i % 20 else f"{i % 9 + 1}.{i:015d}e-05" for i in range(n)])
+    own = pa.table(dict.fromkeys(COST_MONEY, texts))
+    with _fidelity.Calculator() as calculator:
+        found = raw_sums(File("f", bill(["1"]), own=own, block_rows=50_000), calculator.connection)
+    assert found is not None
+    assert found.parts[0].rows == n
 
 
 def test_an_amount_that_is_no_number_is_refused() -> None:
