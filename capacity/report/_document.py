@@ -16,6 +16,8 @@ from capacity.words import day
 
 # Rows of a table on paper; the workbook has all of them.
 MOST_ROWS = 40
+# The gravest; what merely happened stands in the workbook.
+MOST_QUALITY_ROWS = 12
 MOST_DECISIONS = 12
 # The first sheet of A4 holds so many beside the decisions and caveats; the workbook has all.
 MOST_WATCHED = 4
@@ -210,7 +212,7 @@ def _spend(plan: Plan) -> Section:
 def _trust(plan: Plan) -> Section:
     tables = [
         _tables.forecasts(plan).first(MOST_ROWS), _tables.tie_outs(plan), _tables.freshness(plan),
-        _tables.quality(plan).first(MOST_ROWS),
+        _tables.quality(plan).first(MOST_QUALITY_ROWS),
     ]  # fmt: skip
     lead = (
         "Error over naive is the forecast's mean absolute error at past origins over a seasonal naive forecast's: "
