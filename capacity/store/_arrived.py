@@ -44,10 +44,11 @@ def tell(handed: pa.Table, added: pa.Table | None, version: int | None, store: S
         said += [f"{f.scope}: {f.message}" for f in told if f.severity != "info"]
         # Points of the future concern this reading only: once they are past they are as any other.
         found = findings_table(f for f in told if f.rule != "future")
-        kept = _late_before(store, name)
+        before = store.read("findings", filters=[("source", "=", name), ("frame", "=", FRAME)])
+        kept = before.filter(pc.equal(before["rule"], "late"))
         kept = kept.filter(pc.invert(pc.is_in(kept["scope"], _scopes(found))))
         rows = pa.concat_tables([found, kept]) if kept.num_rows else found
-        if rows.num_rows or _anything(store, name):
+        if rows.num_rows or before.num_rows:
             store.replace_rows("findings", rows, {"source": name, "frame": FRAME})
     return tuple(said[:_SAID]) + ((f"{len(said) - _SAID:,} more of the kind",) if len(said) > _SAID else ())
 
@@ -55,15 +56,6 @@ def tell(handed: pa.Table, added: pa.Table | None, version: int | None, store: S
 def _scopes(found: pa.Table) -> pa.Array:
     late = found.filter(pc.equal(found["rule"], "late"))
     return late["scope"].combine_chunks() if late.num_rows else pa.array([], FINDINGS.schema.field("scope").type)
-
-
-def _late_before(store: Store, source: str) -> pa.Table:
-    return store.read("findings", filters=[("source", "=", source), ("frame", "=", FRAME), ("rule", "=", "late")])
-
-
-def _anything(store: Store, source: str) -> bool:
-    rows = store.read("findings", columns=["source"], filters=[("source", "=", source), ("frame", "=", FRAME)])
-    return bool(rows.num_rows)
 
 
 def _newest(store: Store, source: str, version: int) -> pa.Table:

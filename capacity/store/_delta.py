@@ -200,14 +200,6 @@ def replace(table: Any, rows: pa.Table, predicate: str) -> None:
     )
 
 
-def undo(table: Any, before: pa.Table, predicate: str) -> None:
-    """Put ``before`` back in the place of what ``predicate`` covers; other rows and writers are not touched."""
-    if before.num_rows:
-        replace(table, before, predicate)
-    else:
-        _commit(table, lambda: table.delete(predicate))
-
-
 def with_retries(attempt: Callable[[], T], what: object) -> T:
     """``attempt`` until it is the first writer.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import botocore.session
 import pytest
 
@@ -32,3 +34,5 @@ def test_every_source_says_what_it_reads_costs_and_cannot(info: SourceInfo) -> N
     assert info.frames
     if info.permissions:
         assert info.calls, f"{info.kind}: the calls it makes and what each costs"
+        page = Path(__file__).resolve().parents[2] / "docs" / "sources" / f"{info.kind}.md"
+        assert f"kind: {info.kind}" in page.read_text(encoding="utf-8"), page.name

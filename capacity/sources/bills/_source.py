@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
@@ -113,7 +114,7 @@ class StoredBill:
         return (*self._told, *self._notes.lines())
 
 
-class Bills:
+class Bills(ABC):
     """A source of bills: subclasses say how a file's rows become cost rows."""
 
     info: ClassVar[SourceInfo]
@@ -125,8 +126,9 @@ class Bills:
         self._limits, self._layout = config.limits, config.layout
         self._shelf = _shelf(config, context)
 
+    @abstractmethod
     def translator(self, file: TabularFile, label: str, notes: Notes) -> Translator:
-        raise NotImplementedError
+        """What makes cost rows of the file's blocks."""
 
     def bills(self, now: datetime) -> Iterator[StoredBill]:
         """The files, period by period, then by name; no body is read before a file's ``blocks`` or ``raw``.
