@@ -3,7 +3,8 @@
     python -m bench [PART ...]
 
 Parts: start, demo, real (recordings, where CAPACITY_REAL_DATA names their folder), bills (5,000,000 rows), store
-(queries, 10,000,000 points), focus (the rules over 1,000,000 rows), prophet; all where none is named.
+(queries, 10,000,000 points), focus (the rules over 1,000,000 rows), prophet, scale (100, 300 and 1,000 services; half
+an hour); all where none is named.
 """
 
 from __future__ import annotations
@@ -72,7 +73,13 @@ def _real(tmp: Path, runs: int) -> None:
 
 PARTS: dict[str, Callable[[Path, int], None]] = {"start": _start, "demo": _demo, "real": _real}
 # Benchmarks with output of their own.
-MODULES = {"bills": "bench.bills", "store": "bench.store", "focus": "bench.focus", "prophet": "bench.prophet_map"}
+MODULES = {
+    "bills": "bench.bills",
+    "store": "bench.store",
+    "focus": "bench.focus",
+    "prophet": "bench.prophet_map",
+    "scale": "bench.scale",
+}
 
 if __name__ == "__main__":
     main(sys.argv[1:])

@@ -112,6 +112,65 @@ class MemberScore:
 
 
 @dataclass(frozen=True)
+class PastMedians:
+    """What a forecast would have said before: its medians at past origins, each without sight of what came.
+
+    Attributes
+    ----------
+    origins
+        K last known steps, the latest first, zone-less.
+    medians
+        (K, H) float32, in the series' unit, for the H steps after each origin; NaN where unknown.
+    """
+
+    origins: tuple[pd.Timestamp, ...]
+    medians: Paths
+
+
+@dataclass(frozen=True)
+class LearnedEffect:
+    """What an occasion (an event, a holiday) does to a series: a multiplier on the demand without it.
+
+    Attributes
+    ----------
+    start, end
+        First and last step of the coming occurrence, of the latest where none is ahead; zone-less.
+    multiplier, low, high
+        Middle and 80 % interval. Over several steps the mean of their multipliers.
+    occurrences
+        How many past ones it was learned from; 0 for one that is only given.
+    source
+        ``given`` where the config says the multiplier, ``learned`` where the series does.
+    profile
+        Multipliers of each step, the ramps before ``start`` and after ``end`` (alike long) included.
+    """
+
+    name: str
+    kind: str
+    start: pd.Timestamp
+    end: pd.Timestamp
+    multiplier: float
+    low: float
+    high: float
+    occurrences: int
+    source: Literal["learned", "given"]
+    profile: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        # Read back from a file it is a list.
+        object.__setattr__(self, "profile", tuple(self.profile))
+
+
+@dataclass(frozen=True)
+class LevelShift:
+    """A lasting jump of a series' level: from ``at`` on it is ``ratio`` times what it was, with ``probability``."""
+
+    at: pd.Timestamp
+    ratio: float
+    probability: float
+
+
+@dataclass(frozen=True)
 class SeriesForecast:
     """The forecast of one series.
 
@@ -126,6 +185,14 @@ class SeriesForecast:
         belongs to the same future, so they may be added.
     peak, total
         Quantiles of the largest value and of the sum over the horizon, each calibrated in its own right.
+    words
+        What the history says, in sentences; empty unless explained.
+    past
+        The same forecast's medians at past origins; None where they were not kept.
+    learned
+        What the history says of the occasions (events, holidays) that were given.
+    shifts
+        Lasting jumps of the level, oldest first.
     """
 
     key: str
@@ -140,6 +207,10 @@ class SeriesForecast:
     reason: str
     scores: tuple[MemberScore, ...]
     flags: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    past: PastMedians | None = None
+    learned: tuple[LearnedEffect, ...] = ()
+    shifts: tuple[LevelShift, ...] = ()
 
     def frame(self) -> pd.DataFrame:
         """ts and one column a quantile."""

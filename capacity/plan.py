@@ -41,8 +41,26 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
              "ContractedCost"),
     "unit_cost": ("month", "service", "currency", "effective_cost", "units", "usd_per_1000"),
     "unallocated": ("currency", "ServiceName", "SubAccountId", "rows", "EffectiveCost", "suggested_rule"),
-    "spend_forecast": ("service", "month", "q10", "q50", "q90"),
+    # running spend of coming months; model and reason say whether demand drives it
+    "spend_forecast": ("service", "month", "q10", "q50", "q90", "model", "reason"),
+    # tax, credit, refund and one_off by month: as billed (known), or as assumed and why; not in spend_forecast
+    "spend_apart": ("month", "part", "amount", "known", "assumption"),
     "excuses": ("service", "region", "instance_type", "reason"),
+    # days of late that were not to be expected, the rarest first; money is the value less what was expected
+    "anomalies": ("frame", "service", "region", "target", "ts", "value", "q50", "low", "high", "probability", "money"),
+    # each unit's demand as Prophet decomposes it, the last 400 days and the horizon: a level and factors, whose product
+    # is fitted; target mean and peak
+    "explanation": ("service", "region", "target", "ts", "actual", "trend", "weekly", "yearly", "events", "fitted"),
+    # what moves demand beside trend and season: events, holidays and lasting jumps (kind shift); multiplier with its 80 %
+    # interval; end is null for what lasts; source says learned, given or detected
+    "occasions": ("service", "region", "target", "name", "kind", "start", "end", "multiplier", "low", "high",
+                  "occurrences", "source"),
+    # totals from joint paths, by month (2026-10) and quarter (2026-Q4); demand is the mean over the period's days
+    "totals": ("level", "name", "measure", "unit", "month", "q10", "q50", "q90"),
+    # what the plan of about a quarter ago promised of days that are over: by month, and the largest peak of its horizon
+    # (target horizon_peak, month first/last day; covered is null while it may still change)
+    "promise": ("service", "region", "metric", "target", "origin_ts", "month", "q10", "q50", "q90", "actual", "covered",
+                "error_frac"),
     # what is odd in the data, the gravest first
     "quality": ("severity", "frame", "source", "scope", "rule", "rows", "of", "column", "example", "message"),
 }  # fmt: skip
@@ -115,6 +133,10 @@ class UnitPlan:
     coverage_min_frac: float | None
     why: str
     usd_per_1000: Decimal | None = None
+    # How far peaks inside the hour stand above hourly means, over the days that show it; None where nobody knows.
+    burst: Interval | None = None
+    # What the history says of the daily mean, in sentences, and how the daily peak grows.
+    words: tuple[str, ...] = ()
 
     @property
     def unit(self) -> Unit:

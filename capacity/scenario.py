@@ -108,6 +108,16 @@ class Scenario(Model):
     migration: tuple[Migration, ...] = ()
     policy: Policy | None = None
 
+    @model_validator(mode="after")
+    def _sizes_are_given(self) -> Self:
+        for event in self.events:
+            if event.is_learned:
+                raise ValueError(
+                    f"event '{event.name}': a scenario never learns: give multiplier or target, or put the event "
+                    "into the config, whose base forecast then carries it"
+                )
+        return self
+
 
 def base() -> Scenario:
     """The scenario that changes nothing."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
+from capacity.domain import QUANTILE_COLUMNS
 from capacity.errors import CorruptDataError
 
 if TYPE_CHECKING:
@@ -143,11 +144,16 @@ COST = _table(
 )  # fmt: skip
 COST_PERIOD_KEY: tuple[str, ...] = ("source", "BillingAccountId", "BillingPeriodStart")
 
+# What a stored forecast is of. mean, peak, total: a day (ts is its start). The others are kept as they were promised,
+# since they come from joint paths and not from days' quantiles: month_mean, month_peak, month_total are of the month
+# that begins at ts (of its days after the origin; a month's total with what was known of it), horizon_peak is the
+# largest peak from the day after the origin through the day that begins at ts.
+FORECAST_TARGETS = ("mean", "peak", "total", "month_mean", "month_peak", "month_total", "horizon_peak")
 FORECAST = _table(
     "forecast",
     {
         "service": TEXT, "region": TEXT, "metric": TEXT, "target": TEXT, "scenario": TEXT, "origin_ts": UTC, "ts": UTC,
-        **dict.fromkeys(("q025", "q05", "q10", "q50", "q90", "q95", "q975", "q99"), pa.float64()), "model": TEXT,
+        **dict.fromkeys(QUANTILE_COLUMNS, pa.float64()), "model": TEXT,
     },
     ("service", "region", "metric", "target", "scenario", "origin_ts", "ts"),
 )  # fmt: skip
@@ -239,13 +245,21 @@ def frame_schema(name: str) -> DataFrameSchema:
         checks = {"stat": [pandera.Check.isin(STATS)], "period_seconds": [pandera.Check.gt(0)]}
     if name == "fleet":
         checks = {"count": [pandera.Check.ge(0)], "purchase": [pandera.Check.isin(PURCHASES)]}
+    if name == "forecast":
+        checks = {"target": [pandera.Check.isin(FORECAST_TARGETS)]}
     columns = {
         f.name: pandera.Column(_pandera_type(f.type), checks.get(f.name, []), nullable=f.nullable, coerce=True)
         for f in table.schema
     }
+    rows = [pandera.Check(_never_crossing, name="quantiles never cross")] if name == "forecast" else []
     return pandera.DataFrameSchema(
-        columns, strict=True, unique=list(table.key) or None, report_duplicates="exclude_first"
+        columns, checks=rows, strict=True, unique=list(table.key) or None, report_duplicates="exclude_first"
     )
+
+
+def _never_crossing(frame: pd.DataFrame) -> pd.Series:
+    values = frame[list(QUANTILE_COLUMNS)].to_numpy(float)
+    return pd.Series((values[:, 1:] >= values[:, :-1]).all(axis=1), index=frame.index)
 
 
 def check_frame(name: str, frame: pd.DataFrame, where: str) -> pd.DataFrame:

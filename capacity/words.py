@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import date
 
 # How units of the canonical frames are said; "1" counts things and needs no word.
@@ -30,6 +31,43 @@ def quantity(value: float, measure: str) -> str:
             if abs(value) >= factor:
                 return f"{number(value / factor)} {name}"
     return f"{number(value)} {SPOKEN.get(measure, measure)}".strip()
+
+
+def percent(frac: float, *, signed: bool = False) -> str:
+    """A fraction in per cent, to a tenth below 10 %, else whole; with its sign where asked.
+
+    >>> percent(0.0312), percent(0.412), percent(-0.007, signed=True), percent(0.02, signed=True)
+    ('3.1%', '41%', '−0.7%', '+2.0%')
+    """
+    value = abs(100.0 * frac)
+    text = f"{value:.1f}" if round(value, 1) < 10 else f"{value:,.0f}"
+    nothing = float(text.replace(",", "")) == 0.0
+    sign = "" if nothing else "−" if frac < 0 else "+" if signed else ""
+    return f"{sign}{text}%"
+
+
+def times(factor: float) -> str:
+    """A multiplier: 2.4×, 0.62×, 1.08×, 12×.
+
+    >>> times(2.41), times(0.617), times(1.08), times(12.3)
+    ('2.4×', '0.62×', '1.08×', '12×')
+    """
+    digits = 2 if factor < 1.5 else 1 if factor < 10 else 0
+    return f"{factor:,.{digits}f}×"
+
+
+def plural(count: int, word: str) -> str:
+    """``count`` of a thing whose plural ends in s: 1 day, 3 days."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as in a sentence: a, b and c.
+
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
 def usd(value: float) -> str:

@@ -69,7 +69,7 @@ def test_a_good_config_loads_and_resolves_paths_against_itself(tmp_path: Path) -
         ("kind: files", "kind: fils", 16, "sources.0.kind: found 'fils'; allowed: 'files'"),
         ("    path: usage.csv\n", "    pth: usage.csv\n", 19, "sources.0.pth: unknown key; did you mean 'path'?"),
         ("company: Acme\n", "", 1, "company: missing; this key is required"),
-        ("multiplier: 2.5", "multiplier: 2.5\n    target: 9", 21, "give exactly one of multiplier and target"),
+        ("multiplier: 2.5", "multiplier: 2.5\n    target: 9", 21, "give one of multiplier and target, not both"),
         ("end: 2026-11-28T00:00:00Z", "end: 2026-11-28T00:00:00", 21, "need a zone"),
         ("version: 1", "version: 2", 1, "version: found 2; allowed: input should be 1"),
     ],

@@ -30,6 +30,13 @@ AsOfOption = Annotated[
     ),
 ]
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="folder to write to")]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="processes to forecast with; one a core where absent")
+]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option("--scheduler", help="forecast on this Dask cluster, e.g. tcp://host:8786", metavar="ADDRESS"),
+]
 ProgressOption = Annotated[
     Path | None, typer.Option("--progress", help="append progress to this file, a JSON line a step", hidden=True)
 ]
@@ -54,6 +61,12 @@ def as_of(text: str | None, config: Config | None = None) -> datetime:
         raise UsageError(f"--as-of: found {text!r}; allowed: an ISO date or time such as 2026-10-05T00:00Z") from None
 
 
+def work_where(config: Config, workers: int | None, scheduler: str | None) -> Config:
+    """``config`` with --workers and --scheduler, where given, instead of its own."""
+    given = {k: v for k, v in (("workers", workers), ("scheduler", scheduler)) if v is not None}
+    return config.model_copy(update={"forecast": config.forecast.model_copy(update=given)}) if given else config
+
+
 def _utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
@@ -61,6 +74,11 @@ def _utc(moment: datetime) -> datetime:
 def say(text: str = "") -> None:
     """Print a line to standard output."""
     sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """Something the reader should know that is no error: to standard error, so that --json stays one document."""
+    sys.stderr.write(f"note: {text}\n")
 
 
 def say_json(value: Any) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 120
 # Names of instance types in one line.
 SHOWN_TYPES = 12
+# Columns of the widest table in a pipe.
+WIDEST = 1000
 
 
 def console() -> Console:
@@ -53,7 +56,11 @@ def table(
         out.add_column(name, justify="right" if i in right else "left", no_wrap=not wraps, overflow="ellipsis")
     for row in rows:
         out.add_row(*(Text(str(cell)) for cell in row))
-    console().print(out)
+    to = console()
+    if not sys.stdout.isatty() and not sentence:
+        # A pipe has no edge: what reads it gets every cell whole.
+        to.width = max(to.width, Measurement.get(to, to.options.update(max_width=WIDEST), out).maximum)
+    to.print(out)
 
 
 def line(text: str = "", style: str | None = None) -> None:
@@ -275,14 +282,16 @@ def cost(found: CostReport) -> None:
 def forecasts(known: Mapping[str, SeriesForecast]) -> None:
     table(
         "Forecasts",
-        ("series", "model", "past error against naive", "peak P50", "peak P90", "why"),
-        [
-            (key, f.model, _own_score(f), f"{f.peak[3]:,.2f}", f"{f.peak[4]:,.2f}", "; ".join([f.reason, *f.flags]))
-            for key, f in known.items()
-        ],
+        ("series", "model", "past error against naive", "peak P50", "peak P90", "history; why this model"),
+        [(key, f.model, _own_score(f), f"{f.peak[3]:,.2f}", f"{f.peak[4]:,.2f}", _said(f)) for key, f in known.items()],
         right=(2, 3, 4),
         sentence=True,
     )
+
+
+def _said(found: SeriesForecast) -> str:
+    """The first thing that the history says, then why the model was chosen."""
+    return "; ".join([*found.words[:1], found.reason, *found.flags])
 
 
 def _own_score(found: SeriesForecast) -> str:

@@ -15,10 +15,14 @@ from capacity.cli._common import (
     JsonOption,
     OutOption,
     ProgressOption,
+    SchedulerOption,
+    WorkersOption,
     as_of,
+    note,
     progress,
     say,
     say_json,
+    work_where,
 )
 from capacity.errors import EXIT_GATE_SHUT, EXIT_OK
 
@@ -36,6 +40,8 @@ def plan(
     out: OutOption = Path("capacity-plan"),
     as_of_text: AsOfOption = None,
     seed: Annotated[int | None, typer.Option(help="instead of the config's")] = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
     progress_file: ProgressOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -49,7 +55,7 @@ def plan(
     from capacity import scenario as scenarios
     from capacity.cli import _print
 
-    settings = configuration.load(config)
+    settings = work_where(configuration.load(config), workers, scheduler)
     with progress("plan", progress_file) as show:
         result = pipeline.run(
             settings,
@@ -60,6 +66,8 @@ def plan(
             progress=show,
         )
         write(result, out)
+    for text in result.about.get("notes", ()):
+        note(text)
     if as_json:
         say_json(summary(result, out))
     else:

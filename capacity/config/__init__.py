@@ -18,6 +18,7 @@ from capacity.config._cloudwatch import (
 from capacity.config._config import Config
 from capacity.config._cost_explorer import CostExplorerOffers, CostExplorerReads, CostExplorerSource
 from capacity.config._fleet import CommitmentSource, FleetSource, QuotaSource
+from capacity.config._holidays import country_of
 from capacity.config._money import AttributionRule, BudgetConfig, CostsConfig, PoolConfig
 from capacity.config._prices import PriceSource
 from capacity.config._reading import describe, dump, load, validate
@@ -75,6 +76,7 @@ __all__ = [
     "SourceConfig",
     "TierConfig",
     "TimeZone",
+    "country_of",
     "describe",
     "dump",
     "load",

@@ -13,6 +13,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from capacity.config._aws import AwsAccess
 from capacity.config._base import Model, Name, did_you_mean
+from capacity.config._holidays import CountryHolidays
 from capacity.config._money import BudgetConfig, CostsConfig
 from capacity.config._services import EventConfig, OutageConfig, ServiceConfig, TierConfig
 from capacity.config._settings import ForecastConfig, LeadTimes, OptimizeConfig
@@ -36,6 +37,9 @@ class Config(Model):
     services: list[ServiceConfig] = Field(min_length=1)
     events: list[EventConfig] = []
     outages: list[OutageConfig] = []
+    country_holidays: CountryHolidays = Field(
+        [], description="countries whose holidays demand may feel: DE, or [DE-BY, AT]; a service's own go before them"
+    )
     costs: CostsConfig = CostsConfig()
     budgets: list[BudgetConfig] = []
     lead_times: LeadTimes = LeadTimes()
@@ -79,8 +83,8 @@ class Config(Model):
     def digest(self) -> str:
         """SHA-256 of what this config asks for.
 
-        Comments do not count, nor where data comes from (a plan records the store's versions), nor how many workers
-        share the work.
+        Comments do not count, nor where data comes from (a plan records the store's versions), nor where and by how
+        many workers the work is done.
         """
         elsewhere: Any = {
             "store": True,
@@ -88,7 +92,7 @@ class Config(Model):
             "sources": True,
             "catalogue": True,
             "scenarios": True,
-            "forecast": {"workers"},
+            "forecast": {"workers", "scheduler"},
         }
         text = json.dumps(self.model_dump(mode="json", exclude=elsewhere), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from capacity.config._base import Fraction, Model, Name, Positive, TimeZone
+from capacity.config._holidays import CountryHolidays
 
 # --- services and tiers ------------------------------------------------------------------------------------
 
@@ -66,10 +67,15 @@ class ServiceConfig(Model):
     regions: list[str] = Field(min_length=1)
     account_id: str | None = Field(None, description="read from the fleet where absent")
     time_zone: TimeZone = "UTC"
+    country_holidays: CountryHolidays | None = Field(
+        None, description="countries whose holidays its demand may feel: DE, or [DE-BY, AT]; the config's where absent"
+    )
     demand_metric: Name = "requests_per_second"
     demand_stat: Literal["avg", "sum", "max"] = "avg"
     peak_stat: Literal["avg", "max", "p95", "p99"] = Field("avg", description="the hourly statistic behind the peak")
-    burst_factor: float = Field(1.0, ge=1, description="peak inside an hour over its mean")
+    burst_factor: float | None = Field(
+        None, ge=1, description="peak inside an hour over its mean; learned from points of 60 s and 300 s where absent"
+    )
     utilisation_metric: str | None = Field("cpu_percent", description="turned into busy vCPU with the fleet that ran")
     autoscaled: bool = False
     zones: int = Field(3, ge=1, le=6)
@@ -96,22 +102,34 @@ class ServiceConfig(Model):
 
 
 class EventConfig(Model):
-    """A dated event: a multiplier on the forecast without it, or an absolute target, never both."""
+    """A dated event: a multiplier on the forecast without it, an absolute target, or what it did the times before."""
 
     name: Name
     start: datetime
     end: datetime
     services: list[Name] = Field(min_length=1, description="where it enters; the call graph carries it on")
     regions: list[str] | None = None
-    multiplier: Positive | None = None
+    multiplier: Positive | None = Field(None, description="learned from `past` where neither it nor target is given")
     target: Positive | None = Field(None, description="absolute peak demand of each named service and region")
     ramp_minutes: int = Field(60, ge=0, description="from normal to full")
-    past: list[tuple[date, date]] = Field([], description="earlier occurrences: masked, never learned as base demand")
+    past: list[tuple[date, date]] = Field(
+        [], description="earlier occurrences, first and last local day: never learned as base demand"
+    )
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether its size comes from its past occurrences."""
+        return self.multiplier is None and self.target is None
 
     @model_validator(mode="after")
     def _shape(self) -> Self:
-        if (self.multiplier is None) == (self.target is None):
-            raise ValueError("give exactly one of multiplier and target")
+        if self.multiplier is not None and self.target is not None:
+            raise ValueError("give one of multiplier and target, not both")
+        if self.is_learned and not self.past:
+            raise ValueError("give exactly one of multiplier and target, or past dates to learn the multiplier from")
+        for first, last in self.past:
+            if last < first:
+                raise ValueError(f"past: {last} is before {first}; give the first day, then the last")
         if self.start.tzinfo is None or self.end.tzinfo is None:
             raise ValueError("start and end need a zone, e.g. 2026-11-27T00:00:00Z")
         if self.end <= self.start:
@@ -120,9 +138,21 @@ class EventConfig(Model):
 
 
 class OutageConfig(Model):
-    """A window that is not demand: masked before any fit."""
+    """A window in which what was measured is not what was asked for.
+
+    ``outage``: masked before any fit. ``throttled``: demand was at least what was served.
+    """
 
     start: datetime
     end: datetime
     services: list[Name] | None = None
     regions: list[str] | None = None
+    kind: Literal["outage", "throttled"] = "outage"
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        if self.start.tzinfo is None or self.end.tzinfo is None:
+            raise ValueError("start and end need a zone, e.g. 2026-03-01T09:00:00Z")
+        if self.end <= self.start:
+            raise ValueError("end must be after start")
+        return self

@@ -34,4 +34,9 @@ class ForecastConfig(Model):
     past_origins: int = Field(4, ge=1, le=24)
     paths: int = Field(1000, ge=50, le=10_000)
     workers: int | None = Field(None, ge=1, description="processes; the number of cores where absent")
+    scheduler: str | None = Field(
+        None,
+        pattern=r"^[a-z]+://[^\s/]+$",
+        description="a Dask scheduler's address, tcp://host:port: its workers forecast instead; needs capacity[cluster]",
+    )
     stale_after_days: int = Field(3, ge=0, description="usage older than this at as_of is an error (exit 3)")

@@ -1,9 +1,17 @@
 """Cost to serve: bills to services, exactly; unit cost, the bridge between two months, spend and the tie-out."""
 
 from capacity.costs.allocation import UNALLOCATED, Allocation, allocate, split
+from capacity.costs.apart import apart_months
 from capacity.costs.attribution import Attribution, attribute, needed_columns
 from capacity.costs.bridge import TERMS, Bridge, bridge
-from capacity.costs.spend import SETTLE_DAYS, daily_spend, month_totals, month_variance, variance_grade
+from capacity.costs.spend import (
+    SETTLE_DAYS,
+    daily_spend,
+    month_totals,
+    month_variance,
+    settled_until,
+    variance_grade,
+)
 from capacity.costs.tieout import tie_out
 from capacity.costs.totals import bill_totals, closed_months, reported_list
 from capacity.costs.unit_cost import Marginal, marginal_cost, unit_costs
@@ -17,6 +25,7 @@ __all__ = [
     "Bridge",
     "Marginal",
     "allocate",
+    "apart_months",
     "attribute",
     "bill_totals",
     "bridge",
@@ -27,6 +36,7 @@ __all__ = [
     "month_variance",
     "needed_columns",
     "reported_list",
+    "settled_until",
     "split",
     "tie_out",
     "unit_costs",

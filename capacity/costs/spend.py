@@ -27,6 +27,8 @@ PARTS = ("running", "credit", "tax", "refund", "one_off")
 # Providers restate the newest days while usage is still being metered; AWS refreshes a bill up to three times a day
 # and finishes a day within about 24 hours. Two days keep a half-metered one out of a trend.
 SETTLE_DAYS = 2
+# Amounts for more than a day that are less than this share of a month's spend do not bend its trend.
+MONTHLY_LEAST = 0.02
 # FinOps Framework, forecasting maturity: largest variance of each grade.
 GRADES: tuple[tuple[float, Literal["run", "walk", "crawl"]], ...] = ((0.12, "run"), (0.15, "walk"), (0.20, "crawl"))
 _DAY_US = 86_400_000_000
@@ -49,7 +51,7 @@ def daily_spend(
     DataFrame
         day (zone-less), currency, kind (service, pool, unallocated), service (or the pool's name),
         part (running, credit, tax, refund, one_off), effective_cost (float), spread (bool: some of it was given for
-        more than a day and is spread evenly over its days). A day without a charge has no row.
+        more than a day and is spread evenly over its days), spread_cost (that part). A day without a charge has no row.
     """
     targets = match_rows(cost, costs, services)
     currency = encode(cost.column("BillingCurrency"))
@@ -110,13 +112,39 @@ def _spread(frame: pd.DataFrame, before_day: int) -> pd.DataFrame:
     nth = np.arange(len(out)) - np.repeat(np.cumsum(days) - days, days)
     out["effective_cost"] /= out["days"]
     out["spread"] = out["days"] > 1
+    out["spread_cost"] = out["effective_cost"].where(out["spread"], 0.0)
     number = out["start"].to_numpy() + nth
     out = out[number < before_day].assign(day=pd.to_datetime(number[number < before_day], unit="D"))
     keys = ["day", "currency", "kind", "service", "part"]
     by_day: pd.DataFrame = out.groupby(keys, as_index=False, sort=True).agg(
-        effective_cost=("effective_cost", "sum"), spread=("spread", "any")
+        effective_cost=("effective_cost", "sum"), spread=("spread", "any"), spread_cost=("spread_cost", "sum")
     )
     return by_day
+
+
+def settled_until(daily: pd.DataFrame, closed: Sequence[str]) -> pd.Timestamp | None:
+    """Last day of ``daily`` whose spend is whole; None where there is no day.
+
+    That is the last day there is, but for a bill that carries amounts of more than a day (a bill by the month, a fee
+    for it). In a month that is still open these stand at what was metered so far, or have not come at all: spread over
+    the month they make its days too small. Such spend is whole up to the end of the last closed month.
+
+    Parameters
+    ----------
+    daily
+        Of :func:`daily_spend`: running spend of one service, one currency, only days that have settled.
+    closed
+        Months (YYYY-MM) that have ended.
+    """
+    if daily.empty:
+        return None
+    last = pd.Timestamp(daily["day"].max())
+    if not closed or f"{last:%Y-%m}" <= closed[-1]:
+        return last
+    month = pd.DatetimeIndex(daily["day"]).strftime("%Y-%m")
+    before = daily[month == closed[-1]]
+    total, spread = float(before["effective_cost"].abs().sum()), float(before["spread_cost"].abs().sum())
+    return last if spread <= MONTHLY_LEAST * total else pd.Period(closed[-1], "M").end_time.normalize()
 
 
 def month_totals(

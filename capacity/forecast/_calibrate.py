@@ -18,14 +18,17 @@ import numpy as np
 from capacity.domain import Floats
 from capacity.forecast import _prior
 from capacity.forecast._choice import Choice
+from capacity.forecast._maxima import Maxima, maxima
 from capacity.forecast._paths import Dependence, estimate, latents, uniforms
 from capacity.forecast._quantiles import (
     LEVELS,
     MEDIAN,
+    ORIGINS_PER_INDEPENDENT,
     OWN_HALF_WEIGHT,
     OWN_HALF_WEIGHT_OF,
     PRIOR_SERIES,
     blend,
+    few,
 )
 from capacity.forecast._study import OVERLAP, Study, position
 
@@ -33,13 +36,23 @@ from capacity.forecast._study import OVERLAP, Study, position
 NEIGHBOURHOOD_FRAC = 0.2
 ANCHORS = 9
 # Origins at which a series' own size of error weighs as much as the typical multiple of its seasonal difference.
-SIZE_HALF_WEIGHT = {"D": 10.0, "h": 3.0}
+SIZE_HALF_WEIGHT = {"D": 3.0, "h": 2.0}
+# Errors are large in spells: an origin counts this much of the one after it in what size is to be expected now. Of
+# maximum and total there is one error an origin, so more origins are listened to.
+SIZE_RECENCY = 0.8
+FUNCTIONAL_RECENCY = 0.9
 # Whole past horizons at which the own size of the error of maximum or total weighs as much as the typical one.
 FUNCTIONAL_HALF_WEIGHT = 6.0
 # Paths for the centre of the largest value and the total at past origins; only their medians are used.
 CENTRE_PATHS = 128
 # Share of the reference of the horizon's maximum that is the paths' median maximum; the rest is the recent maximum.
 PATH_SHARE_OF_PEAK = {"D": 0.6, "h": 0.25}
+# Share of the quantiles of the maximum that comes from the members' paths and their errors, the rest from the maxima of
+# past windows; and the independent windows at which these have half of their share.
+MEMBERS_SHARE_OF_PEAK = {"D": 0.1, "h": 0.0}
+WINDOWS_HALF = 0.5
+# Log units; what members said is kept in single precision, so that smaller errors are those of rounding.
+SMALLEST_ERROR = 1e-6
 # A past origin counts for maximum and total where this share of its horizon has come.
 WHOLE_FRAC = 0.9
 # Log units; the size of a season's difference where a history of one point knows none.
@@ -78,11 +91,18 @@ def calibrate(studies: Sequence[Study], choices: Sequence[Choice], seed: int) ->
     freq = studies[0].history.freq
     peak = _functional("peak", [e[0] for e in own], sizes, freq)
     total = _functional("total", [e[1] for e in own], sizes, freq)
+    windows = maxima([s.history for s in studies], studies[0].horizon)
     spreads = [
-        Spread(q, p, t, float(c[0, -1]), float(c[1, -1]))
-        for q, p, t, c in zip(pointwise, peak, total, centres, strict=True)
+        Spread(q, (both := _peak(p, float(c[0, -1]), w, freq))[1], t, both[0], float(c[1, -1]))
+        for q, p, t, c, w in zip(pointwise, peak, total, centres, windows, strict=True)
     ]
     return spreads, dependence
+
+
+def _peak(errors: Floats, centre: float, windows: Maxima, freq: str) -> tuple[float, Floats]:
+    """Centre and quantiles (L,) of the maximum: what past windows say, and a share of what the members' errors say."""
+    weight = (1.0 - MEMBERS_SHARE_OF_PEAK[freq]) * windows.independent / (windows.independent + WINDOWS_HALF)
+    return weight * windows.reference + (1.0 - weight) * centre, weight * windows.gaps + (1.0 - weight) * errors
 
 
 def _pointwise_sizes(studies: Sequence[Study], errors: Sequence[Floats]) -> list[Size]:
@@ -92,7 +112,7 @@ def _pointwise_sizes(studies: Sequence[Study], errors: Sequence[Floats]) -> list
     own = [_mean_abs(e) for e in errors]
     ratio = _typical([o / b for o, b in zip(own, base, strict=True) if b > 0], _prior.ERROR_PER_DIFFERENCE[freq])
     typical = [Size(ratio * b, np.full(len(e), ratio * b)) for e, b in zip(errors, base, strict=True)]
-    return [_size(e, t, SIZE_HALF_WEIGHT[freq]) for e, t in zip(errors, typical, strict=True)]
+    return [_size(e, t, SIZE_HALF_WEIGHT[freq], SIZE_RECENCY) for e, t in zip(errors, typical, strict=True)]
 
 
 def _functional(name: str, errors: Sequence[Floats], sizes: Sequence[Size], freq: str) -> list[Floats]:
@@ -100,10 +120,13 @@ def _functional(name: str, errors: Sequence[Floats], sizes: Sequence[Size], freq
     width = _prior.FUNCTIONAL_WIDTH[name, freq]
     ratio = _typical([_mean_abs(e / z.past) for e, z in zip(errors, sizes, strict=True)], width)
     typical = [Size(ratio * z.now, ratio * z.past) for z in sizes]
-    own = [_size(e[:, None], t, FUNCTIONAL_HALF_WEIGHT) for e, t in zip(errors, typical, strict=True)]
+    own = [
+        _size(e[:, None], t, FUNCTIONAL_HALF_WEIGHT, FUNCTIONAL_RECENCY) for e, t in zip(errors, typical, strict=True)
+    ]
     scaled = [e / size.past for e, size in zip(errors, own, strict=True)]
     blended = blend(scaled, _prior.functional_quantiles(freq, LEVELS), OWN_HALF_WEIGHT_OF[name])
-    return [q * size.now for q, size in zip(blended, own, strict=True)]
+    horizons = [float(np.isfinite(e).sum()) / ORIGINS_PER_INDEPENDENT for e in errors]
+    return [q * size.now * few(n) for q, size, n in zip(blended, own, horizons, strict=True)]
 
 
 def _typical(ratios: Sequence[float], expected: float) -> float:
@@ -112,19 +135,23 @@ def _typical(ratios: Sequence[float], expected: float) -> float:
     return float(np.exp((sum(logs) + PRIOR_SERIES * np.log(expected)) / (len(logs) + PRIOR_SERIES)))
 
 
-def _size(errors: Floats, typical: Size, half_weight: float) -> Size:
+def _size(errors: Floats, typical: Size, half_weight: float, recency: float) -> Size:
     """Sizes of ``errors`` (K, n), shrunk to the ``typical`` ones."""
     means = np.array([_mean_abs(row) for row in errors])
     at = np.arange(len(means))
-    apart = np.abs(at[:, None] - at) >= OVERLAP
-    past = [_shrunk(means[row], t, half_weight) for row, t in zip(apart, typical.past, strict=True)]
-    return Size(_shrunk(means, typical.now, half_weight), np.array(past))
+    apart = np.abs(at[:, None] - at)
+    near: Floats = np.where(apart >= OVERLAP, recency ** (apart - OVERLAP), 0.0).astype(float)
+    past = [_shrunk(means, row, t, half_weight) for row, t in zip(near, typical.past, strict=True)]
+    return Size(_shrunk(means, np.power(recency, at.astype(float)), typical.now, half_weight), np.array(past))
 
 
-def _shrunk(means: Floats, typical: float, half_weight: float) -> float:
-    known = means[np.isfinite(means)]
-    weight = len(known) / (len(known) + half_weight)
-    return max(weight * (float(known.mean()) if len(known) else 0.0) + (1.0 - weight) * typical, 1e-12)
+def _shrunk(means: Floats, weights: Floats, typical: float, half_weight: float) -> float:
+    """Mean of the known ``means`` (K,) under ``weights`` (K,), shrunk to what is ``typical``."""
+    known = np.isfinite(means)
+    mass = float(weights[known].sum())
+    own = float(weights[known] @ means[known]) / mass if mass > 0 else 0.0
+    share = mass / (mass + half_weight)
+    return max(share * own + (1.0 - share) * typical, SMALLEST_ERROR)
 
 
 def _pointwise(scaled: Sequence[Floats], like: Study) -> list[Floats]:

@@ -14,15 +14,15 @@ import numpy as np
 
 from capacity.domain import Floats, MemberScore
 from capacity.forecast._study import OVERLAP, Study
-from capacity.forecast.members import PROPHET, SEASONAL_NAIVE
+from capacity.forecast.members import PROPHET, SEASONAL_NAIVE, family_of
 
 COMBINATION = "combination"
 # How strongly weights follow errors: by the length of the season (hours repeat more faithfully than weeks of days).
-SHARPNESS = {"D": 6.0, "h": 12.0}
+SHARPNESS = {"D": 6.0, "h": 8.0}
 # Origins' worth of belief in the typical error of a member.
 SHRINK_ORIGINS = 1.0
 # An origin counts this much of the one after it: members that fail since a change of habits should lose soon.
-RECENCY = 0.9
+RECENCY = 0.8
 # Series' worth of belief that a member is neither better nor worse than the median one.
 SHRINK_SERIES = 3.0
 # Prophet or the seasonal naive forecast alone replaces the combination only where its error was below this share of the
@@ -84,12 +84,13 @@ def choose(study: Study, typical: dict[str, float]) -> Choice:
     logs = relative_log_errors(study)
     base = np.array([typical[name] for name in study.names])
     count = len(study.origins)
+    shares = _family_shares(study.names)
     past = np.full((count, study.horizon), np.nan)
     for k in range(count):
         # A forecast's weights must not have seen what it is judged by, nor origins that share days with it.
-        past[k] = _combined(study.past[:, k], _believed(logs, base, leave_out=k), study.history.freq)
+        past[k] = _combined(study.past[:, k], _believed(logs, base, leave_out=k), shares, study.history.freq)
     final_errors = _believed(logs, base)
-    final = _combined(study.final, final_errors, study.history.freq)
+    final = _combined(study.final, final_errors, shares, study.history.freq)
     errors = absolute_errors(study, study.past)
     scores = _scores(study, errors, absolute_errors(study, past))
     used = _used(study, scores)
@@ -127,11 +128,17 @@ def _believed(logs: Floats, base: Floats, leave_out: int | None = None) -> Float
     return np.asarray(total / ((known * weights).sum(axis=1) + SHRINK_ORIGINS), dtype=float)
 
 
-def _combined(medians: Floats, believed: Floats, freq: str) -> Floats:
+def _family_shares(names: Sequence[str]) -> Floats:
+    """(M,) one over the size of each median's family: nine ridges that say the same count as one voice."""
+    families = [family_of(name) for name in names]
+    return np.array([1.0 / families.count(f) for f in families])
+
+
+def _combined(medians: Floats, believed: Floats, shares: Floats, freq: str) -> Floats:
     """(H,) weighted median of the members of ``medians`` (M, H) that spoke."""
     spoke = np.isfinite(medians).all(axis=1)
     values, logs = medians[spoke], believed[spoke]
-    return weighted_median(values, np.exp(-SHARPNESS[freq] * (logs - logs.min())))
+    return weighted_median(values, shares[spoke] * np.exp(-SHARPNESS[freq] * (logs - logs.min())))
 
 
 def _scores(study: Study, errors: Floats, combined: Floats) -> tuple[MemberScore, ...]:

@@ -18,6 +18,7 @@ import pandas as pd
 
 from capacity.domain import Floats
 from capacity.errors import UsageError
+from capacity.forecast.censored import kept_bounds
 
 Bools = npt.NDArray[np.bool_]
 Freq = Literal["D", "h"]
@@ -48,13 +49,14 @@ class Scale:
 
     def forward(self, values: Floats) -> Floats:
         """Unit of the series -> z."""
+        values = np.asarray(values, dtype=float)
         if self.signed:
             return np.asarray(np.arcsinh(values / self.offset), dtype=float)
         return np.asarray(np.log1p(np.maximum(values, 0.0) / self.offset), dtype=float)
 
     def inverse(self, z: Floats) -> Floats:
         """z -> unit of the series; never below zero unless the series has been."""
-        bounded = np.clip(z, -LARGEST_Z, LARGEST_Z)
+        bounded = np.clip(np.asarray(z, dtype=float), -LARGEST_Z, LARGEST_Z)
         if self.signed:
             return np.asarray(np.sinh(bounded) * self.offset, dtype=float)
         return np.asarray(np.maximum(np.expm1(bounded), 0.0) * self.offset, dtype=float)
@@ -62,12 +64,16 @@ class Scale:
 
 @dataclass(frozen=True)
 class History:
-    """One series on a regular grid. ``y`` (n,) holds NaN where nothing was seen or a mask hides it."""
+    """One series on a regular grid. ``y`` (n,) holds NaN where nothing was seen or a mask hides it.
+
+    ``window``: most steps before an origin that are seen from there; all where None.
+    """
 
     key: str
     freq: Freq
     start: pd.Timestamp
     y: Floats
+    window: int | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -79,11 +85,8 @@ class History:
 
     @cached_property
     def scale(self) -> Scale:
-        """The scale of this series; of the whole history, so that errors at past origins may be compared."""
-        known = self.y[self.seen]
-        signed = bool((known < 0).any())
-        sizes = np.abs(known[known != 0])
-        return Scale(float(np.median(sizes)) * (1.0 if signed else OFFSET_FRAC) if len(sizes) else 1.0, signed)
+        """The scale of this series as it is known now; past origins have their own, see :meth:`upto`."""
+        return scale_of(self.y if self.window is None else self.y[-self.window :])
 
     @property
     def origin(self) -> pd.Timestamp:
@@ -91,8 +94,11 @@ class History:
         return self.start + (len(self) - 1) * step_of(self.freq)
 
     def upto(self, n: int) -> View:
-        """What was known after ``n`` steps."""
-        return View(self.freq, self.start, self.scale, self.scale.forward(self.y[:n]))
+        """What was known after ``n`` steps, on the scale that was known then."""
+        first = 0 if self.window is None else max(0, n - self.window)
+        known = self.y[first:n]
+        scale = self.scale if n == len(self) else scale_of(known)
+        return View(self.freq, self.start + first * step_of(self.freq), scale, scale.forward(known))
 
 
 @dataclass(frozen=True)
@@ -142,6 +148,14 @@ class View:
         return (float(known.min()) - 1.5, float(known.max()) + 1.5) if len(known) else (0.0, 0.0)
 
 
+def scale_of(values: Floats) -> Scale:
+    """The scale that ``values`` (n,), in the unit of the series, suggest; NaN are skipped."""
+    known = values[np.isfinite(values)]
+    signed = bool((known < 0).any())
+    sizes = np.abs(known[known != 0])
+    return Scale(float(np.median(sizes)) * (1.0 if signed else OFFSET_FRAC) if len(sizes) else 1.0, signed)
+
+
 def step_of(freq: Freq) -> pd.Timedelta:
     """One step of the grid."""
     return pd.Timedelta(days=1) if freq == "D" else pd.Timedelta(hours=1)
@@ -170,11 +184,14 @@ def clean(
     freq: Freq,
     masks: Sequence[Span] = (),
     max_history: int | None = None,
+    lower_bounds: Sequence[Span] = (),
 ) -> History | None:
     """Put one raw series on its grid.
 
     Unsorted stamps are sorted, several in one step averaged, infinite values and masked spans (both ends inclusive)
-    set to missing, stamps with a zone read as UTC. The history ends at the last value; None where there is no value.
+    set to missing, stamps with a zone read as UTC. A value in a span of ``lower_bounds`` (both ends inclusive) counts
+    only where it lies above what the seasons before it say. The history ends at the last value; None where there is no
+    value.
 
     Raises
     ------
@@ -197,15 +214,23 @@ def clean(
     grid = values.where(values.abs() >= SMALLEST, 0.0).groupby(level=0).mean().asfreq(freq)
     if max_history is not None:
         grid = grid.iloc[-max_history:]
-    return _hidden(History(key, freq, grid.index[0], grid.to_numpy(dtype=float)), masks)
+    return _hidden(History(key, freq, grid.index[0], grid.to_numpy(dtype=float)), masks, lower_bounds)
 
 
-def _hidden(history: History, masks: Sequence[Span]) -> History | None:
+def _hidden(history: History, masks: Sequence[Span], lower_bounds: Sequence[Span]) -> History | None:
     index = pd.date_range(history.start, periods=len(history), freq=history.freq)
-    values = history.y.copy()
-    for start, end in masks:
-        values[(index >= _zoneless(start)) & (index <= _zoneless(end))] = np.nan
+    values = np.where(_inside(index, masks), np.nan, history.y)
+    if lower_bounds:
+        season = 7 if history.freq == "D" else (168 if len(values) >= WEEKS_FOR_HOUR_OF_WEEK * 168 else 24)
+        values = kept_bounds(values, _inside(index, lower_bounds), season)
     return History(history.key, history.freq, history.start, values) if np.isfinite(values).any() else None
+
+
+def _inside(index: pd.DatetimeIndex, spans: Sequence[Span]) -> Bools:
+    out = np.zeros(len(index), dtype=bool)
+    for start, end in spans:
+        out |= np.asarray((index >= _zoneless(start)) & (index <= _zoneless(end)))
+    return out
 
 
 def _zoneless(stamp: pd.Timestamp) -> pd.Timestamp:

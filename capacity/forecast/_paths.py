@@ -22,6 +22,9 @@ from capacity.domain import Floats, Paths
 EXPECTED_LEVEL = 0.35
 EXPECTED_LAG1 = 0.65
 EXPECTED_SERIES = 3.0
+# Expected share of the variance that series of a call have in common: services of one company serve the same people.
+# With none, totals over services were too sure of themselves; services that are truly independent cover a little more.
+EXPECTED_COMMON = 0.25
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def _solve(lag1: float, of_mean: float, horizon: int) -> tuple[float, float]:
 
 
 def _common(scaled: Sequence[Floats], stamps: Sequence[Sequence[int]]) -> float:
-    """Mean correlation between series of their errors' means at the same origin, shrunk to none; in [0, .9]."""
+    """Mean correlation between series of their errors' means at the same origin, shrunk to the expected; in [0, .9]."""
     at: dict[int, list[float]] = {}
     for r, when in zip(scaled, stamps, strict=True):
         for row, stamp in zip(r, when, strict=True):
@@ -140,7 +143,7 @@ def _common(scaled: Sequence[Floats], stamps: Sequence[Sequence[int]]) -> float:
                 at.setdefault(stamp, []).append(float(np.clip(np.nanmean(row), -4.0, 4.0)))
     groups = [np.array(v) for v in at.values() if len(v) > 1]
     if not groups:
-        return 0.0
+        return EXPECTED_COMMON
     everything = np.concatenate(groups)
     variance = float(np.mean(everything**2))
     pairs = sum(len(g) * (len(g) - 1) for g in groups)
@@ -148,4 +151,5 @@ def _common(scaled: Sequence[Floats], stamps: Sequence[Sequence[int]]) -> float:
     # Few origins or few series show a correlation by chance.
     most = max(len(g) for g in groups)
     trust = len(groups) / (len(groups) + 3.0) * (most - 1) / (most + 1)
-    return float(np.clip(trust * product / variance, 0.0, 0.9)) if variance > 0 else 0.0
+    measured = product / variance if variance > 0 else 0.0
+    return float(np.clip(trust * measured + (1.0 - trust) * EXPECTED_COMMON, 0.0, 0.9))

@@ -27,6 +27,7 @@ def backtest(
     seed: int = 1,
     past_origins: int = 4,
     workers: int = 1,
+    scheduler: str | None = None,
     max_history: int | None = None,
     n_paths: int = 200,
     prophet_default: bool = False,
@@ -61,7 +62,7 @@ def backtest(
             continue
         said = forecast_batch(
             given, freq=freq, horizon=horizon, n_paths=n_paths, seed=seed, past_origins=past_origins, workers=workers,
-            max_history=max_history, progress=progress,
+            scheduler=scheduler, max_history=max_history, progress=progress,
         )  # fmt: skip
         for key, forecast in said.items():
             rows += _scored(cuts[key][0], forecast, prophet_default)

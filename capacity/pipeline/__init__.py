@@ -14,18 +14,21 @@ from capacity.pipeline.commands import (
 from capacity.pipeline.cost_report import CostReport, cost_to_serve
 from capacity.pipeline.files import commitment_files, forecast_files
 from capacity.pipeline.health import doctor
+from capacity.pipeline.live import LiveReport, backtest_live
 from capacity.pipeline.planning import Run, run
 from capacity.pipeline.progress import Progress
 from capacity.pipeline.upkeep import StoreDescription, describe_store, look_after_store
 
 __all__ = [
     "CostReport",
+    "LiveReport",
     "Progress",
     "Refresh",
     "Run",
     "StoreDescription",
     "all_scenarios",
     "backtest",
+    "backtest_live",
     "catalogue_of",
     "check",
     "commitment_files",

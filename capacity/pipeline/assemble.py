@@ -14,6 +14,7 @@ from capacity.domain import QUANTILES, Interval, Provenance, SeriesForecast, Uni
 from capacity.pipeline import findings
 from capacity.pipeline.base import own_error
 from capacity.pipeline.demand import UnitData
+from capacity.pipeline.explain import words_of
 from capacity.pipeline.frames import frames
 from capacity.pipeline.mix import Mix, UnitNeed, planned_safe, weekly_headroom
 from capacity.pipeline.money import Money, cost_months
@@ -111,6 +112,8 @@ def _unit_plan(parts: Parts, unit: Unit) -> UnitPlan:
         coverage_min_frac=_coverage_min(parts.mix, unit),
         why=_why(parts, unit, need),
         usd_per_1000=_latest_unit_cost(parts.money, unit.service),
+        burst=data.burst,
+        words=words_of(parts.explained, unit),
     )
 
 

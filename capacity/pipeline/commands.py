@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
@@ -15,13 +15,15 @@ from capacity.config import Config
 from capacity.domain import SeriesForecast
 from capacity.errors import ConfigError, MissingDataError, PartialIngestError, UsageError
 from capacity.pipeline import events, files
-from capacity.pipeline.base import demand_histories, worker_count
+from capacity.pipeline.base import demand_dates, demand_histories, worker_count
 from capacity.pipeline.demand import gather
+from capacity.pipeline.explain import with_words
 from capacity.pipeline.freshness import refuse_stale_of
 from capacity.pipeline.futures import futures
 from capacity.pipeline.inputs import read_inputs
 from capacity.pipeline.planning import prepare, versions_at
 from capacity.pipeline.progress import Progress, silent
+from capacity.pipeline.promises import keep
 from capacity.plan import EventSummary
 from capacity.scenario import Scenario
 from capacity.store import IngestReport, Store
@@ -85,15 +87,30 @@ def all_scenarios(config: Config) -> tuple[Scenario, ...]:
 
 
 def forecast_config(
-    config: Config, from_store: Store, out: Path, *, as_of: datetime, progress: Progress = silent
+    config: Config,
+    from_store: Store,
+    out: Path,
+    *,
+    as_of: datetime,
+    progress: Progress = silent,
+    tell: Callable[[str], None] | None = None,
 ) -> dict[str, SeriesForecast]:
-    """Forecast every service of the config; writes forecast.csv and summary.csv into ``out``."""
+    """Forecast every service of the config; writes forecast.csv and summary.csv into ``out``, and into the store.
+
+    ``tell`` gets a sentence where the store cannot be written; that ends no forecast.
+    """
     ground = prepare(config, from_store, as_of=as_of, with_money=False, progress=progress)
     known = {
         f"{u}|{t}": f for t, group in (("mean", ground.base.mean), ("peak", ground.base.peak)) for u, f in group.items()
     }
     known |= {f"{u}|{metric}": f for (u, metric), f in ground.base.limits.items()}
+    histories, masks = demand_histories(ground.data)
+    dates = demand_dates(ground.data).occasions
+    known = with_words(known, histories, masks, dates, workers=worker_count(config.forecast.workers))
     files.write_forecasts(dict(sorted(known.items())), out)
+    note = keep(ground.base, ground.data, ground.spend, config, from_store, as_of)
+    if note and tell is not None:
+        tell(note)
     return known
 
 
@@ -109,8 +126,11 @@ def backtest(
 ) -> pd.DataFrame:
     """Score the daily mean and peak forecasts of every unit at past origins; see :func:`capacity.forecast.backtest`."""
     inputs = read_inputs(config, from_store, as_of, versions_at(from_store, as_of))
-    histories, masks = demand_histories(gather(inputs)[0])
-    masked = {key: _masked(values, masks.get(key, ())) for key, values in histories.items()}
+    found = gather(inputs)[0]
+    histories, masks = demand_histories(found)
+    past = {key: [span for o in known if o.kind == "event" for span in o.spans]
+            for key, known in demand_dates(found).occasions.items()}  # fmt: skip
+    masked = {key: _masked(values, (*masks.get(key, ()), *past.get(key, ()))) for key, values in histories.items()}
     return forecast.backtest(
         masked,
         freq="D",
@@ -120,6 +140,7 @@ def backtest(
         seed=config.seed,
         past_origins=config.forecast.past_origins,
         workers=worker_count(config.forecast.workers),
+        scheduler=config.forecast.scheduler,
         progress=lambda done, total, _: progress("backtest", done, total),
     )
 

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pandas as pd
 
 from capacity import forecast, saturation
 from capacity.config import ServiceConfig, TierConfig
-from capacity.domain import ResourceCost, Unit
+from capacity.domain import Interval, ResourceCost, Unit
 from capacity.errors import MissingDataError
 from capacity.pipeline import resources
+from capacity.pipeline.bounds import lower_bounds
+from capacity.pipeline.bursts import HourPeaks, daily_only, hour_peaks
 from capacity.pipeline.fleet import average_running
 from capacity.pipeline.inputs import DAY, Inputs
-from capacity.pipeline.masks import Span, past_masks, units, unmasked, wall_clock
+from capacity.pipeline.masks import (
+    Span,
+    daily_occasions,
+    outages,
+    past_masks,
+    throttled,
+    units,
+    unmasked,
+    wall_clock,
+)
 
 # A history shorter than this gives no regression worth the name; the mean ratio is used and flagged.
 RECENT_DAYS = 28
@@ -26,7 +37,9 @@ class UnitData:
     """What is known of one unit before any forecast.
 
     ``mean`` and ``peak`` are daily, on local days without zone. ``limits`` holds the daily maximum of the metric
-    of each hard limit. ``masks`` are local spans that are not base demand (past events, outages). ``running`` is what
+    of each hard limit. ``masks`` are local spans that are not base demand (past events, outages); ``outages`` those of
+    them that teach nothing, ``occasions`` events and holidays, whose effects are learned, ``lower_bounds`` days (both
+    ends inclusive) on which demand was at least what was seen. ``running`` is what
     ran at the busiest moment of the last week, ``running_average`` what ran on average over the last four.
     """
 
@@ -47,6 +60,11 @@ class UnitData:
     group_maximum: int | None
     masks: tuple[Span, ...]
     flags: tuple[str, ...]
+    # How far peaks inside the hour stand above hourly means; None where nobody knows.
+    burst: Interval | None = None
+    outages: tuple[Span, ...] = ()
+    occasions: tuple[forecast.Occasion, ...] = ()
+    lower_bounds: tuple[Span, ...] = ()
 
     @property
     def last_point(self) -> datetime:
@@ -69,6 +87,7 @@ def gather(inputs: Inputs) -> tuple[dict[Unit, UnitData], tuple[str, ...]]:
     found: dict[Unit, UnitData] = {}
     problems: list[str] = []
     masks = past_masks(inputs.config)
+    down, slow = outages(inputs.config), throttled(inputs.config)
     for unit in units(inputs.config):
         service = inputs.config.service(unit.service)
         hourly = resources.demand_of(inputs, unit, service, service.demand_stat)
@@ -77,7 +96,8 @@ def gather(inputs: Inputs) -> tuple[dict[Unit, UnitData], tuple[str, ...]]:
                 f"{unit}: no usage of {service.demand_metric} ({service.demand_stat}); left out of the plan"
             )
             continue
-        found[unit] = _gather_unit(inputs, unit, service, hourly, masks.get(unit, ()))
+        data = _gather_unit(inputs, unit, service, hourly, masks.get(unit, ()))
+        found[unit] = _with_dates(inputs, data, down[unit], slow[unit])
     if not found:
         raise MissingDataError(
             f"{inputs.config.path}: none of the config's services has usage in the store; "
@@ -91,7 +111,8 @@ def _gather_unit(
 ) -> UnitData:
     period = inputs.period_of(unit, service.demand_metric, service.demand_stat)
     peaks = None if service.peak_stat == "avg" else resources.demand_of(inputs, unit, service, service.peak_stat)
-    targets, flags = _targets(hourly, peaks, service, period)
+    inside = hour_peaks(inputs, unit, service, hourly, peaks, masks) if period < DAY else daily_only(service)
+    targets, flags = _targets(hourly, inside, service, period)
     fleet = inputs.fleet_of(unit)
     moment = pd.Timestamp(inputs.as_of)
     running = saturation.running_most(fleet, moment) if len(fleet) else {}
@@ -116,26 +137,28 @@ def _gather_unit(
         group_maximum=saturation.group_maximum(fleet, moment) if len(fleet) else None,
         masks=masks,
         flags=(*flags, *cost_flags),
+        burst=inside.burst,
     )  # fmt: skip
 
 
+def _with_dates(inputs: Inputs, data: UnitData, down: tuple[Span, ...], slow: tuple[Span, ...]) -> UnitData:
+    """With the dates that its forecast knows of: outages, bounds, events and holidays."""
+    days = pd.DatetimeIndex(data.mean.index)
+    bounds, flags = lower_bounds(inputs, data.unit, data.service, days, slow)
+    ahead = pd.Timedelta(days=inputs.config.forecast.horizon_days + 1)
+    known = daily_occasions(inputs.config, data.unit, days[0], days[-1] + ahead) if len(days) else ()
+    return replace(data, outages=down, lower_bounds=bounds, occasions=known, flags=(*data.flags, *flags))
+
+
 def _targets(
-    hourly: pd.Series, peaks: pd.Series | None, service: ServiceConfig, period: int
+    hourly: pd.Series, inside: HourPeaks, service: ServiceConfig, period: int
 ) -> tuple[forecast.DailyTargets, tuple[str, ...]]:
     if period < DAY:
-        known = peaks if peaks is not None and len(peaks) else None
-        targets = _whole_days(
-            forecast.daily_targets(hourly, known, service.time_zone, service.burst_factor), hourly, service
-        )
-        if service.burst_factor == 1.0 and known is None:
-            return targets, ("hourly means only: a peak inside the hour is not seen; set burst_factor",)
-        return targets, ()
+        targets = forecast.daily_targets(hourly, inside.hours, service.time_zone, inside.factor)
+        return _whole_days(targets, hourly, service), inside.flags
     days = hourly.copy()
     days.index = pd.DatetimeIndex(days.index).tz_localize(None).normalize()
-    return (
-        forecast.DailyTargets(mean=days, peak=days * service.burst_factor),
-        ("daily points only: the peak inside the day is not seen; set burst_factor",),
-    )
+    return forecast.DailyTargets(mean=days, peak=days * inside.factor), inside.flags
 
 
 def _whole_days(targets: forecast.DailyTargets, hourly: pd.Series, service: ServiceConfig) -> forecast.DailyTargets:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
+import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from capacity import saturation
 from capacity.config import EventConfig, zone
-from capacity.domain import Floats, Paths, Unit
+from capacity.domain import Floats, Paths, SeriesForecast, Unit
 from capacity.pipeline.base import Base
 from capacity.pipeline.demand import UnitData
-from capacity.pipeline.futures import Future
+from capacity.pipeline.futures import Future, without
 from capacity.pipeline.inputs import Inputs, on_demand
 from capacity.plan import EventSummary
 from capacity.saturation import CallGraph, EventInputs, HardLimitInputs
+
+# The deviate of a learned multiplier's 80 % interval.
+Z80 = 1.2816
 
 
 def coming(inputs: Inputs, known: Mapping[Unit, Future]) -> tuple[EventConfig, ...]:
@@ -53,9 +59,10 @@ def _event_inputs(event: EventConfig, inputs: Inputs, data: UnitData, future: Fu
     service = data.service
     rates = on_demand(inputs.prices, data.unit.region)
     dearest = [rates[name] for name, _ in data.running if name in rates]
-    return saturation.event_inputs(
+    tz = service.time_zone
+    found = saturation.event_inputs(
         data.unit,
-        _in_window(future.peak.paths, future.peak.index, event, service.time_zone),
+        _in_window(without(future.peak, event.name), future.peak.index, event, tz),
         data.running,
         data.group_maximum,
         inputs.types,
@@ -64,12 +71,32 @@ def _event_inputs(event: EventConfig, inputs: Inputs, data: UnitData, future: Fu
         data.cost,
         data.account_id,
         hard_limits=[
-            HardLimitInputs(hard, _in_window(level.paths, level.index, event, service.time_zone))
+            HardLimitInputs(hard, _in_window(without(level, event.name), level.index, event, tz))
             for hard in service.hard_limits
             if (level := base.limits.get((data.unit, hard.metric))) is not None
         ],
         usd_per_instance_hour=float(np.mean(dearest)) if dearest else None,
     )
+    return _with_learned(found, event, future.peak, tz, inputs.config.seed)
+
+
+def _with_learned(
+    found: EventInputs, event: EventConfig, known: SeriesForecast, time_zone: str, seed: int
+) -> EventInputs:
+    """With the multiplier that the unit's own past occurrences teach, on each path one drawn from its interval.
+
+    Of one event all units draw alike: a large crowd is large for everybody.
+    """
+    learned = next(
+        (x for x in known.learned if x.name == event.name and x.source == "learned" and x.end >= known.index[0]), None
+    )
+    if not event.is_learned or learned is None or not learned.occurrences:
+        return replace(found, learned=learned if event.is_learned else None)
+    with_event = _in_window(known.paths, known.index, event, time_zone)
+    ratio = np.divide(with_event, found.baseline, out=np.ones_like(with_event), where=found.baseline > 0)
+    draws = np.random.default_rng([seed, zlib.crc32(event.name.encode())]).standard_normal(len(ratio))
+    sd = math.log(learned.high / learned.low) / (2 * Z80) if learned.low > 0 else 0.0
+    return replace(found, learned=learned, multiplier=ratio * np.exp(sd * draws))
 
 
 def _in_window(paths: Paths, days: pd.DatetimeIndex, event: EventConfig, time_zone: str) -> Floats:

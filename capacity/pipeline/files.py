@@ -15,6 +15,7 @@ from capacity import forecast, optimize
 from capacity.domain import QUANTILES, Floats, SeriesForecast
 from capacity.errors import CorruptDataError, MissingDataError, UsageError
 from capacity.pipeline.base import worker_count
+from capacity.pipeline.explain import with_words
 from capacity.pipeline.progress import Progress, silent
 
 # Columns of the files written, and the quantiles they hold.
@@ -47,6 +48,7 @@ def forecast_files(
     seed: int = 1,
     past_origins: int = 4,
     workers: int | None = None,
+    scheduler: str | None = None,
     progress: Progress = silent,
 ) -> dict[str, SeriesForecast]:
     """Forecast every series of a CSV and write forecast.csv, summary.csv and, with limits, saturation.csv.
@@ -60,6 +62,8 @@ def forecast_files(
     events
         CSV with columns start, end and optionally series and multiplier: windows of the past are masked, windows of
         the horizon with a multiplier are applied to the forecast without them.
+    workers, scheduler
+        Processes at home, one a core where None; or the address of a Dask scheduler.
 
     Raises
     ------
@@ -83,11 +87,13 @@ def forecast_files(
         seed=seed,
         past_origins=past_origins,
         workers=worker_count(workers),
+        scheduler=scheduler,
         max_history=LONGEST[freq],
         masks=_masks(histories, windows),
         progress=lambda done, total, _: progress("forecast", done, total),
     )
     known = {key: _with_windows(f, windows) for key, f in known.items()}
+    known = with_words(known, histories, _masks(histories, windows), workers=worker_count(workers))
     write_forecasts(known, out, levels if limits else None)
     return known
 

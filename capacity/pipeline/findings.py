@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import date
 
+from capacity.pipeline import watch
+from capacity.pipeline.promise_words import promised_findings
 from capacity.pipeline.quality import TWICE
 from capacity.plan import EventSummary, Finding, LimitOutlook, Plan, UnitPlan
 from capacity.words import day, money, quantity
@@ -25,6 +28,8 @@ def findings(plan: Plan, problems: tuple[str, ...] = ()) -> tuple[Finding, ...]:
         *_mix(plan),
         *_money(plan),
         *_spend(plan),
+        *promised_findings(plan),
+        *_anomalies(plan),
     ]
     return tuple(sorted(found, key=lambda f: (_ORDER[f.severity], f.by or date.max, f.topic, f.text)))
 
@@ -148,3 +153,24 @@ def _spend(plan: Plan) -> Iterator[Finding]:
             f"{first.q50:,.0f} {first.currency} (P50) against {first.budget:,.0f}"
         )
         yield Finding("act", "spend", text)
+
+
+def _anomalies(plan: Plan) -> Iterator[Finding]:
+    """The rarest days of late, and how many there are in all."""
+    frame = plan.frame("anomalies")
+    if frame.empty:
+        return
+    measures = {(u.service, u.region): u.demand_unit for u in plan.units}
+    for rows in watch.gravest(frame):
+        first = rows.iloc[0]
+        text = watch.sentence(rows, plan.currency, measures.get((first["service"], first["region"]), ""))
+        usd = float(rows["money"].sum(min_count=1))
+        yield Finding(
+            "watch",
+            "spend" if first["frame"] == "spend" else "forecast",
+            text,
+            str(first["service"]),
+            str(first["region"]),
+            usd=usd if math.isfinite(usd) else None,
+        )
+    yield Finding("info", "forecast", watch.counted(frame))

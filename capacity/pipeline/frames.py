@@ -5,9 +5,12 @@ from __future__ import annotations
 import pandas as pd
 
 from capacity.domain import SeriesForecast, Unit
+from capacity.pipeline.explain import explanation_frame
 from capacity.pipeline.mix import weekly_headroom
 from capacity.pipeline.money import Money
+from capacity.pipeline.occasions import occasions_frame
 from capacity.pipeline.parts import Parts
+from capacity.pipeline.totals import demand_totals, spend_totals, totals_frame
 from capacity.plan import FRAMES
 
 
@@ -26,9 +29,16 @@ def frames(parts: Parts) -> dict[str, pd.DataFrame]:
         "unit_cost": parts.money.unit_cost,
         "unallocated": _unallocated(parts.money),
         "spend_forecast": parts.spend_by_service,
+        "spend_apart": parts.spend_apart if len(parts.spend_apart) else _empty("spend_apart"),
         "excuses": pd.DataFrame([(u.service, u.region, e.instance_type, e.reason)
                                  for u, n in sorted(parts.needs.items()) for e in n.excuses],
                                 columns=list(FRAMES["excuses"])),
+        "explanation": _stacked(explanation_frame(parts.explained, sorted(parts.known)), "explanation"),
+        "occasions": occasions_frame(parts),
+        "totals": totals_frame(spend_totals(parts.base.spend, parts.spend_history, parts.inputs.config),
+                               demand_totals(parts.known, parts.data), parts.added),
+        "anomalies": parts.anomalies if len(parts.anomalies) else _empty("anomalies"),
+        "promise": parts.promise if len(parts.promise) else _empty("promise"),
         "quality": parts.inputs.quality,
         **_mix_frames(parts),
     }  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from capacity import saturation, scenario
+from capacity import forecast, saturation, scenario
 from capacity.config import Config, EventConfig
 from capacity.domain import QUANTILES, Floats, Paths, SeriesForecast, Unit
 from capacity.pipeline.base import Base
@@ -75,7 +75,7 @@ def _with_event(known: Mapping[Unit, Future], config: Config, event: EventConfig
             for target in _TARGETS:
                 before: SeriesForecast = getattr(future, target)
                 weight = saturation.event_day_weight(before.index, event, tz, target)
-                own[target][unit] = _applied(before.paths, weight, event, target)
+                own[target][unit] = _applied(without(before, event.name), weight, event, target)
     out = dict(known)
     for unit in own["peak"]:
         out[unit] = _rebuilt(known[unit], own["mean"][unit], own["peak"][unit])
@@ -85,6 +85,12 @@ def _with_event(known: Mapping[Unit, Future], config: Config, event: EventConfig
         more = mean.get(unit, np.zeros_like(extra))
         out[unit] = _rebuilt(known[unit], known[unit].mean.paths + more, known[unit].peak.paths + extra)
     return out
+
+
+def without(known: SeriesForecast, event: str) -> Paths:
+    """Paths without what was learned of ``event``: a size that is given replaces it, and never adds to it."""
+    factor = forecast.factor_ahead(known, event)
+    return known.paths if (factor == 1.0).all() else (known.paths / factor).astype(np.float32)
 
 
 def _applied(paths: Paths, weight: Floats, event: EventConfig, target: str) -> Paths:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from capacity.config import Config
 from capacity.domain import Commitment, InstanceType, Quota, Unit
 from capacity.errors import MissingDataError
+from capacity.pipeline.bursts import insides
 from capacity.pipeline.catalog import catalogue_of
 from capacity.pipeline.freshness import freshness, refuse_stale
 from capacity.pipeline.quality import quality
@@ -50,6 +51,8 @@ class Inputs:
     catalogue_version: str
     freshness: tuple[Freshness, ...]
     quality: pd.DataFrame
+    # What points finer than an hour say of the hours, by series of demand: forecast.inside_hours.
+    inside: Mapping[SeriesKey, pd.DataFrame] = field(default_factory=dict)
 
     def usage_of(self, unit: Unit, metric: str, stat: str = "avg") -> pd.Series:
         """Values of one metric of one unit, UTC, on the grid of :meth:`period_of`; empty where there are none."""
@@ -112,6 +115,7 @@ def read_inputs(config: Config, store: Store, as_of: datetime, versions: Mapping
         catalogue_version=known.version,
         freshness=known_until,
         quality=quality(tables["usage"], cost, tables["findings"], as_of),
+        inside=insides(usage, config),
     )
 
 

@@ -1,17 +1,21 @@
-"""Spans of the past that are not base demand: earlier occurrences of named events, and outages."""
+"""What is known of a unit's dates: outages, hours that were throttled, events and holidays."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 
 import pandas as pd
 
-from capacity.config import Config, EventConfig, zone
+from capacity.config import Config, EventConfig, OutageConfig, country_of, zone
 from capacity.domain import Unit
+from capacity.forecast import Occasion, holiday_occasions
 from capacity.saturation import CallGraph
 
 Span = tuple[pd.Timestamp, pd.Timestamp]
+
+_DAY = timedelta(days=1)
+_MOMENT = pd.Timedelta(microseconds=1)
 
 
 def units(config: Config) -> tuple[Unit, ...]:
@@ -24,20 +28,70 @@ def past_masks(config: Config) -> dict[Unit, tuple[Span, ...]]:
 
     An event reaches all that its services call, so its past is masked there too.
     """
+    events, down = reaching(config), outages(config)
+    return {
+        unit: (*(span for event in events[unit] for span in _past_days(event)), *down[unit]) for unit in units(config)
+    }
+
+
+def reaching(config: Config) -> dict[Unit, tuple[EventConfig, ...]]:
+    """The events that reach each unit: where they enter, and all that is called from there."""
     graph = CallGraph.from_services(config.services)
-    out: dict[Unit, list[Span]] = {unit: [] for unit in units(config)}
-    for event in config.events:
-        reached = set(event.services) | {c for s in event.services for c in _all_callees(graph, s)}
-        for unit in out:
-            if unit.service in reached and (event.regions is None or unit.region in event.regions):
-                out[unit] += _past_days(event)
-    for outage in config.outages:
-        for unit in out:
-            named = outage.services is None or unit.service in outage.services
-            if named and (outage.regions is None or unit.region in outage.regions):
-                tz = zone(config.service(unit.service).time_zone)
-                out[unit].append((_local(outage.start, tz), _local(outage.end, tz)))
-    return {unit: tuple(spans) for unit, spans in out.items()}
+    reached = {e.name: set(e.services) | {c for s in e.services for c in _all_callees(graph, s)} for e in config.events}
+    return {
+        unit: tuple(
+            e for e in config.events
+            if unit.service in reached[e.name] and (e.regions is None or unit.region in e.regions)
+        )
+        for unit in units(config)
+    }  # fmt: skip
+
+
+def outages(config: Config) -> dict[Unit, tuple[Span, ...]]:
+    """Local spans in which each unit was down."""
+    return _windows(config, "outage")
+
+
+def throttled(config: Config) -> dict[Unit, tuple[Span, ...]]:
+    """Local spans in which each unit served less than was asked of it."""
+    return _windows(config, "throttled")
+
+
+def _windows(config: Config, kind: str) -> dict[Unit, tuple[Span, ...]]:
+    named = [o for o in config.outages if o.kind == kind]
+    return {unit: tuple(_local_span(config, unit, o) for o in named if _meant(o, unit)) for unit in units(config)}
+
+
+def _meant(outage: OutageConfig, unit: Unit) -> bool:
+    here = outage.regions is None or unit.region in outage.regions
+    return here and (outage.services is None or unit.service in outage.services)
+
+
+def _local_span(config: Config, unit: Unit, outage: OutageConfig) -> Span:
+    tz = zone(config.service(unit.service).time_zone)
+    return _local(outage.start, tz), _local(outage.end, tz)
+
+
+def daily_occasions(config: Config, unit: Unit, first: pd.Timestamp, last: pd.Timestamp) -> tuple[Occasion, ...]:
+    """Events that reach ``unit`` and the holidays it may feel, on local days from ``first`` to ``last``.
+
+    An event without multiplier and target has its coming date among its spans: what its past did is put there. One with
+    either is applied by the check or the scenario, so only its past is told: never both.
+    """
+    service = config.service(unit.service)
+    tz = zone(service.time_zone)
+    out = []
+    for event in reaching(config)[unit]:
+        spans = [(pd.Timestamp(a), pd.Timestamp(b)) for a, b in event.past]
+        if event.is_learned:
+            spans.append((_local(event.start, tz).normalize(), (_local(event.end, tz) - _MOMENT).normalize()))
+        if spans:
+            # A daily grid knows the day before and the day after, whatever the minutes.
+            out.append(Occasion(event.name, "event", tuple(sorted(spans)), ramp_steps=1))
+    codes = service.country_holidays if service.country_holidays is not None else config.country_holidays
+    if codes:
+        out += holiday_occasions([country_of(code) for code in codes], first.date(), last.date(), "D")
+    return tuple(out)
 
 
 def _all_callees(graph: CallGraph, service: str) -> set[str]:
@@ -46,12 +100,17 @@ def _all_callees(graph: CallGraph, service: str) -> set[str]:
     return found.union(*(_all_callees(graph, callee) for callee in found))
 
 
-def _past_days(event: EventConfig) -> list[Span]:
-    return [(pd.Timestamp(first), pd.Timestamp(last) + pd.Timedelta(days=1)) for first, last in event.past]
+def _past_days(event: EventConfig) -> Iterable[Span]:
+    return ((pd.Timestamp(first), pd.Timestamp(last) + _DAY) for first, last in event.past)
 
 
 def _local(moment: datetime, tz: object) -> pd.Timestamp:
     return pd.Timestamp(moment).tz_convert(tz).tz_localize(None)  # type: ignore[arg-type]
+
+
+def whole_days(spans: Sequence[Span]) -> tuple[Span, ...]:
+    """First and last day of each span (its end exclusive): a day that is partly not demand is left out whole."""
+    return tuple((start.normalize(), (end - _MOMENT).normalize()) for start, end in spans)
 
 
 def wall_clock(values: pd.Series, time_zone: str) -> pd.DatetimeIndex:

@@ -1,32 +1,29 @@
-"""Cost to serve, unit costs, the tie to the bill and the spend forecast."""
+"""Cost to serve, unit costs and the tie to the bill."""
 
 from __future__ import annotations
 
 import calendar
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from functools import cached_property
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
 from capacity import costs
-from capacity.config import Config
-from capacity.domain import Paths, SeriesForecast, TieOut, Unit
-from capacity.pipeline.base import Base, own_error
+from capacity.domain import TieOut, Unit
+from capacity.pipeline.bill_days import SHARED as SHARED
 from capacity.pipeline.demand import UnitData
 from capacity.pipeline.fleet import hourly_counts
-from capacity.pipeline.inputs import DAY, HOUR, Inputs, on_demand
+from capacity.pipeline.inputs import HOUR, Inputs, on_demand
 from capacity.pipeline.masks import units
-from capacity.plan import CostMonth, SpendMonth
+from capacity.pipeline.spend import rate_seconds as rate_seconds
+from capacity.plan import CostMonth
 
 ZERO = Decimal(0)
 # Sums of decimal128(38, 12) never need more.
 _EXACT_DIGITS = 60
-_RATES: Mapping[str, int] = {"_per_second": 1, "_per_minute": 60, "_per_hour": HOUR, "_per_day": DAY}
 
 
 @dataclass(frozen=True)
@@ -94,11 +91,6 @@ def _monthly_sum(inputs: Inputs, unit: Unit, metric: str, stat: str) -> pd.Serie
     hours = inputs.period_of(unit, metric, stat) / HOUR
     months = pd.DatetimeIndex(values.index).strftime("%Y-%m")
     return (values.clip(lower=0.0) * hours).groupby(months).sum()
-
-
-def rate_seconds(metric: str) -> int:
-    """Seconds that a rate is counted over: requests_per_second 1, rides_per_hour 3600; an hour for all else."""
-    return next((n for suffix, n in _RATES.items() if metric.endswith(suffix)), HOUR)
 
 
 def driver_units(inputs: Inputs) -> pd.DataFrame:
@@ -192,99 +184,3 @@ def fleet_cost(inputs: Inputs, data: UnitData, month: str) -> Decimal:
         if rate is not None:
             total += Decimal(int(hours_run)) * Decimal(repr(rate))
     return total
-
-
-# --- spend -------------------------------------------------------------------------------------------------
-
-
-def daily_spend(inputs: Inputs) -> dict[str, pd.Series]:
-    """Running daily spend by service (and "(shared and unallocated)"), in the config's currency, up to settled days."""
-    bill, config = inputs.cost, inputs.config
-    if not bill.num_rows:
-        return {}
-    names = [s.name for s in config.services]
-    closed = costs.closed_months(bill, inputs.as_of)
-    settle = 0 if closed and _bill_ends_closed(inputs, closed[-1]) else costs.SETTLE_DAYS
-    frame = costs.daily_spend(bill, config.costs, names, inputs.as_of.date(), settle)
-    frame = frame[(frame["currency"] == config.currency) & (frame["part"] == "running")]
-    owner = frame["service"].where(frame["kind"] == "service", SHARED)
-    table = frame.groupby([owner.rename("owner"), "day"])["effective_cost"].sum()
-    if table.empty:
-        return {}
-    days = pd.date_range(frame["day"].min(), frame["day"].max(), freq="D")
-    return {str(o): rows.droplevel(0).reindex(days, fill_value=0.0) for o, rows in table.groupby(level=0)}
-
-
-SHARED = "(shared and unallocated)"
-
-
-def _bill_ends_closed(inputs: Inputs, month: str) -> bool:
-    last = pd.Series(inputs.cost.column("BillingPeriodStart").to_pandas()).max()
-    return bool(f"{last:%Y-%m}" == month)
-
-
-def spend_months(
-    base: Base, spend: Mapping[str, pd.Series], config: Config, extra_by_month: Mapping[str, float] | None = None
-) -> tuple[tuple[SpendMonth, ...], pd.DataFrame]:
-    """Spend of coming whole months for the company, and by service (service, month, q10, q50, q90).
-
-    The company's interval comes from adding the services' paths future by future, never from adding quantiles.
-    ``extra_by_month`` is money that a scenario adds to the base (or takes from it, below zero).
-    """
-    if not base.spend:
-        return (), pd.DataFrame(columns=["service", "month", "q10", "q50", "q90"])
-    first = next(iter(base.spend.values()))
-    length = min(len(f.index) for f in base.spend.values())
-    paths: Paths = np.zeros((first.paths.shape[0], length), dtype=np.float32)
-    rows = []
-    for service, forecast in sorted(base.spend.items()):
-        paths = paths + forecast.paths[:, :length]
-        months = _whole_months(forecast, spend[service])
-        rows += [(service, r["month"], r["q10"], r["q50"], r["q90"]) for r in months.to_dict("records")]
-    budgets = {b.month: b.amount for b in config.budgets}
-    known = _month_to_date(first.index[0], spend)
-    total = costs.month_totals(paths, first.index[:length], known, budgets)
-    extra = extra_by_month or {}
-    company = tuple(
-        _spend_month(r, config.currency, extra.get(str(r["month"]), 0.0), paths, first.index[:length])
-        for r in total[total["complete"]].to_dict("records")
-    )
-    return company, pd.DataFrame(rows, columns=["service", "month", "q10", "q50", "q90"])
-
-
-def _whole_months(forecast: SeriesForecast, history: pd.Series) -> pd.DataFrame:
-    totals = costs.month_totals(forecast.paths, forecast.index, _month_to_date(forecast.index[0], {"": history}))
-    return totals[totals["complete"]]
-
-
-def _month_to_date(start: pd.Timestamp, spend: Mapping[str, pd.Series]) -> dict[str, float]:
-    month = f"{start:%Y-%m}"
-    if start.day == 1:
-        return {}
-    first = start.replace(day=1)
-    return {month: float(sum(s[(s.index >= first) & (s.index < start)].sum() for s in spend.values()))}
-
-
-def _spend_month(
-    row: Mapping[Hashable, Any], currency: str, extra: float, paths: Paths, days: pd.DatetimeIndex
-) -> SpendMonth:
-    month, budget = str(row["month"]), row["budget"]
-    over = None
-    if isinstance(budget, Decimal):
-        total = paths[:, days.strftime("%Y-%m") == month].sum(axis=1) + float(str(row["known"])) + extra
-        over = float(np.mean(total > float(budget)))
-    q10, q50, q90 = (float(str(row[q])) + extra for q in ("q10", "q50", "q90"))
-    return SpendMonth(month, currency, q10, q50, q90, budget if isinstance(budget, Decimal) else None, over)
-
-
-def spend_note(base: Base) -> str:
-    """How good the spend forecast was at past origins, in words."""
-    if not base.spend:
-        return "no bill in the store"
-    scores = [error for f in base.spend.values() if (error := own_error(f)) is not None]
-    text = "trend of the bill as it runs, without tax and credits, and without what this plan changes"
-    if not scores:
-        return text
-    middle = float(np.median(scores))
-    lost = "; it has NOT beaten the same weekday of last week" if middle >= 1 else ""
-    return f"{text}; past error {middle:.2f} of the naive forecast's{lost}"

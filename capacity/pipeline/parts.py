@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from capacity.domain import TieOut, Unit
 from capacity.pipeline.base import Base
 from capacity.pipeline.demand import UnitData
+from capacity.pipeline.explain import Explanations
 from capacity.pipeline.futures import Future
 from capacity.pipeline.inputs import Inputs
 from capacity.pipeline.mix import Mix, UnitNeed
 from capacity.pipeline.money import Money
 from capacity.pipeline.outlook import Outlook
+from capacity.pipeline.totals import Added
 from capacity.plan import EventSummary, SpendMonth
 from capacity.scenario import Scenario
 
@@ -39,3 +41,9 @@ class Parts:
     events: tuple[EventSummary, ...]
     problems: tuple[str, ...]
     seed: int
+    explained: Explanations = field(default_factory=dict)
+    anomalies: pd.DataFrame = field(default_factory=pd.DataFrame)
+    spend_history: Mapping[str, pd.Series] = field(default_factory=dict)
+    added: Added = field(default_factory=dict)
+    spend_apart: pd.DataFrame = field(default_factory=pd.DataFrame)
+    promise: pd.DataFrame = field(default_factory=pd.DataFrame)

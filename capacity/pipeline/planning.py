@@ -15,21 +15,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from capacity import scenario
 from capacity.config import Config
 from capacity.domain import TieOut, Unit
-from capacity.pipeline import events, money
+from capacity.errors import DataError
+from capacity.pipeline import bill_days, events, money, promised
 from capacity.pipeline.assemble import assemble
-from capacity.pipeline.base import Base, forecast_base
+from capacity.pipeline.base import Base, demand_dates, forecast_base, worker_count
 from capacity.pipeline.demand import UnitData, gather
+from capacity.pipeline.explain import Explanations, explain_units
 from capacity.pipeline.futures import futures
 from capacity.pipeline.inputs import Inputs, read_inputs, with_config
 from capacity.pipeline.mix import Mix, UnitNeed, pins, solve_mix, unit_need
 from capacity.pipeline.outlook import outlook
 from capacity.pipeline.parts import Parts
 from capacity.pipeline.progress import Progress, silent
+from capacity.pipeline.promises import keep
+from capacity.pipeline.watch import watch
 from capacity.plan import Plan
 from capacity.scenario import Scenario
+from capacity.schemas import FORECAST
 from capacity.store import Store
 
 
@@ -68,6 +75,10 @@ class Ground:
     ties: tuple[TieOut, ...]
     problems: tuple[str, ...]
     seed: int
+    explained: Explanations = field(default_factory=dict)
+    anomalies: pd.DataFrame = field(default_factory=pd.DataFrame)
+    bill: bill_days.Spent = field(default_factory=bill_days.Spent)
+    promise: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def discount_frac(self) -> float:
@@ -81,7 +92,9 @@ def versions_at(store: Store, as_of: datetime) -> dict[str, int]:
     A store that was made after ``as_of`` holds history that was loaded since: its time stamps are then what says what
     was known.
     """
-    return store.versions(as_of) or store.versions()
+    found = store.versions(as_of) or store.versions()
+    # Stored forecasts are what runs leave behind, not what they are made of.
+    return {name: version for name, version in found.items() if name != FORECAST.name}
 
 
 def cache_folder(store: Store) -> Path:
@@ -113,10 +126,11 @@ def prepare(
         data, problems = gather(inputs)
     with clock.stage("cost to serve"):
         served = money.cost_to_serve(inputs) if with_money else money.nothing()
-        spend = money.daily_spend(inputs) if with_money else {}
+        days = bill_days.spent(inputs) if with_money else bill_days.Spent()
     with clock.stage("forecast"):
-        base = forecast_base(inputs, data, spend, seed=used, cache=cache_folder(store), progress=progress)
-    return Ground(inputs, data, base, served, spend, money.tie_outs(inputs, data, served), problems, used)
+        base = forecast_base(inputs, data, days.running, seed=used, cache=cache_folder(store), progress=progress)
+    ties = money.tie_outs(inputs, data, served)
+    return Ground(inputs, data, base, served, days.running, ties, problems, used, bill=days)
 
 
 def run(
@@ -145,10 +159,21 @@ def run(
     Raises
     ------
     CapacityError
-        See :mod:`capacity.errors`; nothing is written here.
+        See :mod:`capacity.errors`. Nothing is written but forecasts: kept beside the store, and, of a run that
+        succeeded, in its table ``forecast``.
     """
     began, clock = datetime.now(UTC), Clock()
     ground = prepare(config, store, as_of=as_of, seed=seed, versions=versions, progress=progress, clock=clock)
+    with clock.stage("explain"):
+        count = worker_count(config.forecast.workers)
+        known = demand_dates(ground.data).occasions
+        explained = explain_units(ground.data, ground.base, known, workers=count, progress=progress)
+        ground = replace(ground, explained=explained)
+    with clock.stage("watch"):
+        ground = replace(ground, anomalies=watch(ground.inputs, ground.data, ground.spend, ground.money))
+    with clock.stage("promise"):
+        promise, notes = _promise(ground, store)
+        ground = replace(ground, promise=promise)
     plans: list[Plan] = []
     base_mix: Mix | None = None
     for change in (scenario.base(), *scenarios):
@@ -157,7 +182,18 @@ def run(
             plan, mix = _plan(ground, change, base_mix, progress)
         base_mix = base_mix or mix
         plans.append(plan)
-    return Run(tuple(plans), _about(config, began, clock))
+    with clock.stage("promise"):
+        kept = keep(ground.base, ground.data, ground.spend, config, store, as_of)
+    notes += [kept] if kept else []
+    return Run(tuple(plans), _about(config, began, clock) | ({"notes": notes} if notes else {}))
+
+
+def _promise(ground: Ground, store: Store) -> tuple[pd.DataFrame, list[str]]:
+    """What an earlier plan promised; a table that cannot be read ends no plan."""
+    try:
+        return promised.promise(store, ground.inputs, ground.data, ground.base, ground.spend), []
+    except DataError as error:
+        return pd.DataFrame(), [f"what earlier plans promised cannot be read: {error}"]
 
 
 def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Progress) -> tuple[Plan, Mix | None]:
@@ -176,8 +212,10 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
         u: outlook(data[u], known[u], needs.get(u), ground.base, mix, config.lead_times, inputs.as_of.date())
         for u in known
     }
-    extra = _added_money(mix, base_mix)
-    spend, by_service = money.spend_months(ground.base, ground.spend, config, extra)
+    added = _added_money(mix, base_mix)
+    extra = {month: sum(x for (_, m), x in added.items() if m == month) for month in sorted({m for _, m in added})}
+    spend, by_service = bill_days.spend_months(ground.base, ground.spend, config, extra)
+    apart = bill_days.apart(ground.bill, spend, config.currency)
     plan = assemble(
         Parts(
             inputs=inputs,
@@ -191,15 +229,34 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
             money=ground.money,
             spend=spend,
             spend_by_service=by_service,
-            spend_note=money.spend_note(ground.base),
+            spend_note=bill_days.spend_note(ground.base, ground.spend, apart),
+            spend_apart=apart,
             ties=ground.ties,
-            events=tuple(events.check(e, inputs, data, known, ground.base) for e in events.coming(inputs, known)),
+            events=tuple(
+                events.check(e, inputs, data, _without_event(ground.base, config, change, known, e.name), ground.base)
+                for e in events.coming(inputs, known)
+            ),
             problems=ground.problems,
             seed=ground.seed,
+            explained=ground.explained,
+            anomalies=ground.anomalies,
+            spend_history=ground.spend,
+            added=added,
+            promise=ground.promise,
         )
     )
     # The hours of every path are hundreds of megabytes and have done their work.
     return plan, replace(mix, needs={}) if mix else None
+
+
+def _without_event(
+    base: Base, config: Config, change: Scenario, known: dict[Unit, Future], name: str
+) -> dict[Unit, Future]:
+    """The futures before the scenario's own event ``name``: the check puts it on, and once is enough."""
+    others = tuple(e for e in change.events if e.name != name)
+    if len(others) == len(change.events):
+        return known
+    return futures(base, config, change.model_copy(update={"events": others}))
 
 
 def _under(data: UnitData, config: Config) -> UnitData:
@@ -216,13 +273,13 @@ def _pinned(config: Config, change: Scenario, base_mix: Mix | None) -> dict[Unit
     return pins(base_mix, untouched)
 
 
-def _added_money(mix: Mix | None, base_mix: Mix | None) -> dict[str, float]:
-    """Money by month that the scenario's fleet costs beyond the base plan's."""
+def _added_money(mix: Mix | None, base_mix: Mix | None) -> dict[tuple[str, str], float]:
+    """Money by service and month that the scenario's fleet costs beyond the base plan's."""
     if mix is None or base_mix is None:
         return {}
-    now = mix.solution.spend.groupby("month")["total_usd"].sum()
-    was = base_mix.solution.spend.groupby("month")["total_usd"].sum()
-    return {str(month): float(x) for month, x in now.sub(was, fill_value=0.0).items()}
+    now, was = (m.solution.spend.groupby(["service", "month"])["total_usd"].sum() for m in (mix, base_mix))
+    more = now.sub(was, fill_value=0.0)
+    return {(str(s), str(m)): float(x) for (s, m), x in zip(more.index, more, strict=True)}
 
 
 def _about(config: Config, began: datetime, clock: Clock) -> dict[str, Any]:

@@ -4,7 +4,8 @@ Both are functions of the plan alone: no clock, no request to any host, no scrip
 """
 
 from capacity.report._document import render_html
+from capacity.report._table import Column, Table, say
 from capacity.report._workbook import write_workbook
 from capacity.report._write import write_report
 
-__all__ = ["render_html", "write_report", "write_workbook"]
+__all__ = ["Column", "Table", "render_html", "say", "write_report", "write_workbook"]

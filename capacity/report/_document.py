@@ -10,7 +10,7 @@ from typing import Any
 from capacity import scenario
 from capacity.charts import visible
 from capacity.plan import Plan
-from capacity.report import _pictures, _summary, _tables
+from capacity.report import _pictures, _summary, _tables, known
 from capacity.report._table import NEVER, Column, Table, exact, moment, percent, sentence
 from capacity.words import day
 
@@ -22,6 +22,12 @@ MOST_DECISIONS = 12
 # The first sheet of A4 holds so many beside the decisions and caveats; the workbook has all.
 MOST_WATCHED = 4
 MOST_LINES = 8
+# A decomposition is a third of a page.
+MOST_EXPLAINED = 3
+MOST_OCCASIONS = 20
+MOST_ANOMALIES = 15
+# The broken ones come first, and the picture has the furthest off.
+MOST_PROMISES = 15
 
 
 @dataclass(frozen=True)
@@ -97,12 +103,15 @@ def sections(plan: Plan, comparison: Sequence[Plan]) -> list[Section]:
         _saturation(plan),
         _headroom(plan),
         Section("forecasts", "Demand of the units that pass a limit", pictures=list(_pictures.fans(plan))),
+        _why(plan),
         _mix(plan),
         _events(plan),
         _scenarios(plan, comparison),
         _cost(plan),
         _unit_cost(plan),
         _spend(plan),
+        _promises(plan),
+        _anomalies(plan),
         _trust(plan),
     ]
     return [s for s in found if s.tables or s.pictures or s.lines]
@@ -131,6 +140,20 @@ def _headroom(plan: Plan) -> Section:
     if plan.frame("headroom").empty:
         return Section("headroom", "Headroom by week", lines=["No unit has a safe capacity to hold demand against."])
     return Section("headroom", "Headroom by week", pictures=[_pictures.headroom(plan)])
+
+
+def _why(plan: Plan) -> Section:
+    """Parts of the demand of the units that pass a limit, what their history says, and what moved it for a while."""
+    units = known.told(plan, MOST_EXPLAINED)
+    said = known.words(plan, units).first(MOST_ROWS)
+    tables = [said, known.occasions(plan).first(MOST_OCCASIONS)]
+    lead = (
+        "Demand as a product: a trend, times the day of the week, times the time of the year, times events. "
+        "It is Prophet's decomposition of the daily mean, beside the forecast that is used."
+    )
+    return Section(
+        "why", "Why demand looks so", lead, [t for t in tables if t.rows], _pictures.decompositions(plan, units)
+    )
 
 
 def _mix(plan: Plan) -> Section:
@@ -204,9 +227,29 @@ def _unit_cost(plan: Plan) -> Section:
 
 
 def _spend(plan: Plan) -> Section:
-    if not plan.spend:
-        return Section("spend", "Spend forecast", lines=[sentence(plan.spend_note)] if plan.spend_note else [])
-    return Section("spend", "Spend forecast", sentence(plan.spend_note), [_tables.spend(plan)], [_pictures.spend(plan)])
+    tables = [t for t in (known.team_quarters(plan).first(MOST_ROWS), known.spend_models(plan).first(MOST_ROWS),
+                          known.apart_parts(plan)) if t.rows]  # fmt: skip
+    pictures = _pictures.totals(plan)
+    if plan.spend:
+        tables, pictures = [_tables.spend(plan), *tables], [_pictures.spend(plan), *pictures]
+        return Section("spend", "Spend forecast", sentence(plan.spend_note), tables, pictures)
+    lines = [sentence(plan.spend_note)] if plan.spend_note else []
+    return Section("spend", "Spend forecast", "", tables, pictures, lines)
+
+
+def _promises(plan: Plan) -> Section:
+    table = known.promise(plan)
+    return Section(
+        "promises", "Last quarter's promise", known.kept(plan), [table.first(MOST_PROMISES)] if table.rows else [],
+        _pictures.promises(plan), [] if table.rows else [known.WAITING],
+    )  # fmt: skip
+
+
+def _anomalies(plan: Plan) -> Section:
+    table = known.anomalies(plan)
+    if not table.rows:
+        return Section("anomalies", "What was odd of late", lines=[known.judged(plan)])
+    return Section("anomalies", "What was odd of late", known.judged(plan), [table.first(MOST_ANOMALIES)])
 
 
 def _trust(plan: Plan) -> Section:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any
 
-import pandas as pd
 from markupsafe import Markup
 
 from capacity import charts
 from capacity.charts import INKS, unit_label, visible
 from capacity.plan import LimitOutlook, Plan, UnitPlan
+from capacity.report import known
 from capacity.report._summary import passing_units
 from capacity.words import day
 
@@ -61,11 +61,6 @@ def picture(chart: Any, caption: str, width: int = WIDE, height: int | None = No
     return Picture(Markup(themed), caption)  # noqa: S704
 
 
-def of_unit(frame: pd.DataFrame, unit: UnitPlan) -> pd.DataFrame:
-    """Rows of one planning unit."""
-    return frame[(frame["service"] == unit.service) & (frame["region"] == unit.region)]
-
-
 def fans(plan: Plan) -> Iterator[Picture]:
     """The fan of each unit that passes a limit within the horizon, the earliest first."""
     for unit in passing_units(plan)[:MAX_FANS]:
@@ -76,7 +71,7 @@ def fans(plan: Plan) -> Iterator[Picture]:
 
 def fan(plan: Plan, unit: UnitPlan, limit: LimitOutlook) -> Picture:
     """Daily peaks of the metric that ``limit`` bounds, so far and to come."""
-    future, past = (of_unit(plan.frame(name), unit) for name in ("forecast", "history"))
+    future, past = (known.of_unit(plan.frame(name), unit) for name in ("forecast", "history"))
     future, past = (f[(f["metric"] == limit.metric) & (f["target"] == "peak")] for f in (future, past))
     limits = [(x.name, x.limit) for x in unit.limits if x.metric == limit.metric]
     dates = [(f"{name} date", at) for name, at in _dates(limit)]
@@ -153,3 +148,38 @@ def events(plan: Plan) -> list[Picture]:
 def scenarios(plans: Sequence[Plan]) -> Picture:
     named: Mapping[str, Plan] = {p.scenario: p for p in plans}
     return picture(charts.scenario_compare(named), "Recommended mix of each scenario over the horizon, and its risk.")
+
+
+def decompositions(plan: Plan, units: Sequence[UnitPlan]) -> list[Picture]:
+    """The parts of each unit's daily mean, one picture a unit that has them."""
+    rows = known.frame(plan, "explanation")
+    rows = rows[rows["target"] == "mean"]
+    return [
+        picture(
+            charts.decomposition(of, unit.demand_unit),
+            f"{unit_label(unit.service, unit.region)}: daily mean of {visible(unit.demand_metric)} taken apart. "
+            "Each strip multiplies the one above; 1.00 changes nothing.",
+        )
+        for unit in units
+        if len(of := known.of_unit(rows, unit))
+    ]
+
+
+def promises(plan: Plan) -> list[Picture]:
+    """Last quarter's largest peaks (months' where none is over) and months of spend against what came."""
+    found = []
+    for target, rows in known.promised(plan):
+        text = f"Promised and come, {known.TARGETS.get(target, target)}: bar from P10 to P90, mark at what came."
+        found.append(picture(charts.promises(rows), f"{text} The furthest off come first."))
+    return found
+
+
+def totals(plan: Plan) -> list[Picture]:
+    """Spend of teams in the first quarter to come; of services where no team is known."""
+    quarter = known.next_quarter(plan)
+    for level in ("team", "service"):
+        rows = known.spend_rows(plan, level, quarter)
+        if len(rows) > 1:
+            text = f"Spend of {quarter} by {level}, from joint futures: intervals do not add up, their futures do."
+            return [picture(charts.spend_totals(rows), text)]
+    return []

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from capacity.plan import Plan
-from capacity.report import _summary, _tables
+from capacity.report import _summary, _tables, known
 from capacity.report._document import scenario_table, solver_lines
 from capacity.report._table import TEXTS, Column, Table, missing
 
@@ -34,7 +34,7 @@ def tables(plan: Plan, comparison: Sequence[Plan]) -> list[Table]:
         _tables.mix_months(plan), _tables.events(plan), _tables.cost_months(plan), *_tables.cost_services(plan),
         _tables.unallocated(plan), _tables.unit_cost(plan), _tables.spend(plan), _tables.tie_outs(plan),
         _tables.forecasts(plan), _tables.excuses(plan), _tables.freshness(plan), _tables.quality(plan),
-        _tables.provenance(plan),
+        *known.sheets(plan), _tables.provenance(plan),
     ]  # fmt: skip
     found += [scenario_table([plan, *comparison])] if comparison else []
     return [table.for_reader("sheet") for table in found]

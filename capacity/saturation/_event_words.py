@@ -15,7 +15,7 @@ import pandas as pd
 from capacity.config import EventConfig, HardLimitConfig, LeadTimes
 from capacity.domain import EventVerdict, Quota, Remedy, Unit
 from capacity.saturation.capacity import EXTRAPOLATION_LIMIT
-from capacity.words import number, quantity
+from capacity.words import number, plural, quantity, times
 
 if TYPE_CHECKING:
     from capacity.saturation.events import EventInputs
@@ -79,10 +79,10 @@ def verdict(
     lead_times: LeadTimes, as_of: date,
 ) -> EventVerdict:  # fmt: skip
     """The verdict with its reasons and remedies."""
-    times = judged.demand_p50 / judged.baseline_p50 if judged.baseline_p50 > 0 else 1.0
+    ratio = judged.demand_p50 / judged.baseline_p50 if judged.baseline_p50 > 0 else 1.0
     return EventVerdict(
         event.name, unit, judged.go, judged.demand_p50, judged.demand_p95, judged.safe_now, judged.safe_at_maximum,
-        judged.probability, times, callers, _reasons(event, inputs, judged),
+        judged.probability, ratio, callers, _reasons(event, inputs, judged),
         () if judged.go else _remedies(event, inputs, judged, lead_times, as_of),
     )  # fmt: skip
 
@@ -107,7 +107,25 @@ def _reasons(event: EventConfig, inputs: EventInputs, judged: Judged) -> tuple[s
     out = [*broken, *out] if judged.capacity_holds else [*out, *broken]  # what fails comes first
     out += [_limit_reason(x) for x in judged.limits if x.holds]
     out += _cautions(inputs, judged)
+    out += _learned_reason(event, inputs)
     return tuple(out) or ("nothing limits it: usage-priced, without hard limits",)
+
+
+def _learned_reason(event: EventConfig, inputs: EventInputs) -> list[str]:
+    """Where the multiplier comes from, of an event that gives none."""
+    if not event.is_learned:
+        return []
+    found = inputs.learned
+    if found is None or not found.occurrences:
+        if inputs.service.name in event.services:
+            return [
+                "caution: no earlier occurrence was seen in its history, so no effect is assumed; give a multiplier"
+            ]
+        return []
+    seen = plural(found.occurrences, "earlier occurrence")
+    return [
+        f"multiplier {times(found.multiplier)} learned from {seen} (80 %: {times(found.low)} to {times(found.high)})"
+    ]
 
 
 def _capacity_reason(inputs: EventInputs, judged: Judged) -> str:
@@ -172,8 +190,8 @@ def _remedies(
 
 def _for_capacity(event: EventConfig, inputs: EventInputs, judged: Judged, lead: LeadTimes) -> list[tuple[str, int]]:
     if inputs.service.kind == "vertical":
-        times = judged.demand_p95 / judged.usable if judged.usable > 0 else math.inf
-        size = f"at least {times:.2f} times as large" if math.isfinite(times) else "that keeps the SLO"
+        factor = judged.demand_p95 / judged.usable if judged.usable > 0 else math.inf
+        size = f"at least {factor:.2f} times as large" if math.isfinite(factor) else "that keeps the SLO"
         return [(f"move to an instance type {size}", lead.migration)]
     if inputs.now is None:
         return []

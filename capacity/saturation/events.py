@@ -17,7 +17,17 @@ from statistics import NormalDist
 import numpy as np
 
 from capacity.config import EventConfig, HardLimitConfig, LeadTimes, ServiceConfig, TierConfig
-from capacity.domain import EventVerdict, Floats, InstanceType, Interval, Quota, ResourceCost, SafeCapacity, Unit
+from capacity.domain import (
+    EventVerdict,
+    Floats,
+    InstanceType,
+    Interval,
+    LearnedEffect,
+    Quota,
+    ResourceCost,
+    SafeCapacity,
+    Unit,
+)
 from capacity.errors import UsageError
 from capacity.saturation import _event_words as words
 from capacity.saturation.callgraph import CallGraph
@@ -65,6 +75,8 @@ class EventInputs:
         Most instances that the group may have; the service's own ``max_instances_per_zone`` where it names none.
     vcpu_per_instance
         Of the running mix, for the quota.
+    learned, multiplier
+        What past occurrences of an event without multiplier and target taught, and the (P,) multipliers drawn from it.
     """
 
     service: ServiceConfig
@@ -80,6 +92,8 @@ class EventInputs:
     scale_out_minutes: float = SCALE_OUT_MINUTES
     usd_per_instance_hour: float | None = None
     hard_limits: tuple[HardLimitInputs, ...] = ()
+    learned: LearnedEffect | None = None
+    multiplier: Floats | None = None
 
     def scales_in_time(self, event: EventConfig) -> bool:
         """Does the ramp leave the autoscaler time to follow?"""
@@ -174,8 +188,9 @@ def check_event(
     Parameters
     ----------
     event
-        Multiplier or absolute target at the services it names; the call graph carries the increment on. A named
-        service that is also called takes the larger of its own increment and what reaches it, by path.
+        Multiplier or absolute target at the services it names, or what was learned of it (``inputs``); the call graph
+        carries the increment on. A service that has an increment of its own and is also called takes the larger of the
+        two, by path.
     inputs
         By unit. A unit that the event reaches and that is not here cannot be judged, and is NO-GO.
     graph, lead_times, quotas
@@ -222,14 +237,17 @@ def _increments(event: EventConfig, inputs: Mapping[Unit, EventInputs], graph: C
                 continue
             unit = Unit(service, region)
             base = inputs[unit].baseline if unit in inputs else np.zeros(paths)
-            own[unit] = _increment(event, base)
+            own[unit] = _increment(event, base, inputs[unit].multiplier if unit in inputs else None)
+    if event.is_learned:  # what a called service's own past says counts too
+        own |= {u: _increment(event, i.baseline, i.multiplier) for u, i in inputs.items() if i.multiplier is not None}
     return graph.propagate(own, combine="larger")
 
 
-def _increment(event: EventConfig, baseline: Floats) -> Floats:
+def _increment(event: EventConfig, baseline: Floats, learned: Floats | None) -> Floats:
     if event.target is not None:
         return event.target - baseline
-    return baseline * ((event.multiplier or 1.0) - 1.0)
+    multiplier = learned if event.multiplier is None else event.multiplier
+    return baseline * ((1.0 if multiplier is None else multiplier) - 1.0)
 
 
 def _quota_room(

@@ -8,6 +8,7 @@ from capacity import charts
 from capacity.plan import CostMonth, Plan
 from capacity.ui import _costs as costs
 from capacity.ui import _format as fmt
+from capacity.ui import _known as known
 from capacity.ui import _widgets as ui
 
 _TREND_SERVICES = 5  # colours that stay apart
@@ -34,7 +35,8 @@ def draw(plan: Plan) -> None:
     with right:
         _trend(plan)
     _unallocated(plan)
-    _ahead(plan)
+    known.totals(plan)
+    known.spend_models(plan)
 
 
 def _cards(month: CostMonth) -> list[ui.Card]:
@@ -131,15 +133,4 @@ def _unallocated(plan: Plan) -> None:
             "Every row of the bill is allocated.",
             most_rows=6,
             lines=3,
-        )
-
-
-def _ahead(plan: Plan) -> None:
-    money = ui.money_column(plan.currency)
-    with ui.card("Spend of the next month by service"):
-        ui.table(
-            costs.spend_ahead(plan),
-            "Forecast spend of each service in the next month",
-            {"P10": money, "P50": money, "P90": money},
-            "No spend forecast by service.",
         )

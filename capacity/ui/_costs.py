@@ -76,22 +76,6 @@ def unallocated(plan: Plan) -> pd.DataFrame:
     return frame.sort_values("Cost", ascending=False, ignore_index=True)
 
 
-def spend_ahead(plan: Plan) -> pd.DataFrame:
-    """Forecast spend of each service in the next month, the largest first."""
-    rows = plan.frame("spend_forecast")
-    if not rows.empty:
-        rows = rows[rows["month"] == rows["month"].min()].sort_values("q50", ascending=False)
-    return pd.DataFrame(
-        {
-            "Service": [fmt.visible(str(x)) for x in rows["service"]],
-            "Month": rows["month"].to_numpy(),
-            "P10": rows["q10"].to_numpy(),
-            "P50": rows["q50"].to_numpy(),
-            "P90": rows["q90"].to_numpy(),
-        }
-    )
-
-
 def tie_lines(tie: TieOut) -> list[tuple[str, str]]:
     """A tie to the bill as facts: what the model says, what was billed, how far they are apart."""
     return [

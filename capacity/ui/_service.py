@@ -11,6 +11,7 @@ import streamlit as st
 from capacity import charts
 from capacity.plan import Plan, UnitPlan
 from capacity.ui import _format as fmt
+from capacity.ui import _known as known
 from capacity.ui import _tables as tables
 from capacity.ui import _widgets as ui
 
@@ -28,6 +29,7 @@ def draw(plan: Plan) -> None:
     unit = choices.get(name or "") or next(iter(choices.values()))
     ui.cards([_headroom_now(unit), _headroom_min(unit), _full(unit), _unit_cost(plan, unit)])
     _fan(plan, unit)
+    known.why(plan, unit)
     left, right = st.columns(2)
     with left:
         _facts(unit)

@@ -6,6 +6,7 @@ import streamlit as st
 
 from capacity.plan import MixSummary, Plan
 from capacity.ui import _format as fmt
+from capacity.ui import _known as known
 from capacity.ui import _tables as tables
 from capacity.ui import _widgets as ui
 
@@ -20,6 +21,8 @@ _SOLVED = {
 def draw(plan: Plan) -> None:
     """The whole page."""
     ui.cards(_cards(plan))
+    known.promise(plan)
+    known.anomalies(plan)
     _freshness(plan)
     _quality(plan)
     left, right = st.columns(2)

@@ -73,7 +73,9 @@ def test_the_newest_days_are_left_out() -> None:
 
 
 def test_an_empty_bill_has_no_days() -> None:
-    assert list(_daily([]).columns) == ["day", "currency", "kind", "service", "part", "effective_cost", "spread"]
+    assert list(_daily([]).columns) == [
+        "day", "currency", "kind", "service", "part", "effective_cost", "spread", "spread_cost",
+    ]  # fmt: skip
 
 
 @given(st.lists(st.tuples(st.integers(0, 700), st.integers(1, 24 * 40), st.decimals(-100, 100, places=4)), max_size=20))

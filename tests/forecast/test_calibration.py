@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from capacity.domain import QUANTILES
 from capacity.forecast import forecast_batch
 from capacity.forecast._choice import weighted_median
-from capacity.forecast._paths import Dependence, estimate, latents
+from capacity.forecast._paths import EXPECTED_COMMON, Dependence, estimate, latents
 from capacity.forecast._quantiles import LEVELS, blend, corrected
 from tests.forecast.simulate import simulate
 
@@ -97,7 +97,7 @@ def test_dependence_is_recovered() -> None:
     found = estimate(errors, [list(range(i * 1000, i * 1000 + 12)) for i in range(60)])
     assert found.level == pytest.approx(0.5, abs=0.12)
     assert found.ar == pytest.approx(0.6, abs=0.15)
-    assert found.common == 0.0  # no two at the same time
+    assert found.common == EXPECTED_COMMON  # no two at the same time: what is usual is expected
 
 
 def test_what_series_have_in_common_is_found_and_kept_in_their_rows() -> None:
@@ -127,3 +127,14 @@ def test_paths_keep_their_level() -> None:
     far = np.corrcoef(centred[:, 0], centred[:, 39])[0, 1]
     assert near > 0.4
     assert 0.05 < far < near
+
+
+@pytest.mark.parametrize("horizon", [47, 65, 90])
+def test_a_constant_series_has_a_constant_total(horizon: int) -> None:
+    given = {
+        f"s{n}": pd.Series(9.5 * i, index=pd.date_range("2026-01-01", periods=n, freq="D"))
+        for i, n in enumerate((30, 90, 91), 1)
+    }
+    for i, said in enumerate(forecast_batch(given, freq="D", horizon=horizon, past_origins=2, n_paths=50).values(), 1):
+        np.testing.assert_allclose(said.total, 9.5 * i * horizon, rtol=1e-3)
+        np.testing.assert_allclose(said.peak, 9.5 * i, rtol=1e-3)

@@ -112,7 +112,7 @@ def test_empty_plans_keep_their_columns() -> None:
     assert list(tables.decisions(empty.units).columns)[:2] == ["Service", "Tier"]
     for frame in (
         tables.decisions(()), tables.limits(()), tables.findings((), "USD"), tables.forecast_trust(()),
-        tables.first_dates([empty]), tables.mix_totals([empty]), costs.unallocated(empty), costs.spend_ahead(empty),
+        tables.first_dates([empty]), tables.mix_totals([empty]), costs.unallocated(empty),
     ):  # fmt: skip
         assert frame.empty
 
@@ -162,12 +162,6 @@ def test_a_tie_names_its_remainder(plan: Plan) -> None:
     }
     assert frame["Cost"].is_monotonic_decreasing
     assert dict(costs.tie_lines(tie))["Difference"] == "1.5%"
-
-
-def test_spend_ahead_is_the_next_month_only(plan: Plan) -> None:
-    frame = costs.spend_ahead(plan)
-    assert set(frame["Month"]) == {"2026-10"}
-    assert frame["P50"].is_monotonic_decreasing
 
 
 def test_largest_services_are_by_cost(plan: Plan) -> None:

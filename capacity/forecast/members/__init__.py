@@ -22,4 +22,11 @@ MEMBERS: tuple[Member, ...] = (
     ProphetMap(),
 )
 
-__all__ = ["MEMBERS", "PROPHET", "SEASONAL_NAIVE", "Member"]
+
+def family_of(name: str) -> int:
+    """Which of :data:`MEMBERS` gives the medians called ``name``: the one with the longest stem of it."""
+    fits = [(len(stem), -i) for i, m in enumerate(MEMBERS) for stem in m.stems if name.startswith(stem)]
+    return -max(fits)[1] if fits else len(MEMBERS)
+
+
+__all__ = ["MEMBERS", "PROPHET", "SEASONAL_NAIVE", "Member", "family_of"]

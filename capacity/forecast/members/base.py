@@ -20,6 +20,11 @@ class Member(Protocol):
     """
 
     @property
+    def stems(self) -> tuple[str, ...]:
+        """What the names of its medians begin with; the medians of one member are a family."""
+        ...
+
+    @property
     def costly(self) -> bool:
         """Whether a fit takes tens of milliseconds: then it is scored at fewer past origins."""
         ...

@@ -9,13 +9,23 @@ import numpy as np
 
 from capacity.domain import Floats
 from capacity.forecast._history import View
-from capacity.forecast.members.base import column_medians, decay, repeat
+from capacity.forecast.members.base import column_medians, decay, repeat, weighted_level
+
+# Windows of hours of the week that are also given at a recent level, and how long its deviation lasts.
+WEEKS_WITH_LEVEL = (4, 8)
+FADING_HOURS = (24.0, 96.0)
+HALF = 0.5
 
 
 @dataclass(frozen=True)
 class SeasonMedians:
-    """The median of each weekday (daily) or hour of the week (hourly) over the last ``windows`` weeks."""
+    """The median of each weekday (daily) or hour of the week (hourly) over the last weeks, alone and at a recent level.
 
+    Medians hold a shape well and a level badly. For hours, where a week's deviation is known well, they are given a
+    part of it: all of it fading over a day or four, or half of it for good.
+    """
+
+    stems: tuple[str, ...] = ("weekday_median_", "hour_of_week_median_")
     costly: bool = False
 
     def applies(self, view: View) -> bool:
@@ -27,16 +37,30 @@ class SeasonMedians:
         out: dict[str, Floats] = {}
         for weeks in windows:
             if len(view) >= weeks * view.period:
-                out[f"{word}_median_{weeks}w"] = repeat(
-                    _complete(column_medians(view.z, view.period, weeks), view), horizon
-                )
+                season = _complete(column_medians(view.z, view.period, weeks), view)
+                out[f"{word}_median_{weeks}w"] = repeat(season, horizon)
+                if view.freq == "h" and weeks in WEEKS_WITH_LEVEL:
+                    out |= _at_recent_level(f"{word}_median_{weeks}w", season, view, horizon)
         return out
+
+
+def _at_recent_level(name: str, season: Floats, view: View, horizon: int) -> dict[str, Floats]:
+    """``season`` (168,) moved by the last week's deviation from it, whole and fading or half and lasting."""
+    error = view.z[-view.period :] - season
+    steady = repeat(season, horizon)
+    out = {
+        f"{name}_fading_{tau:.0f}h": steady + weighted_level(error, tau / 2.0) * decay(horizon, tau)
+        for tau in FADING_HOURS
+    }
+    lasting = float(np.nanmedian(error)) if np.isfinite(error).any() else 0.0
+    return out | {f"{name}_half_level": steady + HALF * lasting}
 
 
 @dataclass(frozen=True)
 class DayProfile:
     """Hourly: the median of each hour of day over several days, at the level of the last day, which fades."""
 
+    stems: tuple[str, ...] = ("hour_of_day_", "day_profile_")
     costly: bool = False
 
     def applies(self, view: View) -> bool:

@@ -18,6 +18,7 @@ SEASONAL_NAIVE = "seasonal_naive"
 class SeasonalNaive:
     """The last season again. It is the yardstick: errors of all others are told as multiples of its error."""
 
+    stems: tuple[str, ...] = (SEASONAL_NAIVE,)
     costly: bool = False
 
     def applies(self, view: View) -> bool:
@@ -31,6 +32,7 @@ class SeasonalNaive:
 class Level:
     """A level without a season: the last value, and the median of the last season or two."""
 
+    stems: tuple[str, ...] = ("last_", "recent_", "fading_", "slowly_")
     costly: bool = False
 
     def applies(self, view: View) -> bool:

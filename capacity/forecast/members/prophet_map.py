@@ -35,6 +35,7 @@ DAYS_FOR_YEAR = 640
 class ProphetMap:
     """Prophet 1.5, linear growth with its default priors, additive on the log scale."""
 
+    stems: tuple[str, ...] = (PROPHET,)
     costly: bool = True
 
     def applies(self, view: View) -> bool:

@@ -25,6 +25,7 @@ class CalendarRidge:
 
     half_lives: tuple[float, ...] = (120.0, 1000.0)
     taus: tuple[float, ...] = (60.0, 180.0)
+    stems: tuple[str, ...] = ("ridge_",)
     costly: bool = False
 
     def applies(self, view: View) -> bool:
@@ -48,6 +49,7 @@ class HourOfWeekRidge:
 
     half_life_days: tuple[float, ...] = (7.0, 21.0, 56.0)
     tau_hours: tuple[float, ...] = (12.0, 48.0, 168.0)
+    stems: tuple[str, ...] = ("hour_of_week_",)
     costly: bool = False
 
     def applies(self, view: View) -> bool:

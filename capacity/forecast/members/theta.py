@@ -16,12 +16,16 @@ ALPHAS = (0.03, 0.08, 0.2, 0.4, 0.7)
 DAMPING_SEASONS = 8.0
 # Steps of the past that the season and the level are taken from, in seasons.
 SEASONS_USED = 26
+# Smoothing constants of levels that are given beside the one that one-step errors choose: those errors favour a level
+# too slow or too quick for a horizon of many seasons.
+GIVEN_ALPHAS = (0.1, 0.3)
 
 
 @dataclass(frozen=True)
 class Theta:
-    """Simple exponential smoothing plus half the regression's drift; the season by medians of detrended values."""
+    """Simple exponential smoothing, alone and plus half the regression's drift; the season by detrended medians."""
 
+    stems: tuple[str, ...] = ("theta", "level_")
     costly: bool = False
 
     def applies(self, view: View) -> bool:
@@ -36,7 +40,9 @@ class Theta:
         slope = float(np.polyfit(np.arange(len(flat)), flat, 1)[0]) / 2.0
         phi = np.exp(-1.0 / (DAMPING_SEASONS * m))
         drift = slope * np.cumsum(phi ** np.arange(1, horizon + 1))
-        return {"theta": level + drift + repeat(season, horizon), "level_and_season": level + repeat(season, horizon)}
+        ahead = repeat(season, horizon)
+        given = {f"level_{alpha:.1f}_and_season": _filter(flat, alpha)[0] + ahead for alpha in GIVEN_ALPHAS}
+        return {"theta": level + drift + ahead, "level_and_season": level + ahead, **given}
 
 
 def _season(z: Floats, m: int) -> Floats:

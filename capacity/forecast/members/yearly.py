@@ -20,6 +20,7 @@ LEVEL_SHARE = 0.7
 class YearAgo:
     """Last year's values, each the median of its week and the two beside it, moved by most of the level's change."""
 
+    stems: tuple[str, ...] = ("year_ago",)
     costly: bool = False
 
     def applies(self, view: View) -> bool:

@@ -1,0 +1,124 @@
+"""Spend by service, team and company, and demand by service, by month and quarter, from joint paths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from capacity.config import Config
+from capacity.domain import QUANTILES, SeriesForecast, Unit
+from capacity.forecast import Total, aggregate
+from capacity.pipeline.bill_days import SHARED
+from capacity.pipeline.demand import UnitData
+from capacity.pipeline.futures import Future
+
+LEVELS = ("company", "team", "service")
+NO_TEAM = "(no team)"
+COLUMNS = ("level", "name", "measure", "unit", "month", "q10", "q50", "q90")
+_AT = tuple(QUANTILES.index(q) for q in (0.1, 0.5, 0.9))
+
+# (service, month YYYY-MM) -> money that a scenario's fleet adds to the bill as it runs.
+Added = Mapping[tuple[str, str], float]
+
+
+def spend_totals(
+    spend: Mapping[str, SeriesForecast], history: Mapping[str, pd.Series], config: Config
+) -> tuple[Total, ...]:
+    """Totals of the base spend forecasts (whose paths are calibrated); months in progress with what was spent."""
+    spend = _alive(spend)
+    if not spend:
+        return ()
+    begin = min(values.index[0] for values in history.values())
+    return aggregate(
+        spend,
+        {name: (config.company, team_of(config, name), name) for name in spend},
+        levels=LEVELS,
+        units=dict.fromkeys(spend, config.currency),
+        known={name: _spent(history[name], f.index[0], begin) for name, f in spend.items() if name in history},
+        calibrated=True,
+    )
+
+
+def demand_totals(known: Mapping[Unit, Future], data: Mapping[Unit, UnitData]) -> tuple[Total, ...]:
+    """Mean demand of each service over its regions.
+
+    Services are not added: what one serves is, through the call graph, what another asked for.
+    """
+    forecasts: dict[str, SeriesForecast] = {}
+    for service in sorted({unit.service for unit in known}):
+        forecasts |= _alive({str(unit): future.mean for unit, future in known.items() if unit.service == service})
+    return aggregate(
+        forecasts,
+        {str(unit): (unit.service,) for unit in known},
+        levels=("service",),
+        units={str(unit): data[unit].unit_of_measure for unit in known},
+        known={str(unit): _seen(data[unit].mean, future.mean) for unit, future in known.items()},
+        combine="mean",
+    )
+
+
+def _alive(forecasts: Mapping[str, SeriesForecast]) -> dict[str, SeriesForecast]:
+    """Without series that ended so long ago that their horizon is over before the newest one's begins."""
+    newest = max((f.index[0] for f in forecasts.values()), default=None)
+    return {key: f for key, f in forecasts.items() if newest is not None and f.index[-1] >= newest}
+
+
+def team_of(config: Config, name: str) -> str:
+    """The team of a service; what belongs to no service is a team of its own."""
+    if name == SHARED:
+        return SHARED
+    teams = [s.team for s in config.services if s.name == name]
+    return (teams[0] if teams else "") or NO_TEAM
+
+
+def _spent(history: pd.Series, start: pd.Timestamp, begin: pd.Timestamp) -> dict[str, float]:
+    """What was spent in each month before ``start`` that the bill, from ``begin`` on, has whole.
+
+    Before its first charge a service cost nothing.
+    """
+    past = history[history.index < start]
+    sums = past.groupby(pd.DatetimeIndex(past.index).strftime("%Y-%m")).sum()
+    months = pd.period_range(begin, start, freq="M")
+    return {str(m): float(sums.get(str(m), 0.0)) for m in months if begin <= m.start_time < start}
+
+
+def _seen(history: pd.Series, future: SeriesForecast) -> dict[str, float]:
+    """Demand of the days before the horizon, a missing day taken for its month's mean."""
+    past = history[history.index <= future.origin]
+    months = pd.DatetimeIndex(past.index).strftime("%Y-%m")
+    filled = past.fillna(past.groupby(months).transform("mean"))
+    sums, whole = filled.groupby(months).sum(min_count=1).dropna(), _begun(past)
+    return {str(m): float(v) for m, v in sums.items() if str(m) in whole}
+
+
+def _begun(past: pd.Series) -> set[str]:
+    """Months whose first day is there."""
+    return {f"{day:%Y-%m}" for day in past.index if day.day == 1}
+
+
+def totals_frame(spend: tuple[Total, ...], demand: tuple[Total, ...], added: Added) -> pd.DataFrame:
+    """The plan's frame: a row a group and period; ``month`` is 2026-10, or 2026-Q4 for a quarter."""
+    rows = [(t, "spend", period, q + _added(t, period, added)) for t in spend for period, q in t.periods.items()]
+    rows += [(t, "demand", period, q) for t in demand for period, q in t.periods.items()]
+    found = [(t.level, t.name, measure, t.unit, period, *(float(q[i]) for i in _AT)) for t, measure, period, q in rows]
+    frame = pd.DataFrame(found, columns=list(COLUMNS))
+    order = {level: i for i, level in enumerate(LEVELS)}
+    rank = frame["level"].map(order)
+    frame = frame.assign(rank=rank).sort_values(
+        ["measure", "rank", "name", "month"], ascending=[False, True, True, True]
+    )
+    return frame.drop(columns="rank").reset_index(drop=True)
+
+
+def _added(total: Total, period: str, added: Added) -> float:
+    """Money of ``period`` that the scenario adds to the members of ``total``; what is nobody's is the company's."""
+    return sum(
+        money
+        for (service, month), money in added.items()
+        if period in (month, _quarter(month)) and (service in total.members or total.level == "company")
+    )
+
+
+def _quarter(month: str) -> str:
+    return f"{month[:4]}-Q{(int(month[5:]) + 2) // 3}"
