@@ -51,8 +51,8 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
     # each unit's demand as Prophet decomposes it, the last 400 days and the horizon: a level and factors, whose product
     # is fitted; target mean and peak
     "explanation": ("service", "region", "target", "ts", "actual", "trend", "weekly", "yearly", "events", "fitted"),
-    # what moves demand beside trend and season: events, holidays and lasting jumps (kind shift); multiplier with its 80 %
-    # interval; end is null for what lasts; source says learned, given or detected
+    # what moves demand beside trend and season: events, holidays and lasting jumps (kind shift); the multiplier has its
+    # 80 % interval, end is null for what lasts, source is learned, given or detected
     "occasions": ("service", "region", "target", "name", "kind", "start", "end", "multiplier", "low", "high",
                   "occurrences", "source"),
     # totals from joint paths, by month (2026-10) and quarter (2026-Q4); demand is the mean over the period's days

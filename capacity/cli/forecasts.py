@@ -40,7 +40,7 @@ def forecast(
     config: Annotated[Path | None, typer.Option("--config", "-c", help="every service of this config")] = None,
     usage: Annotated[Path | None, typer.Option("--usage", help="or any CSV: series,ts,value")] = None,
     limits: Annotated[Path | None, typer.Option("--limits", help="CSV series,limit: also write saturation.csv")] = None,
-    events: Annotated[Path | None, typer.Option("--events", help="CSV start,end[,series][,multiplier]")] = None,
+    events: Annotated[Path | None, typer.Option("--events", help="CSV start,end[,series][,multiplier][,name]")] = None,
     freq: Annotated[Freq, typer.Option("--freq", help="D days, h hours")] = Freq.day,
     horizon: Annotated[int, typer.Option("--horizon", help="steps to forecast")] = 90,
     out: OutOption = Path("capacity-forecast"),

@@ -37,6 +37,6 @@ class ForecastConfig(Model):
     scheduler: str | None = Field(
         None,
         pattern=r"^[a-z]+://[^\s/]+$",
-        description="a Dask scheduler's address, tcp://host:port: its workers forecast instead; needs capacity[cluster]",
+        description="a Dask scheduler, tcp://host:port: its workers forecast instead; needs capacity[cluster]",
     )
     stale_after_days: int = Field(3, ge=0, description="usage older than this at as_of is an error (exit 3)")

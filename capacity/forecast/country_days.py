@@ -12,7 +12,7 @@ from capacity.forecast._history import Freq
 from capacity.forecast.occasions import Occasion
 
 _DAY = pd.Timedelta(days=1)
-# Which days a religious calendar's feast falls on is estimated ahead of time; the name says so, and is one all the same.
+# A feast whose day is told by the moon is estimated ahead of time: the name says so, and is one name all the same.
 ESTIMATED = " (estimated)"
 
 

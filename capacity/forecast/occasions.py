@@ -15,9 +15,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from capacity.domain import Floats
+from capacity.domain import Floats, SeriesForecast
 from capacity.domain import LearnedEffect as Learned
-from capacity.domain import SeriesForecast
 from capacity.forecast._baseline import Ints, baseline, noise_of, season_of
 from capacity.forecast._history import Bools, Span, View, step_of
 from capacity.forecast._learning import Fit, Occurrence, fit_all

@@ -28,12 +28,16 @@ SUDDEN_FRAC = 0.7
 LASTING_FRAC = 0.5
 # The same within this many days of the date a year before or after is the year's season.
 YEAR_DAYS, YEAR_NEAR_DAYS = 365, 14
+# What ends within so many days was an episode: ten weeks, the longest school holidays.
+EPISODE_DAYS = 70
 # Jumps are at least this far apart.
 APART_DAYS = 21
 # Usual month-on-month movement that every series has, in z: two per cent.
 LEAST_MOVEMENT = 0.02
 # Probability that a jump is one, from how many usual movements it is: logit = SLOPE x (size - HALF).
 SLOPE, HALF = 1.2, 4.5
+# Decimals of z that are told apart.
+ROUNDING = 8
 # What is less likely than this is not told.
 LEAST_PROBABILITY = 0.8
 
@@ -51,9 +55,14 @@ def level_shifts(view: View) -> tuple[LevelShift, ...]:
     apart = _differences(weekly)
     usual = max(MAD_TO_SD * float(np.nanmedian(np.abs(apart))), LEAST_MOVEMENT) if np.isfinite(apart).any() else 1.0
     out = []
-    for at in _peaks(apart):
+    peaks = _peaks(apart)
+    for at in peaks:
         probability = 1.0 / (1.0 + math.exp(-SLOPE * (abs(apart[at]) / usual - HALF)))
-        if probability >= LEAST_PROBABILITY and _is_lasting(weekly, apart, at):
+        if (
+            probability >= LEAST_PROBABILITY
+            and _is_lasting(weekly, apart, at)
+            and not _returns(weekly, apart, peaks, at)
+        ):
             out.append(_shift(view, weekly, days, at, probability))
     return tuple(sorted(out, key=lambda s: s.at))
 
@@ -113,7 +122,8 @@ def _differences(weekly: Floats) -> Floats:
     rising = np.where(np.isfinite(rise_after), np.minimum(np.abs(rise_before), np.abs(rise_after)), 0.0)
     same = np.sign(rise_before) == np.sign(rise_after)
     trend = np.where(same & np.isfinite(rise_before), np.sign(rise_before) * rising, 0.0) * (SIDE_DAYS / half)
-    out = after - before
+    # Rounded, so that equal medians stay equal in any unit of the series.
+    out = np.round(after - before, ROUNDING)
     return np.where(np.sign(trend) == np.sign(out), np.sign(out) * np.maximum(np.abs(out) - np.abs(trend), 0.0), out)
 
 
@@ -154,13 +164,28 @@ def _is_sudden(weekly: Floats, at: int, jump: float) -> bool:
 def _stays(weekly: Floats, at: int, jump: float) -> bool:
     """Two weeks after, one and two months after: the level is still on its side."""
     before = weekly[max(0, at - SIDE_DAYS) : at]
-    level = float(np.nanmedian(before))
+    level = _median(before)
     for first in (at + LEAST_AFTER_DAYS // 2, at + SIDE_DAYS, at + 2 * SIDE_DAYS):
         later = weekly[first : first + SIDE_DAYS]
         later = later[np.isfinite(later)]
         if len(later) >= 7 and (float(np.median(later)) - level) * np.sign(jump) < LASTING_FRAC * abs(jump):
             return False
     return bool(np.isfinite(weekly[at:]).sum() >= LEAST_AFTER_DAYS)
+
+
+def _returns(weekly: Floats, apart: Floats, peaks: list[int], at: int) -> bool:
+    """Whether the jump only ends an episode: the level after it is what it was before one the other way."""
+    after = _median(weekly[at : at + SIDE_DAYS])
+    size = abs(after - _median(weekly[max(0, at - SIDE_DAYS) : at]))
+    earlier = [p for p in peaks if 0 < at - p <= EPISODE_DAYS and apart[p] * apart[at] < 0]
+    earlier = [p for p in earlier if abs(apart[p]) >= LASTING_FRAC * abs(apart[at])]
+    levels = [_median(weekly[max(0, p - SIDE_DAYS) : p]) for p in earlier]
+    return any(abs(after - level) < (1.0 - LASTING_FRAC) * size for level in levels)
+
+
+def _median(values: Floats) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else float("nan")
 
 
 def _is_yearly(apart: Floats, at: int, jump: float) -> bool:
@@ -176,7 +201,7 @@ def _is_yearly(apart: Floats, at: int, jump: float) -> bool:
 
 def _shift(view: View, weekly: Floats, days: Floats, at: int, probability: float) -> LevelShift:
     at = _date(weekly, at)
-    levels = [float(np.nanmedian(part)) for part in (weekly[max(0, at - SIDE_DAYS) : at], weekly[at : at + SIDE_DAYS])]
+    levels = [_median(part) for part in (weekly[max(0, at - SIDE_DAYS) : at], weekly[at : at + SIDE_DAYS])]
     before, after = view.scale.inverse(np.array(levels))
     ratio = float(after / before) if before > 0 else math.exp(levels[1] - levels[0])
     start = view.start.normalize() if view.freq == "h" else view.start
@@ -190,6 +215,6 @@ def _date(weekly: Floats, at: int) -> int:
     for candidate in range(max(first + 7, at - 7), min(last - 7, at + 7) + 1):
         sides = (weekly[first:candidate], weekly[candidate:last])
         if all(np.isfinite(side).any() for side in sides):
-            cost = sum(float(np.nansum(np.abs(side - np.nanmedian(side)))) for side in sides)
+            cost = round(sum(float(np.nansum(np.abs(side - np.nanmedian(side)))) for side in sides), ROUNDING)
             best, day = min((best, day), (cost, candidate))
     return day

@@ -24,15 +24,19 @@ SUMMARY_QUANTILES: Mapping[str, float] = {"q10": 0.1, "q50": 0.5, "q90": 0.9}
 # History used at most, in steps: three years of days, or eight weeks of hours (older hours teach no shape).
 LONGEST = {"D": 1095, "h": 1344 * 2}
 
+# Steps before and after a named window that may be touched too: a day, two hours.
+RAMP_STEPS = {"D": 1, "h": 2}
+
 
 @dataclass(frozen=True)
 class Window:
-    """A row of an events file: where ``multiplier`` is absent the window is only masked."""
+    """A row of an events file: without ``multiplier`` it is masked, or learned from where a coming row has its name."""
 
     series: str | None
     start: pd.Timestamp
     end: pd.Timestamp
     multiplier: float | None
+    name: str | None = None
 
 
 def forecast_files(
@@ -60,8 +64,9 @@ def forecast_files(
     limits
         CSV with columns series, limit.
     events
-        CSV with columns start, end and optionally series and multiplier: windows of the past are masked, windows of
-        the horizon with a multiplier are applied to the forecast without them.
+        CSV with columns start, end and optionally series, multiplier and name: windows of the past are masked, windows
+        of the horizon with a multiplier are applied to the forecast without them. A window of the horizon with a name
+        and no multiplier has the effect that past windows of its name had.
     workers, scheduler
         Processes at home, one a core where None; or the address of a Dask scheduler.
 
@@ -79,6 +84,7 @@ def forecast_files(
     histories = until(read_series(usage), as_of)
     windows = _read_windows(events) if events else ()
     levels = _read_limits(limits, histories) if limits else {}
+    masks, occasions = _masks(histories, windows), _occasions(histories, windows, freq)
     known = forecast.forecast_batch(
         histories,
         freq=freq,
@@ -89,11 +95,12 @@ def forecast_files(
         workers=worker_count(workers),
         scheduler=scheduler,
         max_history=LONGEST[freq],
-        masks=_masks(histories, windows),
+        masks=masks,
+        occasions=occasions,
         progress=lambda done, total, _: progress("forecast", done, total),
     )
     known = {key: _with_windows(f, windows) for key, f in known.items()}
-    known = with_words(known, histories, _masks(histories, windows), workers=worker_count(workers))
+    known = with_words(known, histories, masks, occasions, workers=worker_count(workers))
     write_forecasts(known, out, levels if limits else None)
     return known
 
@@ -198,10 +205,13 @@ def _read_windows(path: Path) -> tuple[Window, ...]:
     frame = _read_csv(path, ("start", "end"))
     starts, ends = _times(frame["start"], path, "start"), _times(frame["end"], path, "end")
     factors = _numbers(frame.get("multiplier", pd.Series(np.nan, index=frame.index)), path, "multiplier")
-    names = frame.get("series", pd.Series(None, index=frame.index, dtype=object))
+    series, names = (
+        [None if pd.isna(x) or not str(x).strip() else str(x).strip() for x in frame.get(column, [None] * len(frame))]
+        for column in ("series", "name")
+    )
     return tuple(
-        Window(None if pd.isna(n) else str(n), s, e, None if pd.isna(m) else float(m))
-        for n, s, e, m in zip(names, starts, ends, factors, strict=True)
+        Window(key, s, e, None if pd.isna(m) else float(m), name)
+        for key, s, e, m, name in zip(series, starts, ends, factors, names, strict=True)
     )
 
 
@@ -211,10 +221,40 @@ def _read_windows(path: Path) -> tuple[Window, ...]:
 def _masks(
     histories: Mapping[str, pd.Series], windows: tuple[Window, ...]
 ) -> dict[str, list[tuple[pd.Timestamp, pd.Timestamp]]]:
-    return {
-        key: [(w.start, w.end) for w in windows if w.series in (None, key) and w.start <= values.index[-1]]
-        for key, values in histories.items()
-    }
+    """Past windows by series, but for those that a coming one is learned from."""
+    out = {}
+    for key, values in histories.items():
+        mine, learned = _of(windows, key), _learned_names(windows, key, values)
+        out[key] = [(w.start, w.end) for w in mine if w.start <= values.index[-1] and w.name not in learned]
+    return out
+
+
+def _occasions(
+    histories: Mapping[str, pd.Series], windows: tuple[Window, ...], freq: Literal["D", "h"]
+) -> dict[str, list[forecast.Occasion]]:
+    """Named windows of which a coming one gives no multiplier: past ones teach it. One that gives one keeps it."""
+    out = {}
+    for key, values in histories.items():
+        out[key] = [
+            forecast.Occasion(
+                name,
+                "event",
+                tuple(sorted((w.start, w.end) for w in _of(windows, key)
+                             if w.name == name and (w.multiplier is None or w.start <= values.index[-1]))),
+                ramp_steps=RAMP_STEPS[freq],
+            )
+            for name in sorted(_learned_names(windows, key, values))
+        ]  # fmt: skip
+    return out
+
+
+def _learned_names(windows: tuple[Window, ...], key: str, values: pd.Series) -> set[str]:
+    mine = [w for w in _of(windows, key) if w.name is not None]
+    return {str(w.name) for w in mine if w.multiplier is None and w.start > values.index[-1]}
+
+
+def _of(windows: tuple[Window, ...], key: str) -> list[Window]:
+    return [w for w in windows if w.series in (None, key)]
 
 
 def _with_windows(known: SeriesForecast, windows: tuple[Window, ...]) -> SeriesForecast:

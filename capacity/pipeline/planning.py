@@ -26,7 +26,7 @@ from capacity.pipeline.assemble import assemble
 from capacity.pipeline.base import Base, demand_dates, forecast_base, worker_count
 from capacity.pipeline.demand import UnitData, gather
 from capacity.pipeline.explain import Explanations, explain_units
-from capacity.pipeline.futures import futures
+from capacity.pipeline.futures import Future, futures
 from capacity.pipeline.inputs import Inputs, read_inputs, with_config
 from capacity.pipeline.mix import Mix, UnitNeed, pins, solve_mix, unit_need
 from capacity.pipeline.outlook import outlook

@@ -19,8 +19,8 @@ from capacity.words import quantity
 OCCASIONS = ("service", "region", "target", "name", "kind", "start", "end", "multiplier", "low", "high", "occurrences",
              "source")  # fmt: skip
 Row = Mapping[Hashable, Any]
-# Days of the workbook's decomposition: some 20 units of two targets, written within seconds.
-MOST_DAYS = 30_000
+# Rows of the decomposition in the workbook: five units of two targets for a year and more, written in a second or two.
+MOST_DAYS = 6_000
 _UNIT = Column("Service · region")
 _KINDS = {"event": "event", "holiday": "holiday", "shift": "level shift"}
 # What a promise was of, by its target; see capacity.pipeline.promised.
