@@ -11,7 +11,7 @@ from capacity.domain import Unit
 from capacity.forecast import at_limit, days_of, saturated
 from capacity.pipeline.inputs import Inputs
 from capacity.pipeline.masks import Span, wall_clock, whole_days
-from capacity.saturation import STOCK_METRICS
+from capacity.saturation import is_stock
 from capacity.words import plural
 
 # A unit that is at its top on more of its days than this runs so by design (a batch queue): that censors nothing.
@@ -46,7 +46,7 @@ def _at_top(inputs: Inputs, unit: Unit, service: ServiceConfig) -> Iterator[tupl
         if len(stamps):
             yield f"{service.utilisation_metric} was at 98 % or more", stamps
     for hard in service.hard_limits:
-        if hard.metric in STOCK_METRICS or not (hard.regions is None or unit.region in hard.regions):
+        if is_stock(hard.metric) or not (hard.regions is None or unit.region in hard.regions):
             continue
         stat = "max" if len(inputs.usage_of(unit, hard.metric, "max")) else "avg"
         stamps = at_limit(inputs.usage_of(unit, hard.metric, stat), hard.limit)

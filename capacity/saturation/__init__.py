@@ -9,7 +9,7 @@ from capacity.saturation.event_window import (
     event_factor,
     event_weight,
 )
-from capacity.saturation.events import STOCK_METRICS, EventInputs, HardLimitInputs, check_event, event_inputs
+from capacity.saturation.events import EventInputs, HardLimitInputs, check_event, event_inputs, is_stock
 from capacity.saturation.passage import first_passage, from_probability, headroom, order_by
 from capacity.saturation.queueing import erlang_b, erlang_c, safe_utilisation, wait_quantile_ms
 from capacity.saturation.resource_cost import demand_is_resource, regress_cost
@@ -17,7 +17,6 @@ from capacity.saturation.usl import UslFit, fit_usl, usl_peak, usl_throughput
 from capacity.saturation.utilisation import busy_vcpu, group_maximum, running_most, running_now, running_vcpu
 
 __all__ = [
-    "STOCK_METRICS",
     "CallGraph",
     "EventInputs",
     "HardLimitInputs",
@@ -38,6 +37,7 @@ __all__ = [
     "from_probability",
     "group_maximum",
     "headroom",
+    "is_stock",
     "order_by",
     "per_instance",
     "reference_scale",

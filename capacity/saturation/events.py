@@ -46,6 +46,11 @@ _EVENT_LEVEL = 0.95
 _CAPACITY_POINTS = 101
 
 
+def is_stock(metric: str) -> bool:
+    """Whether ``metric`` is what is stored, not what flows."""
+    return metric in STOCK_METRICS
+
+
 @dataclass(frozen=True, eq=False)
 class HardLimitInputs:
     """A hard limit and its metric in the event's window without the event: (P,) peaks, same futures as the demand.
