@@ -78,6 +78,7 @@ MODULES = {
     "store": "bench.store",
     "focus": "bench.focus",
     "prophet": "bench.prophet_map",
+    "coverage": "bench.coverage",
     "scale": "bench.scale",
 }
 

@@ -91,18 +91,26 @@ def calibrate(studies: Sequence[Study], choices: Sequence[Choice], seed: int) ->
     freq = studies[0].history.freq
     peak = _functional("peak", [e[0] for e in own], sizes, freq)
     total = _functional("total", [e[1] for e in own], sizes, freq)
-    windows = maxima([s.history for s in studies], studies[0].horizon)
+    windows = maxima([s.base for s in studies], freq, studies[0].horizon)
     spreads = [
-        Spread(q, (both := _peak(p, float(c[0, -1]), w, freq))[1], t, both[0], float(c[1, -1]))
-        for q, p, t, c, w in zip(pointwise, peak, total, centres, windows, strict=True)
+        _spread(s, c, q, p, t, m, w)
+        for s, c, q, p, t, m, w in zip(studies, choices, pointwise, peak, total, centres, windows, strict=True)
     ]
     return spreads, dependence
 
 
-def _peak(errors: Floats, centre: float, windows: Maxima, freq: str) -> tuple[float, Floats]:
-    """Centre and quantiles (L,) of the maximum: what past windows say, and a share of what the members' errors say."""
-    weight = (1.0 - MEMBERS_SHARE_OF_PEAK[freq]) * windows.independent / (windows.independent + WINDOWS_HALF)
-    return weight * windows.reference + (1.0 - weight) * centre, weight * windows.gaps + (1.0 - weight) * errors
+def _spread(
+    study: Study, choice: Choice, pointwise: Floats, peak: Floats, total: Floats, centres: Floats, windows: Maxima
+) -> Spread:
+    """One series' quantile functions; the maximum is what past windows say, and a share of what members' errors say."""
+    share = 1.0 - MEMBERS_SHARE_OF_PEAK[study.history.freq]
+    weight = share * windows.independent / (windows.independent + WINDOWS_HALF)
+    lift = 0.0
+    if study.ahead is not None:
+        # Windows know nothing of coming occasions; the members' medians do.
+        lift = float(choice.final.max() - (choice.final - study.ahead).max())
+    centre = weight * (windows.reference + lift) + (1.0 - weight) * float(centres[0, -1])
+    return Spread(pointwise, weight * windows.gaps + (1.0 - weight) * peak, total, centre, float(centres[1, -1]))
 
 
 def _pointwise_sizes(studies: Sequence[Study], errors: Sequence[Floats]) -> list[Size]:

@@ -222,7 +222,9 @@ def _hidden(history: History, masks: Sequence[Span], lower_bounds: Sequence[Span
     values = np.where(_inside(index, masks), np.nan, history.y)
     if lower_bounds:
         season = 7 if history.freq == "D" else (168 if len(values) >= WEEKS_FOR_HOUR_OF_WEEK * 168 else 24)
-        values = kept_bounds(values, _inside(index, lower_bounds), season)
+        kept = kept_bounds(values, _inside(index, lower_bounds), season)
+        # Where all of it is a bound, that is the best that is known of a service which needs a forecast most.
+        values = kept if np.isfinite(kept).any() else values
     return History(history.key, history.freq, history.start, values) if np.isfinite(values).any() else None
 
 

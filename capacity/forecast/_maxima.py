@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from capacity.domain import Floats
-from capacity.forecast._history import RECENT_STEPS, History, recent_maximum
+from capacity.forecast._history import RECENT_STEPS
 from capacity.forecast._quantiles import LEVELS, weighted_quantiles
 
 # Steps between past windows.
@@ -68,9 +68,12 @@ class _Own:
         return len(self.gaps) >= LEAST_WINDOWS
 
 
-def maxima(histories: Sequence[History], horizon: int) -> list[Maxima]:
-    """The distribution of each series' maximum over ``horizon`` steps. All histories share their frequency."""
-    own = [_gaps(h, horizon) for h in histories]
+def maxima(bases: Sequence[Floats], freq: str, horizon: int) -> list[Maxima]:
+    """The distribution of each series' maximum over ``horizon`` steps.
+
+    ``bases`` are histories (n,) on the modelled scale, at their present level and without the effects of occasions.
+    """
+    own = [_gaps(z, freq, horizon) for z in bases]
     known = [o for o in own if o.known]
     if not known:
         return [Maxima(o.reference, np.zeros(len(LEVELS)), 0.0) for o in own]
@@ -114,23 +117,22 @@ def _shrunk(own: float | None, typical: float, independent: float, half: float) 
     return share * own + (1.0 - share) * typical
 
 
-def _gaps(history: History, horizon: int) -> _Own:
-    """Gaps of past windows' maxima to their references, with weights that sum to one, and the reference now."""
-    z = history.scale.forward(history.y)
-    n, freq = len(z), history.freq
+def _gaps(z: Floats, freq: str, horizon: int) -> _Own:
+    """Gaps of past windows' maxima to their references, with weights that sum to one, and the reference now.
+
+    Windows begin whole strides before the end, on the weekday (or hour) that the horizon begins on: a short one must
+    not take a weekend for a Monday.
+    """
+    n, stride = len(z), STRIDE[freq]
     reference = _references(z, freq)
     ahead = _maxima_ahead(z, horizon)
-    starts = np.arange(n - horizon, max(2 * STRIDE[freq], horizon // 2) - 1, -STRIDE[freq])
+    starts = np.arange(n + (-horizon // stride) * stride, max(2 * stride, horizon // 2) - 1, -stride)
     gaps = ahead[starts] - reference[starts] if len(starts) else np.empty(0)
     seen = np.isfinite(gaps)
     starts, gaps = starts[seen], gaps[seen]
     weights = _weights((n - starts).astype(float), freq)
-    now = (
-        reference[n]
-        if np.isfinite(reference[n])
-        else float(history.scale.forward(np.array(recent_maximum(history.y, freq))))
-    )
-    return _Own(float(now), gaps, weights / max(weights.sum(), 1e-12), len(gaps) * STRIDE[freq] / horizon)
+    now = float(reference[n]) if np.isfinite(reference[n]) else float(np.nanmax(z))
+    return _Own(now, gaps, weights / max(weights.sum(), 1e-12), len(gaps) * min(1.0, stride / horizon))
 
 
 def _weights(ages: Floats, freq: str) -> Floats:

@@ -8,7 +8,7 @@ that what was said there stays true as days arrive and can be remembered (see ``
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import pandas as pd
 from capacity.domain import Floats, Paths
 from capacity.forecast._history import EXPLOSION_FACTOR, History, View, recent_maximum, step_of
 from capacity.forecast._memory import Recall, Told, digest_of
-from capacity.forecast._regime import at_present_level
+from capacity.forecast._regime import at_present_level, recent_jump
 from capacity.forecast.members import MEMBERS, SEASONAL_NAIVE, Member
 
 if TYPE_CHECKING:
@@ -56,6 +56,10 @@ class Study:
         (K + 1,) largest recent value (unit of the series) at past origins and, last, now.
     learned
         What the series says of the occasions, as of now.
+    base
+        (n,) the history as members see it now: without the occasions' effects, and at its present level.
+    ahead
+        (H,) what coming occasions add to every median in ``final``; None without occasions.
     """
 
     history: History
@@ -67,6 +71,8 @@ class Study:
     level: Floats
     flags: tuple[str, ...]
     learned: tuple[Any, ...] = ()
+    base: Floats = field(default_factory=lambda: np.empty(0))
+    ahead: Floats | None = None
 
     @property
     def horizon(self) -> int:
@@ -90,6 +96,9 @@ def study(
     costly = set(_spread(origins, past_origins, numbers))
     now = history.upto(len(history))
     effects = _effects(now, horizon, occasions)
+    plain = now if effects is None else replace(now, z=now.z - effects.past)
+    base, jump = at_present_level(plain), recent_jump(plain)
+    jumped = len(history) if jump is None else len(history) - len(now) + jump[0]
     final, exploded = _ask(now, horizon, MEMBERS, effects)
     names = tuple(final)
     past: Any = np.full((len(names), len(origins), horizon), np.nan, dtype=np.float32)
@@ -106,9 +115,13 @@ def study(
         came = now.scale.forward(history.y[n : n + horizon]).astype(np.float32)
         truth[k, : len(came)] = came
         truth[k, _unlearned(view, horizon, occasions)] = np.nan
+        if n <= jumped:
+            # What an origin before the jump could not know tells nothing of the errors to come.
+            truth[k, jumped - n :] = np.nan
     level = np.array([recent_maximum(history.y[:n], history.freq) for n in (*origins, len(history))])
     learned = tuple(effects.learned) if effects is not None else ()
-    return Study(history, origins, names, past, truth, np.array(list(final.values())), level, exploded, learned)
+    return Study(history, origins, names, past, truth, np.array(list(final.values())), level, exploded, learned, base.z,
+                 None if effects is None else effects.ahead)  # fmt: skip
 
 
 def step_for(horizon: int) -> int:

@@ -18,7 +18,7 @@ from capacity.forecast._choice import Choice, choose, typical_errors
 from capacity.forecast._history import EXPLOSION_FACTOR, Freq, History, Span, clean, recent_maximum, step_of
 from capacity.forecast._memory import Recall, Told, forget_old, read, touch, write
 from capacity.forecast._paths import Dependence, latents, own_generator, sample
-from capacity.forecast._quantiles import LEVELS, STORED
+from capacity.forecast._quantiles import LEVELS, MEDIAN, STORED
 from capacity.forecast._study import Study, position, reach, study
 from capacity.forecast._workers import Kind, chunk_size, chunked, spread
 from capacity.forecast.shifts import level_shifts
@@ -279,6 +279,7 @@ def _result(one: Study, choice: Choice, spread: Spread, latent: Floats) -> Serie
     values = np.clip(scale.inverse(choice.final + spread.pointwise), -top, top)
     peak = np.clip(scale.inverse(spread.peak_centre + spread.peak), -top, top)
     total = np.clip(scale.inverse(spread.total_centre + spread.total), -top, top) * one.horizon
+    peak, total = _coherent(values, peak, total)
     if bool((values >= top).any()) and not scale.signed and top > 0:
         flags.append(f"quantiles capped at {EXPLOSION_FACTOR:.0f} x the recent maximum")
     shifts = level_shifts(history.upto(len(history)))
@@ -301,6 +302,20 @@ def _result(one: Study, choice: Choice, spread: Spread, latent: Floats) -> Serie
         shifts=shifts,
         past=_past(one, choice),
     )
+
+
+def _coherent(values: Floats, peak: Floats, total: Floats) -> tuple[Floats, Floats]:
+    """Quantiles (L,) of maximum and total that no step's own ``values`` (L, H) contradict.
+
+    The largest value is never below any one of them, so up to the median its quantiles are at least the largest step's.
+    (Above it they rest on other errors than the steps' do, and are better calibrated.) A total is highest where all
+    steps are high at once: above the median its quantiles are at most the sum of the steps', which stops the log scale
+    from exploding on histories of a few points.
+    """
+    low, high = LEVELS[MEDIAN] >= LEVELS, LEVELS[MEDIAN] < LEVELS
+    peak = np.where(low, np.maximum(peak, values.max(axis=1)), peak)
+    total = np.where(high, np.minimum(total, np.maximum(values.sum(axis=1), total[MEDIAN])), total)
+    return np.maximum.accumulate(peak), np.maximum.accumulate(total)
 
 
 def _past(one: Study, choice: Choice) -> PastMedians:

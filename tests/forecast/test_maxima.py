@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capacity.forecast import crossing, forecast_batch
 from capacity.forecast._history import History
-from capacity.forecast._maxima import _maxima_ahead, _trailing, maxima
+from capacity.forecast._maxima import Maxima, _maxima_ahead, _trailing, maxima
 from capacity.forecast._quantiles import LEVELS, few
+from capacity.forecast.occasions import Occasion
 from tests.forecast.simulate import simulate
 
 P90 = int(np.searchsorted(LEVELS, 0.9))
@@ -18,6 +20,10 @@ P90 = int(np.searchsorted(LEVELS, 0.9))
 
 def history(values: np.ndarray, freq: str = "D") -> History:
     return History("s", freq, pd.Timestamp("2024-01-01"), values)  # type: ignore[arg-type]
+
+
+def of(*histories: History, horizon: int = 60) -> list[Maxima]:
+    return maxima([h.scale.forward(h.y) for h in histories], histories[0].freq, horizon)
 
 
 @given(st.lists(st.one_of(st.floats(-5, 5), st.just(float("nan"))), min_size=1, max_size=40), st.integers(1, 50))
@@ -31,7 +37,7 @@ def test_trailing_maximum_is_that_of_the_steps_before(values: list[float], windo
 
 
 def test_a_history_shorter_than_the_horizon_claims_nothing() -> None:
-    one = maxima([history(np.arange(1.0, 31.0))], 90)[0]
+    one = of(history(np.arange(1.0, 31.0)), horizon=90)[0]
     assert one.independent == 0.0
     assert np.isfinite(one.reference)
 
@@ -39,7 +45,7 @@ def test_a_history_shorter_than_the_horizon_claims_nothing() -> None:
 def test_nothing_after_the_window_is_seen() -> None:
     y = simulate(np.random.default_rng(1), 400, "D").to_numpy()
     longer = np.concatenate([y, np.full(30, y.max() * 9)])
-    before, after = maxima([history(y)], 60)[0], maxima([history(longer[:400])], 60)[0]
+    before, after = of(history(y))[0], of(history(longer[:400]))[0]
     np.testing.assert_array_equal(before.gaps, after.gaps)
     assert before.reference == after.reference
 
@@ -47,7 +53,7 @@ def test_nothing_after_the_window_is_seen() -> None:
 @given(st.floats(1e-3, 1e6))
 def test_equivariant_to_scale(factor: float) -> None:
     y = simulate(np.random.default_rng(3), 300, "D").to_numpy()
-    a, b = (maxima([history(v)], 60)[0] for v in (y, y * factor))
+    a, b = (of(history(v))[0] for v in (y, y * factor))
     scale_a, scale_b = history(y).scale, history(y * factor).scale
     np.testing.assert_allclose(
         scale_b.inverse(b.reference + b.gaps), factor * scale_a.inverse(a.reference + a.gaps), rtol=1e-6
@@ -58,7 +64,7 @@ def test_rare_bursts_are_told_from_a_steady_site() -> None:
     rng = np.random.default_rng(5)
     steady = 100 * np.exp(rng.normal(0, 0.03, 700))
     bursts = steady * np.where(rng.random(700) < 0.01, 4.0, 1.0)
-    calm, wild = maxima([history(steady), history(bursts)], 60)
+    calm, wild = of(history(steady), history(bursts))
     assert calm.gaps[P90] < 0.3
     assert wild.gaps[P90] > 2 * calm.gaps[P90]
 
@@ -68,7 +74,7 @@ def test_p90_holds_nine_times_in_ten() -> None:
     held = []
     for i in range(60):
         whole = [simulate(np.random.default_rng(100 * i + j), 560, "D").to_numpy() for j in range(4)]
-        for y, m in zip(whole, maxima([history(y[:500]) for y in whole], 60), strict=True):
+        for y, m in zip(whole, of(*(history(y[:500]) for y in whole)), strict=True):
             scale = history(y[:500]).scale
             held.append(float(scale.forward(y[500:].max())) <= m.reference + m.gaps[P90])
     error = np.sqrt(0.9 * 0.1 / len(held))
@@ -79,3 +85,45 @@ def test_fewer_horizons_are_less_sure() -> None:
     widths = [few(n) for n in (0.0, 0.5, 1.0, 3.0, 12.0, 100.0)]
     assert widths == sorted(widths, reverse=True)
     assert widths[-1] == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize(("end", "horizon", "crossed"), [("Fri", 2, False), ("Sun", 1, True), ("Thu", 1, True)])
+def test_a_short_horizon_is_held_against_its_own_weekdays(end: str, horizon: int, crossed: bool) -> None:
+    index = pd.date_range("2024-01-01", periods=300, freq="D")
+    index = index[: int(np.flatnonzero(index.day_name().str[:3] == end)[-1]) + 1]
+    noise = np.exp(np.random.default_rng(0).normal(0, 0.03, len(index)))
+    series = pd.Series(np.where(index.dayofweek < 5, 100.0, 40.0) * noise, index=index)
+    said = forecast_batch({"s": series}, freq="D", horizon=horizon, n_paths=100, past_origins=2)["s"]
+    assert (crossing(said, 70.0)[-1] > 0.9) == crossed
+    assert (crossing(said, 70.0)[-1] < 0.1) == (not crossed)
+
+
+def test_the_maximum_knows_of_an_event_that_comes_and_forgets_one_that_does_not() -> None:
+    series = pd.Series(100.0, index=pd.date_range("2023-01-02", periods=800, freq="D"))
+    series *= np.exp(np.random.default_rng(1).normal(0, 0.05, 800))
+    past = [series.index[i] for i in (200, 565)]
+    series[past] *= 3.0
+    last = series.index[-1]
+    coming = last + pd.Timedelta(days=10)
+    with_event = Occasion("fair", "event", tuple((d, d) for d in (*past, coming)))
+    gone = Occasion("fair", "event", tuple((d, d) for d in past))
+    a, b = (
+        forecast_batch({"s": series}, freq="D", horizon=28, n_paths=200, past_origins=2, occasions={"s": [o]})["s"]
+        for o in (with_event, gone)
+    )
+    assert a.peak[3] >= a.quantiles[3].max() > 200
+    assert crossing(a, 200.0)[-1] > 0.85
+    assert b.peak[6] < 180
+    assert crossing(b, 200.0)[-1] < 0.05
+
+
+def test_after_a_jump_total_and_maximum_are_of_the_new_level() -> None:
+    series = pd.Series(100.0, index=pd.date_range("2023-01-02", periods=300, freq="D"))
+    series *= np.exp(np.random.default_rng(2).normal(0, 0.08, 300))
+    for factor in (5.0, 0.2):
+        moved = series.copy()
+        moved.iloc[-21:] *= factor
+        said = forecast_batch({"s": moved}, freq="D", horizon=28, n_paths=200, past_origins=2)["s"]
+        assert said.total[3] == pytest.approx(2800 * factor, rel=0.25)
+        assert said.peak[3] == pytest.approx(115 * factor, rel=0.35)
+        assert said.peak[3] >= said.quantiles[3].max()
