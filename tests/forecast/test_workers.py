@@ -18,6 +18,9 @@ from capacity.forecast import _workers, forecast_batch
 from capacity.forecast._workers import check_versions, chunk_size, chunked, connect, spread
 from tests.forecast.simulate import simulate
 
+# One cluster for all of them, however the tests are shared out.
+pytestmark = pytest.mark.xdist_group("dask")
+
 
 def histories(count: int = 6) -> dict[str, pd.Series]:
     return {f"s{i}": simulate(np.random.default_rng(i), 90, "D") for i in range(count)}
@@ -51,7 +54,7 @@ def cluster() -> Iterator[str]:
     from distributed import LocalCluster
 
     with LocalCluster(
-        processes=True, n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+        processes=True, n_workers=2, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1"
     ) as running:
         yield running.scheduler_address
 
