@@ -71,7 +71,7 @@ class _Own:
 def maxima(bases: Sequence[Floats], freq: str, horizon: int) -> list[Maxima]:
     """The distribution of each series' maximum over ``horizon`` steps.
 
-    ``bases`` are histories (n,) on the modelled scale, at their present level and without the effects of occasions.
+    ``bases`` are histories (n,) on the modelled scale, without the effects of occasions.
     """
     own = [_gaps(z, freq, horizon) for z in bases]
     known = [o for o in own if o.known]

@@ -17,7 +17,7 @@ import pandas as pd
 from capacity.domain import Floats, Paths
 from capacity.forecast._history import EXPLOSION_FACTOR, History, View, recent_maximum, step_of
 from capacity.forecast._memory import Recall, Told, digest_of
-from capacity.forecast._regime import at_present_level, recent_jump
+from capacity.forecast._regime import at_present_level
 from capacity.forecast.members import MEMBERS, SEASONAL_NAIVE, Member
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ class Study:
     learned
         What the series says of the occasions, as of now.
     base
-        (n,) the history as members see it now: without the occasions' effects, and at its present level.
+        (n,) the history without the occasions' effects, as it is known now. A recent jump stays in it, as its errors
+        stay in ``truth``: what has jumped once may again, and without them intervals after a jump held half as often.
     ahead
         (H,) what coming occasions add to every median in ``final``; None without occasions.
     """
@@ -97,8 +98,6 @@ def study(
     now = history.upto(len(history))
     effects = _effects(now, horizon, occasions)
     plain = now if effects is None else replace(now, z=now.z - effects.past)
-    base, jump = at_present_level(plain), recent_jump(plain)
-    jumped = len(history) if jump is None else len(history) - len(now) + jump[0]
     final, exploded = _ask(now, horizon, MEMBERS, effects)
     names = tuple(final)
     past: Any = np.full((len(names), len(origins), horizon), np.nan, dtype=np.float32)
@@ -115,13 +114,11 @@ def study(
         came = now.scale.forward(history.y[n : n + horizon]).astype(np.float32)
         truth[k, : len(came)] = came
         truth[k, _unlearned(view, horizon, occasions)] = np.nan
-        if n <= jumped:
-            # What an origin before the jump could not know tells nothing of the errors to come.
-            truth[k, jumped - n :] = np.nan
     level = np.array([recent_maximum(history.y[:n], history.freq) for n in (*origins, len(history))])
     learned = tuple(effects.learned) if effects is not None else ()
-    return Study(history, origins, names, past, truth, np.array(list(final.values())), level, exploded, learned, base.z,
-                 None if effects is None else effects.ahead)  # fmt: skip
+    lift = None if effects is None else effects.ahead
+    every = np.array(list(final.values()))
+    return Study(history, origins, names, past, truth, every, level, exploded, learned, plain.z, lift)
 
 
 def step_for(horizon: int) -> int:
