@@ -3,8 +3,8 @@
     python -m bench [PART ...]
 
 Parts: start, demo, real (recordings, where CAPACITY_REAL_DATA names their folder), bills (5,000,000 rows), store
-(queries, 10,000,000 points), focus (the rules over 1,000,000 rows), prophet, scale (100, 300 and 1,000 services; half
-an hour); all where none is named.
+(queries, 10,000,000 points), focus (the rules over 1,000,000 rows), prophet, coverage (simulated
+series), scale (100, 300 and 1,000 services; ten minutes); all where none is named.
 """
 
 from __future__ import annotations
