@@ -18,6 +18,7 @@ import pytest
 from capacity.ui import launch
 
 START_SECONDS = 60
+DRAWN_SECONDS = 60
 
 
 def free_port() -> int:
@@ -100,8 +101,24 @@ class Reader:
             ".every(c => c.querySelector('canvas, svg.marks, svg'))",
             timeout=60_000,
         )
-        page.wait_for_timeout(500)
-        return str(page.inner_text("[data-testid=stMain]"))
+        return self._still()
+
+    def _still(self) -> str:
+        """The page's text once nothing is left to load and two readings half a second apart agree.
+
+        A script that has ended is not a page that is drawn: the parts of the front end that draw cards and tables are
+        fetched when they are first needed, with a grey bar in their place.
+        """
+        page, end = self.page, time.monotonic() + DRAWN_SECONDS
+        text = ""
+        while time.monotonic() < end:
+            page.wait_for_timeout(500)
+            before, text = text, str(page.inner_text("[data-testid=stMain]"))
+            loading = page.locator("[data-testid=stSkeleton]").count()
+            running = page.locator("[data-testid=stApp][data-test-script-state=notRunning]").count() == 0
+            if text == before and not loading and not running:
+                return text
+        raise AssertionError(f"the page is not drawn after {DRAWN_SECONDS} s: {text[-500:]}")
 
     def picture(self, path: Path) -> None:
         """The whole page, however long: the window grows to it, since the page scrolls inside the window."""
