@@ -86,6 +86,51 @@ class Commitment:
     end: datetime
 
 
+PaymentOption = Literal["no_upfront", "partial_upfront", "all_upfront"]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A commitment that could be bought. ``scope``, ``region`` and ``account_id`` are those of :class:`Commitment`.
+
+    Attributes
+    ----------
+    rate
+        By instance type: what an hour under the commitment costs in all (upfront payment spread over the term), as a
+        share of on demand. A type without a known rate cannot be covered; it is never guessed.
+    upfront_frac
+        Share of the term's price that is paid on the day of purchase.
+    """
+
+    id: str
+    product: Literal["standard_ri", "ec2_instance_sp", "compute_sp"]
+    term_years: Literal[1, 3]
+    payment: PaymentOption
+    scope: str
+    region: str
+    account_id: str
+    rate: Mapping[str, float] = field(hash=False)
+    upfront_frac: float = 0.0
+
+
+@dataclass(frozen=True)
+class CapacityReservation:
+    """Instances that are held for an account (an On-Demand Capacity Reservation): paid at on demand, used or not.
+
+    ``count`` instances of ``instance_type`` in ``zone`` ("" where any zone of the region will do), from ``start``
+    (inclusive) to ``end`` (exclusive; None: until cancelled). What runs in it is not paid again.
+    """
+
+    id: str
+    account_id: str
+    region: str
+    zone: str
+    instance_type: str
+    count: int
+    start: datetime
+    end: datetime | None = None
+
+
 @dataclass(frozen=True)
 class Quota:
     """A provider's limit. ``code`` L-1216C47A counts the vCPUs of all standard families."""
@@ -293,19 +338,29 @@ class OrderBy:
 
 @dataclass(frozen=True)
 class LoadBlock:
-    """Hours of a month that are provisioned alike. ``demand`` is what must be served in all of them."""
+    """Hours of a month that are provisioned alike. ``demand`` is what must be served in all of them.
+
+    ``further`` is what must be held of resources that do not grow with demand as the first one does (memory of a
+    cache, pods' requests), by resource, in the unit of :attr:`Candidate.further`. ``region_loss_demand`` is the demand
+    when another region is lost and its traffic comes here; 0 where none would.
+    """
 
     month: str  # YYYY-MM
     block: str
     hours: float
     demand: float
+    further: Mapping[str, float] = field(default_factory=dict, hash=False)
+    region_loss_demand: float = 0.0
 
 
 @dataclass(frozen=True)
 class Candidate:
     """One instance type for one unit. ``safe`` and ``zone_loss`` are demand per instance in the two states.
 
-    ``allowed`` is False for a type that runs today against policy: it is priced, never planned.
+    ``allowed`` is False for a type that runs today against policy: it is priced, never planned. ``further`` gives, by
+    resource of :attr:`LoadBlock.further`, what an instance holds of it in the two states. As a spot instance it costs
+    ``spot_usd_per_hour`` (None: not to be had as spot), counts towards the quota ``spot_quota_code``, and only
+    1 - ``spot_buffer_frac`` of what it serves or holds is relied on.
     """
 
     instance_type: str
@@ -317,6 +372,10 @@ class Candidate:
     safe: float
     zone_loss: float
     allowed: bool = True
+    further: Mapping[str, tuple[float, float]] = field(default_factory=dict, hash=False)
+    spot_usd_per_hour: float | None = None
+    spot_buffer_frac: float = 0.0
+    spot_quota_code: str = ""
 
 
 @dataclass(frozen=True)
@@ -333,7 +392,9 @@ class UnitRequirement:
     """All that the optimizer knows of one unit.
 
     ``running`` maps (instance_type, zone) to a count. ``pinned`` keeps the mix of an earlier plan:
-    (month, instance_type) -> instances per zone.
+    (month, instance_type) -> instances per zone, all of them on demand. Spot may serve at most ``spot_max_frac`` of the
+    demand of a block, and where it serves any, at least ``spot_least_types`` types are among it. At least
+    ``least_types`` types run in every block with demand.
     """
 
     unit: Unit
@@ -348,6 +409,9 @@ class UnitRequirement:
     running: Mapping[tuple[str, str], int] = field(default_factory=dict)
     vertical: bool = False
     pinned: Mapping[tuple[str, str], int] | None = None
+    spot_max_frac: float = 0.0
+    spot_least_types: int = 1
+    least_types: int = 1
 
 
 @dataclass(frozen=True)
@@ -355,7 +419,8 @@ class MixProblem:
     """The whole fleet's problem over ``months`` (YYYY-MM, in order; ``month_hours`` aligned).
 
     ``committed_discount`` gives, by commitment id, the price of covered usage as a share of on demand
-    (a Compute SP at .72 covers on-demand dollars at .72); an RI covers its instance type whole.
+    (a Compute SP at .72 covers on-demand dollars at .72); an RI covers its instance type whole. ``offers`` are
+    commitments that the plan may buy at the start of any month; ``reservations`` are paid whole, used or not.
     """
 
     months: tuple[str, ...]
@@ -365,6 +430,8 @@ class MixProblem:
     committed_rate: Mapping[str, float] = field(default_factory=dict)
     quotas: tuple[Quota, ...] = ()
     switching_penalty_frac: float = 0.02
+    offers: tuple[Offer, ...] = ()
+    reservations: tuple[CapacityReservation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -389,14 +456,21 @@ class CheckedRequirement:
     rows: int
 
 
+PURCHASE_COLUMNS = ("id", "offer", "month", "hourly_usd", "count")
+
+
 @dataclass(frozen=True)
 class MixSolution:
     """A verified plan.
 
-    ``provisioned``: unit, month, instance_type, per_zone, instances, vcpu, usd_per_hour.
-    ``running``: unit, month, block, instance_type, per_zone, instances, hours, usd (on-demand list value).
-    ``commitment_use``: month, block, id, used_usd (of on-demand value), paid_usd, unused_usd.
-    ``spend``: month, unit, on_demand_usd, committed_usd, total_usd; a row of unit "(commitments unused)" a month.
+    ``provisioned``: unit, month, purchase, instance_type, per_zone, instances, vcpu, usd_per_hour.
+    ``running``: unit, month, block, purchase, instance_type, per_zone, instances, hours, usd. ``purchase`` is on_demand
+    or spot; usd is the on-demand list value, or what spot costs. Commitments cover on-demand rows only.
+    ``commitment_use``: month, block, id, used_usd (of on-demand value), paid_usd, unused_usd; a purchase of month m
+    under offer o has the id "o@m".
+    ``spend``: month, unit, on_demand_usd, spot_usd, committed_usd, total_usd; a row of unit "(commitments unused)" and
+    one of "(reservations unused)" a month, where there are any of these.
+    ``purchases``: id, offer, month, hourly_usd, count (instances of an RI, else 0); empty where nothing is bought.
     Frames carry service and region columns beside unit.
     """
 
@@ -408,6 +482,7 @@ class MixSolution:
     checks: tuple[CheckedRequirement, ...]
     binding: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    purchases: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(PURCHASE_COLUMNS)))
 
 
 # --- peak event --------------------------------------------------------------------------------------------
