@@ -11,7 +11,7 @@ their own past errors: neither follows from pointwise quantiles.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -68,6 +68,7 @@ class Spread:
     total: Floats  # (L,) around total_centre
     peak_centre: float
     total_centre: float  # of the mean over the horizon
+    climbing: float = 0.0  # how far the series only climbs: its paths then stay as high or low as they end
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,10 @@ def calibrate(studies: Sequence[Study], choices: Sequence[Choice], seed: int) ->
         _spread(s, c, q, p, t, m, w)
         for s, c, q, p, t, m, w in zip(studies, choices, pointwise, peak, total, centres, windows, strict=True)
     ]
-    return spreads, dependence
+    return [
+        _climbing(spread, c, w.climbing) if w.climbing else spread
+        for spread, c, w in zip(spreads, choices, windows, strict=True)
+    ], dependence
 
 
 def _spread(
@@ -111,6 +115,15 @@ def _spread(
         lift = float(choice.final.max() - (choice.final - study.ahead).max())
     centre = weight * (windows.reference + lift) + (1.0 - weight) * float(centres[0, -1])
     return Spread(pointwise, weight * windows.gaps + (1.0 - weight) * peak, total, centre, float(centres[1, -1]))
+
+
+def _climbing(spread: Spread, choice: Choice, share: float) -> Spread:
+    """With the maximum of a series that only climbs: to ``share`` the largest of its days' own quantiles.
+
+    What climbs is too high or too low as a whole, so that its days reach a quantile together.
+    """
+    tops = (choice.final + spread.pointwise).max(axis=1) - spread.peak_centre
+    return replace(spread, peak=(1.0 - share) * spread.peak + share * tops, climbing=share)
 
 
 def _pointwise_sizes(studies: Sequence[Study], errors: Sequence[Floats]) -> list[Size]:

@@ -6,6 +6,9 @@ a longer while, and the typical maximum of a block of time. A long history holds
 are asked at a dozen origins; and a site with rare bursts, or with a season in its peaks, is told from one without.
 
 Gaps to that reference are centred and sized by series, both shrunk to those of the batch, and their shape is pooled.
+
+What only ever climbs (a disk that fills) is told apart: its maximum is its last value, which the trend knows better
+than any reference that looks back.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from capacity.domain import Floats
 from capacity.forecast._history import RECENT_STEPS
@@ -38,6 +42,10 @@ CENTRE_HALF, SIZE_HALF, SHAPE_HALF = 2.0, 3.0, 3.0
 LEAST_WINDOWS = 3
 # A horizon's worth of other series' windows counts as this much of an own one.
 OTHERS_WORTH = 0.1
+# A series climbs where the largest value of so large a share of its past windows came in their last tenth: not at all
+# up to the first share, wholly from the second on. Without a trend a tenth of the maxima come there.
+CLIMBS_FROM, CLIMBS_WHOLLY = 0.6, 0.9
+LATE_FRAC = 0.1
 # Share of a window that must be known, and the smallest size of a gap (log units): a constant's is zero.
 KNOWN_FRAC = 0.9
 SMALLEST_SIZE = 1e-3
@@ -48,12 +56,13 @@ class Maxima:
     """Quantiles (L,) of the horizon's maximum on the modelled scale: ``reference`` + ``gaps``.
 
     ``independent`` is how many horizons' worth of own past windows stand behind it, others' counted for less; 0 where
-    no series had any.
+    no series had any. ``climbing`` (0 to 1) is how far the maximum is the last value.
     """
 
     reference: float
     gaps: Floats
     independent: float
+    climbing: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,7 @@ class _Own:
     gaps: Floats
     weights: Floats
     independent: float
+    late: float  # share of windows whose largest value came in their last tenth
 
     @property
     def known(self) -> bool:
@@ -106,8 +116,14 @@ def maxima(bases: Sequence[Floats], freq: str, horizon: int) -> list[Maxima]:
         if o.known:
             share = o.independent / (o.independent + SHAPE_HALF)
             shape = share * weighted_quantiles(gaps, o.weights, LEVELS) + (1.0 - share) * pool
-        out.append(Maxima(o.reference, np.maximum.accumulate(centre + scale * shape), worth))
+        out.append(Maxima(o.reference, np.maximum.accumulate(centre + scale * shape), worth, _climbing(o)))
     return out
+
+
+def _climbing(own: _Own) -> float:
+    if not own.known:
+        return 0.0
+    return float(np.clip((own.late - CLIMBS_FROM) / (CLIMBS_WHOLLY - CLIMBS_FROM), 0.0, 1.0))
 
 
 def _shrunk(own: float | None, typical: float, independent: float, half: float) -> float:
@@ -132,7 +148,17 @@ def _gaps(z: Floats, freq: str, horizon: int) -> _Own:
     starts, gaps = starts[seen], gaps[seen]
     weights = _weights((n - starts).astype(float), freq)
     now = float(reference[n]) if np.isfinite(reference[n]) else float(np.nanmax(z))
-    return _Own(now, gaps, weights / max(weights.sum(), 1e-12), len(gaps) * min(1.0, stride / horizon))
+    weights = weights / max(weights.sum(), 1e-12)
+    late = float(weights @ _come_late(z, starts, horizon))
+    return _Own(now, gaps, weights, len(gaps) * min(1.0, stride / horizon), late)
+
+
+def _come_late(z: Floats, starts: npt.NDArray[np.int64], horizon: int) -> Floats:
+    """(W,) 1 where the largest value of the window that begins at a start comes in its last tenth, else 0."""
+    low = np.where(np.isfinite(z), z, -np.inf)
+    last = max(1, round(LATE_FRAC * horizon))
+    out = [np.argmax(low[s : s + horizon][::-1]) < last for s in starts]
+    return np.array(out, dtype=float)
 
 
 def _weights(ages: Floats, freq: str) -> Floats:

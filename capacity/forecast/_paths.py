@@ -98,6 +98,18 @@ def estimate(scaled: Sequence[Floats], stamps: Sequence[Sequence[int]]) -> Depen
     return Dependence(level, ar, _common(scaled, stamps))
 
 
+def steadied(latent: Floats, share: float) -> Floats:
+    """Latents (P, H) drawn to ``share`` (0 to 1) towards what each is at the last step; still of variance one.
+
+    For what only climbs: its level is wrong as a whole, not one day high and the next day low.
+    """
+    if share <= 0.0:
+        return latent
+    mixed = (1.0 - share) * latent + share * latent[:, -1:]
+    spread = mixed.std(axis=0)
+    return np.asarray(mixed * latent.std(axis=0) / np.where(spread > 0, spread, 1.0), dtype=float)
+
+
 def _moments(pooled: Sequence[Floats]) -> tuple[float, float]:
     """Lag-1 autocorrelation, and the variance of means over the horizon as a share of the pointwise variance."""
     products, squares, of_means = [], [], []
@@ -113,8 +125,9 @@ def _moments(pooled: Sequence[Floats]) -> tuple[float, float]:
             continue
         squares.append(1.0)
         products.append(float(np.nanmean(pairs)) / square)
-        if whole.any():
-            of_means.append(float(np.mean(np.nanmean(r[whole], axis=1) ** 2)) / float(np.nanmean(r[whole] ** 2)))
+        of_whole = float(np.nanmean(r[whole] ** 2)) if whole.any() else 0.0
+        if of_whole > 0:
+            of_means.append(float(np.mean(np.nanmean(r[whole], axis=1) ** 2)) / of_whole)
     lag1 = float(np.mean(products)) if products else EXPECTED_LAG1
     return lag1, float(np.mean(of_means)) if of_means else EXPECTED_LEVEL
 

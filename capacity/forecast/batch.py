@@ -17,7 +17,7 @@ from capacity.forecast._calibrate import Spread, calibrate
 from capacity.forecast._choice import Choice, choose, typical_errors
 from capacity.forecast._history import EXPLOSION_FACTOR, Freq, History, Span, clean, recent_maximum, step_of
 from capacity.forecast._memory import Recall, Told, forget_old, read, touch, write
-from capacity.forecast._paths import Dependence, latents, own_generator, sample
+from capacity.forecast._paths import Dependence, latents, own_generator, sample, steadied
 from capacity.forecast._quantiles import LEVELS, MEDIAN, STORED
 from capacity.forecast._study import Study, position, reach, study
 from capacity.forecast._workers import Kind, chunk_size, chunked, spread
@@ -166,7 +166,8 @@ def assemble(studies: Sequence[Study], n_paths: int, seed: int) -> Iterator[Seri
     spreads, dependence = calibrate(studies, choices, seed)
     common = _Common(studies, dependence, n_paths, seed)
     return (
-        _result(s, c, spread, common.latent(s, seed)) for s, c, spread in zip(studies, choices, spreads, strict=True)
+        _result(s, c, spread, steadied(common.latent(s, seed), spread.climbing))
+        for s, c, spread in zip(studies, choices, spreads, strict=True)
     )
 
 

@@ -126,3 +126,33 @@ def test_after_a_jump_no_day_contradicts_the_maximum(factor: float) -> None:
     assert said.quantiles[3] == pytest.approx(100 * factor, rel=0.25)
     assert said.peak[3] >= said.quantiles[3].max()
     assert said.total[1] < 2800 * factor < said.total[5]
+
+
+@pytest.mark.parametrize("shape", ["straight", "slowing", "noisy", "weekly"])
+def test_what_only_climbs_is_dated_by_its_trend(shape: str) -> None:
+    """A disk that fills: past windows rose by more on the log scale than coming ones will."""
+    days = np.arange(900.0)
+    y = {
+        "straight": 2.0 + days / 100.0,
+        "slowing": 2.0 + 9.0 * (days / 900.0) ** 0.8,
+        "noisy": 2.0 + days / 100.0 + np.random.default_rng(4).normal(0, 0.05, 900),
+        "weekly": 2.0 + days / 100.0 + 0.1 * (days % 7 == 2),
+    }[shape]
+    known = pd.Series(y[:720], index=pd.date_range("2024-01-01", periods=720))
+    flat = {f"other {i}": simulate(np.random.default_rng(i), 720, "D") for i in range(6)}
+    other = {k: pd.Series(v.to_numpy(), index=known.index) for k, v in flat.items()}
+    one = forecast_batch({"disk": known, **other}, freq="D", horizon=180, n_paths=500, seed=3)["disk"]
+    limit = float(y[:810].max())
+    chance = crossing(one, limit)
+    true_day = int(np.argmax(y[720:] >= limit))
+    p10, p50 = (int(np.argmax(chance >= p)) for p in (0.1, 0.5))
+    assert abs(p50 - true_day) <= 25
+    assert p10 <= true_day
+    # The maximum is the last value, so that its middle is that day's.
+    assert one.peak[3] == pytest.approx(one.quantiles[3].max(), rel=0.02)
+
+
+def test_a_season_does_not_climb() -> None:
+    y = 100 + 30 * np.sin(2 * np.pi * np.arange(900) / 365.25) + np.random.default_rng(2).normal(0, 5, 900)
+    assert of(history(y), horizon=90)[0].climbing == 0.0
+    assert of(history(2.0 + np.arange(900) / 100.0), horizon=90)[0].climbing == 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from capacity.forecast.members.base import Member
+from capacity.forecast.members.drift import Drift
 from capacity.forecast.members.medians import DayProfile, SeasonMedians
 from capacity.forecast.members.naive import SEASONAL_NAIVE, Level, SeasonalNaive
 from capacity.forecast.members.prophet_map import PROPHET, ProphetMap
@@ -18,6 +19,7 @@ MEMBERS: tuple[Member, ...] = (
     CalendarRidge(),
     HourOfWeekRidge(),
     YearAgo(),
+    Drift(),
     Theta(),
     ProphetMap(),
 )
