@@ -36,7 +36,37 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
     "mix": ("service", "region", "month", "instance_type", "per_zone", "instances", "vcpu", "usd_per_hour"),
     "running": ("service", "region", "month", "block", "instance_type", "per_zone", "instances", "hours", "usd"),
     "spend_plan": ("service", "region", "month", "on_demand_usd", "committed_usd", "total_usd", "running_total_usd"),
-    "coverage": ("service", "region", "month", "coverage_frac", "required_frac"),
+    # share of futures with no hour above safe capacity, as an independent simulation of the plan found it; the same
+    # with one instance a zone fewer in the block that binds
+    "coverage": ("service", "region", "month", "coverage_frac", "required_frac", "one_fewer_frac", "hours_above_frac"),
+    # buffer between a month's peak (at the tier's service level) and what is safe, of what runs and of what is planned
+    "headroom_months": ("service", "region", "month", "peak", "safe_running", "headroom_running_frac", "safe_planned",
+                        "headroom_planned_frac", "policy_frac", "holds"),
+    # what each service level would cost over the horizon: the price of headroom
+    "cost_curve": ("service_level", "cost_usd", "bound_usd"),
+    # commitments to buy, by offer and month; quantiles are over joint futures of usage, money over the whole term
+    "purchases": ("offer", "product", "scope", "region", "account_id", "term_years", "payment", "month", "hourly_usd",
+                  "count", "upfront_usd", "monthly_usd", "utilisation_q10", "utilisation_q50", "utilisation_q90",
+                  "break_even", "saving_q10", "saving_mean", "saving_q90", "regret_q10", "regret_q90",
+                  "waiting_usd_per_month", "not_bought_usd"),
+    # offers that were not considered, by name, and why (a rate that is not known is never guessed)
+    "purchase_refusals": ("offer", "reason"),
+    # what moving one requirement by one unit costs a year (below zero: saves): between low and high, by solving again
+    "requirement_prices": ("requirement", "service", "region", "moved", "low_usd_per_year", "high_usd_per_year",
+                           "words"),
+    # verified plans that cost nearly the same and look different; what they run at the horizon's peak month
+    "alternatives": ("name", "cost_usd", "extra_frac", "distance_frac", "words"),
+    "alternative_mix": ("name", "service", "region", "month", "instance_type", "instances"),
+    # why this type: each unit's chosen types and the next best ones
+    "type_choice": ("service", "region", "instance_type", "chosen", "usd_per_year", "extra_frac", "reason"),
+    # the model's price of the fleet of the newest closed month against the bill, by service
+    "tie_services": ("service", "month", "currency", "modelled", "billed_effective", "remainder", "difference_frac",
+                     "ties", "words"),
+    # what the plan's months cost in all; parts add up to the total: fleets, databases, usage_priced, everything else
+    "plan_total": ("month", "part", "amount"),
+    # what load tests say an instance serves within the SLO
+    "load_tests": ("service", "instance_type", "safe_low", "safe", "safe_high", "gamma", "alpha", "beta", "knee",
+                   "tested_max", "flags"),
     "cost": ("month", "currency", "service", "kind", "pool", "BilledCost", "EffectiveCost", "ListCost",
              "ContractedCost"),
     "unit_cost": ("month", "service", "currency", "effective_cost", "units", "usd_per_1000"),
