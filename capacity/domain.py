@@ -50,7 +50,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class InstanceType:
-    """One machine type of the catalogue. ``special`` says what it is made for, if not for general work: 8 × H100."""
+    """One machine type of the catalogue. ``special`` says what it is made for, if not for general work: 8 × H100.
+
+    ``ipc_scale`` is work a vCPU does a clock, relative to other types of the catalogue; 0 where unknown.
+    ``baseline_frac`` is the share of each vCPU that a burstable type may use for ever; None where unknown. A spot
+    instance was ``spot_saving_frac`` cheaper than on demand and is interrupted within a month as ``spot_band`` says
+    ("5-10%"), both of the catalogue's region and day; None and "" where unknown.
+    """
 
     name: str
     family: str
@@ -64,6 +70,12 @@ class InstanceType:
     clock_ghz: float = 0.0
     bare_metal: bool = False
     special: str = ""
+    local_ssd_gb: float = 0.0
+    ipc_scale: float = 0.0
+    baseline_frac: float | None = None
+    # They move by the day and are no facts of the machine: a type is the same type without them.
+    spot_saving_frac: float | None = field(default=None, compare=False)
+    spot_band: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,12 @@ class Catalogue:
     def rates_day(self) -> date | None:
         return _format.newest_day(self.about)
 
+    @property
+    def spot_day(self) -> date | None:
+        """The day of what is known of spot in the catalogue's region; None where nothing is."""
+        column = self.about.columns.get(_format.SPOT_SAVING)
+        return None if column is None else column.date
+
 
 def load(folder: Path | None = None) -> Catalogue:
     """The catalogue in ``folder``; the bundled one where it is None (1,080 types; on demand for all).

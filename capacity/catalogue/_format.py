@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from capacity import strict_yaml
+from capacity.catalogue._burstable import baseline_frac
 from capacity.domain import InstanceType
 from capacity.errors import ConfigError, CorruptDataError
 from capacity.schemas import PRICES
@@ -21,13 +22,14 @@ CSV, YAML = "catalogue.csv", "catalogue.yaml"
 OS, TENANCY, CURRENCY = "Linux", "Shared", "USD"
 RATE_SUFFIX = "_usd_per_hour"
 SPECIFICATIONS = "specifications"
+SPOT_SAVING, SPOT_BAND = "spot_saving_percent", "spot_interruption_band"
 ON_DEMAND = "on_demand"
 # Columns that a type cannot do without; ``special`` and all others may be absent.
 FACTS = (
     "instance_type", "family", "vcpu", "cores", "memory_gib", "network_gbps", "arch", "clock_ghz",
     "current_generation", "burstable", "bare_metal",
 )  # fmt: skip
-_WORDS: Mapping[Hashable, type[str]] = dict.fromkeys(("instance_type", "family", "arch", "special"), str)
+_WORDS: Mapping[Hashable, type[str]] = dict.fromkeys(("instance_type", "family", "arch", "special", SPOT_BAND), str)
 _DIGEST_LETTERS = 12
 
 
@@ -146,9 +148,23 @@ def types(frame: pd.DataFrame) -> dict[str, InstanceType]:
             clock_ghz=float(row["clock_ghz"]),
             bare_metal=bool(row["bare_metal"]),
             special=row["special"] if isinstance(row.get("special"), str) else "",
+            local_ssd_gb=_number(row.get("local_ssd_gb")) or 0.0,
+            ipc_scale=_number(row.get("ipc_scale")) or 0.0,
+            baseline_frac=baseline_frac(str(row["instance_type"])) if row["burstable"] else None,
+            spot_saving_frac=_share(_number(row.get(SPOT_SAVING))),
+            spot_band=row[SPOT_BAND] if isinstance(row.get(SPOT_BAND), str) else "",
         )
         for row in frame.to_dict("records")
     }
+
+
+def _number(value: object) -> float | None:
+    """A figure of a column that may be empty or absent."""
+    return float(value) if isinstance(value, int | float) and value == value else None
+
+
+def _share(percent: float | None) -> float | None:
+    return percent / 100.0 if percent is not None and 0.0 < percent < 100.0 else None
 
 
 def prices(frame: pd.DataFrame, about: About) -> pd.DataFrame:

@@ -19,19 +19,24 @@ from capacity.config._config import Config
 from capacity.config._cost_explorer import CostExplorerOffers, CostExplorerReads, CostExplorerSource
 from capacity.config._fleet import CommitmentSource, FleetSource, QuotaSource
 from capacity.config._holidays import country_of
+from capacity.config._load_tests import LoadTestConfig
 from capacity.config._money import AttributionRule, BudgetConfig, CostsConfig, PoolConfig
+from capacity.config._pools import NodePoolConfig, PodConfig
 from capacity.config._prices import PriceSource
 from capacity.config._reading import describe, dump, load, validate
 from capacity.config._services import (
     CallConfig,
     CandidateConfig,
     EventConfig,
+    FailoverConfig,
     HardLimitConfig,
     OutageConfig,
+    ResourceConfig,
     ServiceConfig,
+    SpotConfig,
     TierConfig,
 )
-from capacity.config._settings import ForecastConfig, LeadTimes, OptimizeConfig
+from capacity.config._settings import CommitmentPolicy, ForecastConfig, LeadTimes, OptimizeConfig
 from capacity.config._sources import FileSource, SourceConfig
 
 __all__ = [
@@ -48,6 +53,7 @@ __all__ = [
     "CloudWatchDiscovery",
     "CloudWatchMetric",
     "CloudWatchSource",
+    "CommitmentPolicy",
     "CommitmentSource",
     "Config",
     "CostExplorerOffers",
@@ -57,23 +63,29 @@ __all__ = [
     "CurSource",
     "DiscoveredMetric",
     "EventConfig",
+    "FailoverConfig",
     "FileSource",
     "FleetSource",
     "ForecastConfig",
     "Fraction",
     "HardLimitConfig",
     "LeadTimes",
+    "LoadTestConfig",
     "Model",
     "Name",
+    "NodePoolConfig",
     "OptimizeConfig",
     "OutageConfig",
+    "PodConfig",
     "PoolConfig",
     "Positive",
     "PriceSource",
     "QuotaSource",
+    "ResourceConfig",
     "ServiceConfig",
     "ServiceNaming",
     "SourceConfig",
+    "SpotConfig",
     "TierConfig",
     "TimeZone",
     "country_of",

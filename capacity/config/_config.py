@@ -15,6 +15,7 @@ from capacity.config._aws import AwsAccess
 from capacity.config._base import Model, Name, did_you_mean
 from capacity.config._holidays import CountryHolidays
 from capacity.config._money import BudgetConfig, CostsConfig
+from capacity.config._pools import NodePoolConfig
 from capacity.config._services import EventConfig, OutageConfig, ServiceConfig, TierConfig
 from capacity.config._settings import ForecastConfig, LeadTimes, OptimizeConfig
 from capacity.config._sources import SourceConfig
@@ -35,6 +36,7 @@ class Config(Model):
     catalogue: str | None = Field(None, description="folder of a refreshed catalogue, in place of the bundled one")
     tiers: list[TierConfig] = Field(min_length=1)
     services: list[ServiceConfig] = Field(min_length=1)
+    pools: list[NodePoolConfig] = Field([], description="Kubernetes node pools that several services share")
     events: list[EventConfig] = []
     outages: list[OutageConfig] = []
     country_holidays: CountryHolidays = Field(
@@ -51,7 +53,7 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _names_refer(self) -> Self:
-        problems = [*_repeated(self), *_dangling(self)]
+        problems = [*_repeated(self), *_dangling(self), *_pool_problems(self), *_type_problems(self)]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -107,6 +109,7 @@ def _repeated(config: Config) -> list[str]:
         ("aws", [a.name for a in config.aws]),
         ("source", [s.name for s in config.sources]),
         ("pool", [p.name for p in config.costs.pools]),
+        ("node pool or service", [*(p.name for p in config.pools), *{s.name for s in config.services}]),
     ):
         out += [f"{kind} '{n}' is given twice" for n in sorted({n for n in names if names.count(n) > 1})]
     return out
@@ -123,6 +126,9 @@ def _dangling(config: Config) -> list[str]:
         wanted += [(f"events '{e.name}': services", n, services) for n in e.services]
     for r in config.costs.rules:
         wanted += [(f"rules '{r.name}': pool", r.pool, pools)] if r.pool else []
+    for node_pool in config.pools:
+        wanted.append((f"pools '{node_pool.name}': tier", node_pool.tier, tiers))
+        wanted += [(f"pools '{node_pool.name}': services", p.service, services) for p in node_pool.services]
     ways = [a.name for a in config.aws]
     for source in config.sources:
         way = getattr(source, "aws", None)
@@ -133,4 +139,47 @@ def _dangling(config: Config) -> list[str]:
         f"{where} names '{name}', which is not defined{did_you_mean(name, known)}"
         for where, name, known in wanted
         if name not in known
+    ]
+
+
+def _pool_problems(config: Config) -> list[str]:
+    """A pool's services run in its regions, on instances, and on the nodes of one pool only."""
+    services = {s.name: s for s in config.services}
+    taken: dict[tuple[str, str], str] = {}
+    out = []
+    for pool in config.pools:
+        for service in (services[p.service] for p in pool.services if p.service in services):
+            where = f"pools '{pool.name}': services '{service.name}'"
+            if service.kind != "fleet":
+                out.append(f"{where} is {service.kind}; only a service of kind fleet can have pods")
+            out += [
+                f"{where} does not run in {region}{did_you_mean(region, service.regions)}"
+                for region in pool.regions
+                if region not in service.regions
+            ]
+            for region in pool.regions:
+                other = taken.setdefault((service.name, region), pool.name)
+                if other != pool.name:
+                    out.append(f"{where} is in pool '{other}' too, in {region}; a service has its pods in one pool")
+    return out
+
+
+def _type_problems(config: Config) -> list[str]:
+    """More types than a service may mix can never run."""
+    most = config.optimize.most_types
+    if most is None:
+        return []
+    found = [(f"services '{s.name}': least_types", s.least_types) for s in config.services]
+    found += [(f"services '{s.name}': spot.least_types", s.spot.least_types or 1) for s in config.services]
+    found += [(f"pools '{p.name}': least_types", p.least_types) for p in config.pools]
+    found += [(f"pools '{p.name}': spot.least_types", p.spot.least_types or 1) for p in config.pools]
+    found += [
+        (f"tiers '{t.name}': spot_least_types", t.spot_least_types)
+        for t in config.tiers
+        if t.spot_least_types != TierConfig.model_fields["spot_least_types"].default
+    ]
+    return [
+        f"{where}: found {least}, more than optimize.most_types ({most}); raise that, or set it to null"
+        for where, least in found
+        if least > most
     ]

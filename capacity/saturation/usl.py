@@ -13,8 +13,9 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from capacity.domain import Floats
+from capacity.domain import Floats, Interval
 from capacity.errors import UsageError
+from capacity.saturation._usl_intervals import intervals
 
 # Three parameters need at least as many different levels of concurrency.
 _LEVELS_NEEDED = 3
@@ -34,6 +35,12 @@ class UslFit:
         Concurrency of the largest throughput; infinite where ``beta`` is 0.
     tested_max
         Largest concurrency that was tested: beyond 1.5 times it the law is a guess.
+    gamma_interval, alpha_interval, beta_interval, peak_interval
+        80 % intervals by profile likelihood; None where they were not asked for. Measured by simulation at 5 % noise
+        (``python -m bench.queueing usl``): tests of 8 to 20 measurements held in .77 to .81 of 300, for each figure and
+        knees inside and beyond the levels; tests of 100 in .70 to .87 of 100.
+    spread_frac
+        Standard deviation of a throughput around the law, as a share of it; NaN with only three levels.
     """
 
     gamma: float
@@ -41,6 +48,11 @@ class UslFit:
     beta: float
     peak: float
     tested_max: float
+    gamma_interval: Interval | None = None
+    alpha_interval: Interval | None = None
+    beta_interval: Interval | None = None
+    peak_interval: Interval | None = None
+    spread_frac: float = math.nan
 
 
 @overload
@@ -70,8 +82,14 @@ def usl_peak(alpha: float, beta: float) -> float:
     return max(1.0, math.sqrt((1.0 - alpha) / beta)) if beta > 0 else math.inf
 
 
-def fit_usl(concurrency: Sequence[float] | Floats, throughput: Sequence[float] | Floats) -> UslFit:
+def fit_usl(
+    concurrency: Sequence[float] | Floats, throughput: Sequence[float] | Floats, confidence: float | None = 0.8
+) -> UslFit:
     """Fit the law to a load test by bounded least squares on the logarithm of the throughput.
+
+    At 5 % noise both α and β come within a tenth where the levels lie on both sides of the knee and a hundred
+    measurements are given (ten levels of ten, five of twenty: .99 to 1.00 of tests at α .05, β .001 and α .1, β .002;
+    .85 at α .02, β .0005). Ten measurements do it in a third of tests, hardly ever with the knee beyond them.
 
     The logarithm, because the noise of a load test grows with its throughput. The start comes from the law's
     linear form n/X = (1 + α(n-1) + βn(n-1))/γ by non-negative least squares.
@@ -80,6 +98,8 @@ def fit_usl(concurrency: Sequence[float] | Floats, throughput: Sequence[float] |
     ----------
     concurrency, throughput
         (M,) each: workers (at least 1) and what they served (above 0); at least three different levels.
+    confidence
+        Of the intervals (:mod:`capacity.saturation._usl_intervals`); None leaves them out, which is faster.
 
     Raises
     ------
@@ -97,7 +117,12 @@ def fit_usl(concurrency: Sequence[float] | Floats, throughput: Sequence[float] |
         residuals, _start(n, x), bounds=([-np.inf, 0.0, 0.0], [np.inf, 1.0, np.inf]), x_scale=[1.0, 0.01, 1e-4]
     )
     gamma, alpha, beta = float(np.exp(found.x[0])), float(found.x[1]), float(found.x[2])
-    return UslFit(gamma, alpha, beta, usl_peak(alpha, beta), float(n.max()))
+    peak = usl_peak(alpha, beta)
+    spread = math.sqrt(2.0 * float(found.cost) / (len(n) - _LEVELS_NEEDED)) if len(n) > _LEVELS_NEEDED else math.nan
+    if confidence is None:
+        return UslFit(gamma, alpha, beta, peak, float(n.max()), spread_frac=spread)
+    sides = intervals(n, x, (gamma, alpha, beta, peak), confidence)
+    return UslFit(gamma, alpha, beta, peak, float(n.max()), *sides, spread_frac=spread)
 
 
 def _checked(concurrency: npt.ArrayLike, throughput: npt.ArrayLike) -> tuple[Floats, Floats]:

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from saturation_makers import ARM, LARGE, TYPES, XLARGE, cost, even, service, tier
 
-from capacity.domain import Unit
+from capacity.domain import InstanceType, Unit
 from capacity.errors import MissingDataError, UsageError
 from capacity.saturation import (
+    ResourceNeed,
+    binding_resource,
     per_instance,
     reference_scale,
     reserved_demand,
@@ -163,3 +167,80 @@ def test_bad_input_is_named() -> None:
         safe_capacity(UNIT, {("x9.huge", "a"): 1}, TYPES, service(), tier(), cost())
     with pytest.raises(UsageError, match="usage-priced"):
         safe_capacity(UNIT, {}, TYPES, service(kind="usage_priced"), tier(), cost())
+
+
+# --- other resources ---------------------------------------------------------------------------------------
+
+
+def test_the_smallest_of_vcpu_memory_and_network_is_what_an_instance_serves() -> None:
+    """4 vCPU at .7 over .1 give 28; (16 × .9 - 2) GiB over .5 give 24.8; 12.5 Gbps over .6 give 20.8."""
+    memory = ResourceNeed("memory_gib", 0.5, per_instance=2.0, usable_frac=0.9)
+    network = ResourceNeed("network_gbps", 0.6)
+    by_need = {(): (28.0, "vcpu"), (memory,): (24.8, "memory_gib"), (memory, network): (12.5 / 0.6, "network_gbps")}
+    for needs, (serves, binds) in by_need.items():
+        safe, loss = per_instance(XLARGE, service(), tier(), cost(), 1.0, needs)
+        assert safe == pytest.approx(serves)
+        assert loss == pytest.approx(36.0 if not needs else serves)
+        assert binding_resource(XLARGE, service(), tier(), cost(), 1.0, needs) == binds
+    tested = service(load_tested={"m6i.xlarge": 25.0})
+    assert per_instance(XLARGE, tested, tier(), cost(), 1.0, (memory, network)) == (25.0, 25.0)
+    assert binding_resource(XLARGE, tested, tier(), cost(), 1.0, (memory,)) == "load test"
+
+
+def test_a_resource_too_small_for_what_each_instance_needs_leaves_nothing() -> None:
+    need = ResourceNeed("memory_gib", 0.1, per_instance=20.0)
+    assert per_instance(XLARGE, service(), tier(), cost(), 1.0, (need,)) == (0.0, 0.0)
+
+
+@given(count=st.integers(1, 30), per=st.floats(0.01, 2.0), kind=st.sampled_from(["m6i.large", "m6i.xlarge"]))
+def test_a_fleet_is_no_more_than_its_memory_at_any_cost_of_vcpu(count: int, per: float, kind: str) -> None:
+    need = ResourceNeed("memory_gib", per)
+    found = safe_capacity(UNIT, even(count, kind), TYPES, service(), tier(), cost(), (need,))
+    each = per_instance(TYPES[kind], service(), tier(), cost(), 1.0, (need,))[0]
+    assert found.normal.mid == pytest.approx(3 * count * each)
+    assert found.normal.high <= 3 * count * TYPES[kind].memory_gib / per * (1 + 1e-9)
+    assert found.normal.low <= found.normal.mid <= found.normal.high
+
+
+def test_what_is_fixed_in_memory_bounds_the_fleet_between_its_instances() -> None:
+    """9 × 16 GiB less 100 fixed, over .2 a unit: 220; two zones hold 96 and nothing is left."""
+    need = ResourceNeed("memory_gib", 0.2, fixed=100.0)
+    found = safe_capacity(UNIT, even(3), TYPES, service(), tier(), cost(), (need,))
+    assert found.normal.mid == pytest.approx((9 * 16 - 100) / 0.2)
+    assert found.zone_loss.mid == 0
+    assert any(flag.startswith("memory_gib binds: it is enough for 220") for flag in found.flags)
+    short = safe_capacity(UNIT, even(3), TYPES, service(), tier(), cost(), (ResourceNeed("memory_gib", 0.0, 500.0),))
+    assert "memory_gib: holds 144, needs 500 whatever the demand" in short.flags
+    assert short.normal.mid == safe_capacity(UNIT, even(3), TYPES, service(), tier(), cost()).normal.mid
+
+
+# --- burstable, speed --------------------------------------------------------------------------------------
+
+
+def test_a_burstable_type_serves_its_baseline() -> None:
+    known = replace(TYPES["t3.xlarge"], baseline_frac=0.4)
+    assert per_instance(known, service(), tier(), cost()) == pytest.approx((4 * 0.4 / 0.1, 4 * 0.4 / 0.1))
+    full = service(candidates={"burstable_baseline_frac": 1.0})
+    assert per_instance(known, full, tier(), cost()) == pytest.approx((28.0, 36.0))
+    half = service(candidates={"burstable_baseline_frac": 0.5})
+    assert per_instance(known, half, tier(), cost()) == pytest.approx((20.0, 20.0))
+    fleet = safe_capacity(UNIT, even(3, "t3.xlarge"), {**TYPES, "t3.xlarge": known}, service(), tier(), cost())
+    assert fleet.normal.mid == pytest.approx(9 * 16)
+    assert not any("credits" in flag for flag in fleet.flags)
+
+
+def test_measured_speeds_go_before_architecture_and_hardware() -> None:
+    fast = replace(ARM, clock_ghz=6.2, ipc_scale=1.0)
+    plain = per_instance(XLARGE, service(), tier(), cost())[0]
+
+    def ratio(kind: InstanceType, **candidates: object) -> float:
+        return per_instance(kind, service(candidates=candidates), tier(), cost())[0] / plain
+
+    assert ratio(fast) == pytest.approx(1.0)
+    assert ratio(fast, arm_per_core_scale=1.1) == pytest.approx(1.1)
+    assert ratio(fast, arm_per_core_scale=1.1, performance_scale={"m7g": 1.3}) == pytest.approx(1.3)
+    assert ratio(fast, performance_scale={"m7g": 1.3, "m7g.xlarge": 1.4}) == pytest.approx(1.4)
+    assert ratio(fast, scale_by="hardware") == pytest.approx(2.0)
+    assert ratio(ARM, scale_by="hardware", arm_per_core_scale=1.1) == pytest.approx(1.1)
+    measured = service(candidates={"performance_scale": {"m7g": 1.25}})
+    assert reference_scale(even(3, "m7g.xlarge"), TYPES, measured) == pytest.approx(1.25)
