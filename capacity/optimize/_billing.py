@@ -1,24 +1,27 @@
-"""What running instances cost under the commitments that are owned: applied in the provider's own order.
+"""What a plan, or the running fleet, costs: on demand, spot, commitments owned and bought, unused reservations.
 
-Standard RIs first, then EC2 Instance Savings Plans, then Compute Savings Plans; inside a product the highest saving
-first; each within its sharing scope. What several rows may use is shared among them pro rata of what is still open.
+Commitments are applied in the provider's own order (``_pots``), to what runs on demand only. What a capacity
+reservation holds is on-demand usage like any other while an instance runs in it; the rest of it is paid at on demand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from capacity.domain import Candidate, Commitment, Floats, UnitRequirement
+from capacity.domain import PURCHASE_COLUMNS, Candidate, Floats, Unit, UnitRequirement
 from capacity.errors import MissingDataError
-from capacity.optimize._fleet import Fleet, Lot, eligible, running_by_type
+from capacity.optimize._fleet import Fleet, Lot, ReservedType, offered_usd_per_hour, running_by_type
+from capacity.optimize._pots import Pot, bought_amounts, draw, pots_of, purchase_id
 
 UNUSED = "(commitments unused)"
+RESERVED = "(reservations unused)"
 
-SPEND_COLUMNS = ("month", "unit", "service", "region", "on_demand_usd", "committed_usd", "total_usd")
+SPEND_COLUMNS = ("month", "unit", "service", "region", "on_demand_usd", "spot_usd", "committed_usd", "total_usd")
 USE_COLUMNS = ("month", "block", "id", "used_usd", "paid_usd", "unused_usd")
 
 
@@ -26,12 +29,14 @@ USE_COLUMNS = ("month", "block", "id", "used_usd", "paid_usd", "unused_usd")
 class Usage:
     """Rows of what may run: (requirement, candidate) pairs, and how many instances by month and block.
 
-    ``instances`` is (rows, months, blocks): the unit's own blocks, zero beyond them.
+    ``instances`` is (rows, months, blocks): the unit's own blocks, zero beyond them; over all zones, on demand.
+    ``spot`` is the same of what runs as spot; None where nothing does.
     """
 
     owners: tuple[UnitRequirement, ...]
     candidates: tuple[Candidate, ...]
     instances: Floats
+    spot: Floats | None = None
 
     @property
     def price(self) -> Floats:
@@ -40,10 +45,11 @@ class Usage:
 
 @dataclass(frozen=True)
 class Bill:
-    """``spend`` and ``use`` as in MixSolution; the totals by row stay behind for those who need them."""
+    """``spend``, ``use`` (commitment_use) and ``purchases`` as in MixSolution."""
 
     spend: pd.DataFrame
     use: pd.DataFrame
+    purchases: pd.DataFrame
 
     @property
     def total_usd(self) -> float:
@@ -99,101 +105,134 @@ def _by_level(fleet: Fleet, usage: Usage) -> list[Floats]:
     return out
 
 
-def bill(fleet: Fleet, usage: Usage) -> Bill:
-    """Apply the commitments to ``usage``, lot by lot.
+def bill(fleet: Fleet, usage: Usage, bought: Mapping[tuple[int, int], float] | None = None) -> Bill:
+    """What ``usage`` costs: commitments and reservations applied lot by lot, spot by the unit's own blocks.
 
-    ``used_usd`` is on-demand value that a commitment covered; ``unused_usd`` is what was paid for nothing:
-    paid - rate x used for a Savings Plan, paid x the idle share of its instances for an RI.
+    Parameters
+    ----------
+    fleet
+        The problem in order.
+    usage
+        What runs, on demand and as spot.
+    bought
+        (offer, month), by position in the fleet -> $/h of a Savings Plan, or instances of an RI.
+
+    Returns
+    -------
+    Bill
+        Frames as in MixSolution. ``used_usd`` is on-demand value that a commitment covered; ``unused_usd`` is what was
+        paid for nothing: paid - rate x used for a Savings Plan, paid x the idle share of its instances for an RI.
     """
+    bought, usage = bought or {}, _that_runs(usage)
     rows, months = len(usage.owners), len(fleet.problem.months)
     levels = _by_level(fleet, usage)
-    on_demand, committed = np.zeros((rows, months)), np.zeros((rows, months))
-    use: dict[tuple[int, int, int], list[float]] = {}
-    masks = [_mask(c, usage) for c in fleet.commitments]
+    books = _Books(np.zeros((rows, months)), np.zeros((rows, months)), np.zeros(months), {})
+    pots = pots_of(fleet, usage.owners, usage.candidates, bought)
+    kinds = [_rows_of(kind, usage) for kind in fleet.reserved]
     for lot in fleet.lots:
-        open_instances = levels[lot.month][:, lot.level].copy()
-        for k in lot.active:
-            covered, consumed_frac = _cover(fleet, k, usage, masks[k], open_instances)
-            _book(fleet, k, lot, covered, consumed_frac, usage, committed, use)
-            open_instances -= covered
-        on_demand[:, lot.month] += lot.hours * open_instances * usage.price
-    return Bill(_spend_frame(fleet, usage, on_demand, committed, use), _use_frame(fleet, use))
+        runs = levels[lot.month][:, lot.level]
+        active = [j for j, pot in enumerate(pots) if pot.runs_in(lot)]
+        covered, committed = draw([pots[j] for j in active], runs, usage.price)
+        books.on_demand[:, lot.month] += lot.hours * np.maximum(runs - covered.sum(axis=0), 0.0) * usage.price
+        books.committed[:, lot.month] += lot.hours * committed.sum(axis=0)
+        for position, j in enumerate(active):
+            used, consumed = float(covered[position] @ usage.price), float(committed[position].sum())
+            books.enter(lot, j, used, pots[j].hourly_usd, consumed)
+        for kind, mask in zip(fleet.reserved, kinds, strict=True):
+            idle = max(fleet.reserved_count(kind, lot) - float(runs[mask].sum()), 0.0)
+            books.idle[lot.month] += lot.hours * idle * kind.usd_per_hour
+    spend = _spend_frame(fleet, usage, books)
+    return Bill(spend, _use_frame(fleet, pots, books), _purchases_frame(fleet, bought))
 
 
-def _mask(commitment: Commitment, usage: Usage) -> Floats:
-    return np.array(
-        [
-            float(eligible(commitment, r.account_id, r.unit.region, c))
-            for r, c in zip(usage.owners, usage.candidates, strict=True)
-        ]
+def _that_runs(usage: Usage) -> Usage:
+    """Without the rows of which nothing ever runs: a plan is a few types of many."""
+    runs = usage.instances.any(axis=(1, 2))
+    if usage.spot is not None:
+        runs = runs | usage.spot.any(axis=(1, 2))
+    kept = np.flatnonzero(runs)
+    return Usage(
+        tuple(usage.owners[row] for row in kept),
+        tuple(usage.candidates[row] for row in kept),
+        usage.instances[kept],
+        None if usage.spot is None else usage.spot[kept],
     )
 
 
-def _cover(fleet: Fleet, k: int, usage: Usage, mask: Floats, open_instances: Floats) -> tuple[Floats, float]:
-    """Instances of each row that commitment ``k`` covers, and the share of the commitment that this consumes."""
-    commitment = fleet.commitments[k]
-    can = mask * open_instances
-    if commitment.product == "standard_ri":
-        wanted, limit = float(can.sum()), float(commitment.count)
-    else:
-        wanted, limit = (
-            float((can * usage.price).sum()),
-            commitment.hourly_usd / fleet.problem.committed_rate[commitment.id],
-        )
-    if wanted <= 0 or limit <= 0:
-        return np.zeros_like(can), 0.0
-    return can * min(1.0, limit / wanted), min(1.0, wanted / limit)
+@dataclass(frozen=True)
+class _Books:
+    """USD: (rows, months) on demand and committed, (months,) of reservations that nothing ran in.
+
+    ``use`` is by (month, level, pot): on-demand value that was covered, paid, unused.
+    """
+
+    on_demand: Floats
+    committed: Floats
+    idle: Floats
+    use: dict[tuple[int, int, int], list[float]]
+
+    def enter(self, lot: Lot, j: int, used: float, paid: float, consumed: float) -> None:
+        """Pot ``j`` in ``lot``, all in $/h. What is paid and not consumed is unused, to a solver's dust."""
+        entry = self.use.setdefault((lot.month, lot.level, j), [0.0, 0.0, 0.0])
+        for position, usd_per_hour in enumerate((used, paid, max(paid - consumed, 0.0))):
+            entry[position] += usd_per_hour * lot.hours
 
 
-def _book(
-    fleet: Fleet,
-    k: int,
-    lot: Lot,
-    covered: Floats,
-    consumed_frac: float,
-    usage: Usage,
-    committed: Floats,
-    use: dict[tuple[int, int, int], list[float]],
-) -> None:
-    """Enter what commitment ``k`` covered in ``lot``: its cost to those who used it, the rest as unused."""
-    paid = fleet.commitments[k].hourly_usd * lot.hours
-    value = covered * usage.price
-    total = float(value.sum())
-    consumed = paid * consumed_frac
-    # An RI of a type that costs nothing covers no value; its cost then has no user and counts as unused.
-    if total > 0:
-        committed[:, lot.month] += consumed * value / total
-    else:
-        consumed = 0.0
-    entry = use.setdefault((lot.month, lot.level, k), [0.0, 0.0, 0.0])
-    entry[0] += total * lot.hours
-    entry[1] += paid
-    entry[2] += paid - consumed
+def _rows_of(kind: ReservedType, usage: Usage) -> npt.NDArray[np.bool_]:
+    return np.array([kind.holds(r, c) for r, c in zip(usage.owners, usage.candidates, strict=True)], dtype=bool)
 
 
-def _use_frame(fleet: Fleet, use: Mapping[tuple[int, int, int], list[float]]) -> pd.DataFrame:
+def _spot_usd(fleet: Fleet, usage: Usage) -> Floats:
+    """(rows, months) USD of what runs as spot, in the hours of the unit's own blocks."""
+    out = np.zeros(usage.instances.shape[:2])
+    if usage.spot is None:
+        return out
+    position = {r.unit: s for s, r in enumerate(fleet.requirements)}
+    for row, (owner, c) in enumerate(zip(usage.owners, usage.candidates, strict=True)):
+        if c.spot_usd_per_hour is not None and usage.spot[row].any():
+            for t, blocks in enumerate(fleet.blocks[position[owner.unit]]):
+                hours = np.array([b.hours for b in blocks], dtype=float)
+                out[row, t] = float(usage.spot[row, t, : len(blocks)] @ hours) * c.spot_usd_per_hour
+    return out
+
+
+# --- frames ------------------------------------------------------------------------------------------------
+
+
+def _use_frame(fleet: Fleet, pots: Sequence[Pot], books: _Books) -> pd.DataFrame:
     rows = [
-        (fleet.problem.months[t], fleet.level_names[t][b], fleet.commitments[k].id, *entry)
-        for (t, b, k), entry in sorted(use.items())
+        (fleet.problem.months[t], fleet.level_names[t][b], pots[j].id, *entry)
+        for (t, b, j), entry in sorted(books.use.items())
     ]
     frame = pd.DataFrame(rows, columns=list(USE_COLUMNS))
     return frame.astype(dict.fromkeys(USE_COLUMNS[3:], float))
 
 
-def _spend_frame(
-    fleet: Fleet,
-    usage: Usage,
-    on_demand: Floats,
-    committed: Floats,
-    use: Mapping[tuple[int, int, int], list[float]],
-) -> pd.DataFrame:
-    rows = []
-    index = {r.unit: [i for i, owner in enumerate(usage.owners) if owner.unit == r.unit] for r in fleet.requirements}
+def _spend_frame(fleet: Fleet, usage: Usage, books: _Books) -> pd.DataFrame:
+    spot = _spot_usd(fleet, usage)
+    index: dict[Unit, list[int]] = {r.unit: [] for r in fleet.requirements}
+    for row, owner in enumerate(usage.owners):
+        index[owner.unit].append(row)
+    rows: list[tuple[object, ...]] = []
     for t, month in enumerate(fleet.problem.months):
         for r in fleet.requirements:
-            od, co = float(on_demand[index[r.unit], t].sum()), float(committed[index[r.unit], t].sum())
-            rows.append((month, str(r.unit), r.unit.service, r.unit.region, od, co, od + co))
-        unused = sum(entry[2] for (m, _b, _k), entry in use.items() if m == t)
-        rows.append((month, UNUSED, "", "", 0.0, unused, unused))
+            usd = [float(kind[index[r.unit], t].sum()) for kind in (books.on_demand, spot, books.committed)]
+            rows.append((month, str(r.unit), r.unit.service, r.unit.region, *usd, sum(usd)))
+        unused = sum(entry[2] for (m, _b, _j), entry in books.use.items() if m == t)
+        rows.append((month, UNUSED, "", "", 0.0, 0.0, unused, unused))
+        if fleet.reserved:
+            idle = float(books.idle[t])
+            rows.append((month, RESERVED, "", "", idle, 0.0, 0.0, idle))
     frame = pd.DataFrame(rows, columns=list(SPEND_COLUMNS))
     return frame.astype(dict.fromkeys(SPEND_COLUMNS[4:], float))
+
+
+def _purchases_frame(fleet: Fleet, bought: Mapping[tuple[int, int], float]) -> pd.DataFrame:
+    rows = []
+    for purchase, amount in bought_amounts(fleet, bought):
+        offer, month = fleet.offers[purchase.offer], fleet.problem.months[purchase.month]
+        count = round(amount) if offer.product == "standard_ri" else 0
+        hourly_usd = amount * offered_usd_per_hour(fleet, offer)
+        rows.append((purchase_id(fleet, purchase), offer.id, month, hourly_usd, count))
+    frame = pd.DataFrame(rows, columns=list(PURCHASE_COLUMNS))
+    return frame.astype({"hourly_usd": float, "count": "int64"})

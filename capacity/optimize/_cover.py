@@ -51,14 +51,14 @@ def lower_bounds(lanes: Lanes, price: Floats) -> Floats:
 
     ``price`` is (lanes, types), 0 or more.
     """
-    grid, need = _grid(lanes.weight, up=True)
+    grid, need, _ = grid_of(lanes.weight, up=True)
     exact, _ = _fill(grid, need, _layers(lanes), _usable(lanes, price))
     return np.maximum(exact, _linear_bound(lanes, price))
 
 
 def cheapest_counts(lanes: Lanes, price: Floats) -> Counts:
     """(lanes, types) whole counts that hold each load at (nearly) least cost; zeros where nothing does."""
-    grid, need = _grid(lanes.weight, up=False)
+    grid, need, _ = grid_of(lanes.weight, up=False)
     counts = _walk_back(grid, need, _layers(lanes), _usable(lanes, price))
     short = lanes.least - counts.sum(axis=1)
     cheapest = np.argmin(_usable(lanes, price), axis=1)
@@ -101,8 +101,8 @@ def _linear_bound(lanes: Lanes, price: Floats) -> Floats:
     return out
 
 
-def _grid(weight: Floats, up: bool) -> tuple[Counts, Counts]:
-    """Whole weights (lanes, types) and the whole need (lanes,) of each lane.
+def grid_of(weight: Floats, up: bool, cells: int = CELLS) -> tuple[Counts, Counts, Floats]:
+    """Whole weights (lanes, types), the whole need (lanes,) of each lane, and its cell as a share of the load.
 
     The cell of a lane is its smallest weight over m, with the m that rounds all other weights least.
     """
@@ -114,12 +114,12 @@ def _grid(weight: Floats, up: bool) -> tuple[Counts, Counts]:
     for m in range(1, _MOST_DIVISIONS + 1):
         off = np.abs(_rounded(m * ratio, up) - m * ratio) / np.where(used, m * ratio, 1.0)
         worst = off.max(axis=1)
-        better = (worst < error) & (error > _GOOD_ROUNDING) & (m / smallest <= CELLS)
+        better = (worst < error) & (error > _GOOD_ROUNDING) & (m / smallest <= cells)
         best, error = np.where(better, m, best), np.where(better, worst, error)
-    cell = np.maximum(smallest / best, 1.0 / CELLS)  # the grid's size bounds the work, whatever the weights
+    cell = np.maximum(smallest / best, 1.0 / cells)  # the grid's size bounds the work, whatever the weights
     need = np.maximum(np.ceil(1.0 / cell * (1 - _TOLERANCE)), 1)
-    cells = np.minimum(_rounded(weight / cell[:, None], up), need[:, None])
-    return cells.astype(np.int64), need.astype(np.int64)
+    whole = np.minimum(_rounded(weight / cell[:, None], up), need[:, None])
+    return whole.astype(np.int64), need.astype(np.int64), cell
 
 
 def _rounded(value: Floats, up: bool) -> Floats:

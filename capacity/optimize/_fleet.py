@@ -5,8 +5,9 @@ units of a month have the same blocks of the same hours, blocks of one name are 
 by level: all units are taken to be at their highest block together, then at their next, and a month's *levels* are cut
 at the mean shares of hours. Peaks that coincide are the case in which commitments cover least.
 
-A *lot* is a part of a level in which the same commitments are active. A commitment that starts or ends inside a month
-splits its levels pro rata of the month's hours: a level's hours are taken as spread evenly over it.
+A *lot* is a part of a level in which the same commitments, purchases and capacity reservations are active. One that
+starts or ends inside a month splits its levels pro rata of the month's hours: a level's hours are taken as spread
+evenly over it.
 """
 
 from __future__ import annotations
@@ -18,24 +19,74 @@ from itertools import pairwise
 
 import numpy as np
 
-from capacity.domain import Candidate, Commitment, Floats, LoadBlock, MixProblem, Unit, UnitRequirement
-from capacity.errors import MissingDataError, UsageError
-
-# Hours of blocks and months come from the same calendar; what is left is floating point.
-_HOURS_TOLERANCE = 1e-6
+from capacity.domain import (
+    Candidate,
+    CapacityReservation,
+    Commitment,
+    Floats,
+    LoadBlock,
+    MixProblem,
+    Offer,
+    Unit,
+    UnitRequirement,
+)
+from capacity.optimize._refuse import HOURS_TOLERANCE, refuse
 
 # The provider's order of applying commitments (design: Standard RIs, EC2 Instance SPs, Compute SPs).
-_PRODUCT_ORDER = {"standard_ri": 0, "ec2_instance_sp": 1, "compute_sp": 2}
+PRODUCT_ORDER = {"standard_ri": 0, "ec2_instance_sp": 1, "compute_sp": 2}
+
+# A year of a term: the provider sells 31,536,000 or 94,608,000 seconds, leap year or not (durationSeconds of its
+# offerings).
+_TERM_YEAR = timedelta(seconds=31_536_000)
+
+# One that was never cancelled.
+_NO_END = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """Offer ``offer`` bought at the start of month ``month`` (positions): it runs from ``start`` to ``end``."""
+
+    offer: int
+    month: int
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class ReservedType:
+    """Capacity reservations of one account, region and instance type: they are used and paid as one.
+
+    ``reservations`` are positions in the problem. ``usd_per_hour`` is the on-demand price of one instance.
+    """
+
+    account_id: str
+    region: str
+    instance_type: str
+    usd_per_hour: float
+    vcpu: int
+    quota_code: str
+    reservations: tuple[int, ...]
+
+    def holds(self, requirement: UnitRequirement, candidate: Candidate) -> bool:
+        """Whether what runs on demand of ``candidate`` in ``requirement`` runs in it."""
+        here = (requirement.account_id, requirement.unit.region, candidate.instance_type)
+        return here == (self.account_id, self.region, self.instance_type)
 
 
 @dataclass(frozen=True)
 class Lot:
-    """``hours`` of level ``level`` of month ``month`` (positions) in which the commitments ``active`` run."""
+    """``hours`` of level ``level`` of month ``month`` (positions) in which the same contracts run.
+
+    ``active`` are positions of commitments, ``bought`` of purchases, ``reserved`` of capacity reservations.
+    """
 
     month: int
     level: int
     hours: float
     active: tuple[int, ...]
+    bought: tuple[int, ...] = ()
+    reserved: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,6 +95,7 @@ class Fleet:
 
     ``blocks[s][t]`` are the load blocks of unit s in month t, none where its horizon does not reach.
     ``presence[s][t]`` is (blocks, levels): the share of a level's hours in which the unit is in that block.
+    ``purchases`` are all that could be bought: every offer in every month.
     """
 
     problem: MixProblem
@@ -51,6 +103,8 @@ class Fleet:
     level_names: tuple[tuple[str, ...], ...]
     presence: tuple[tuple[Floats, ...], ...]
     lots: tuple[Lot, ...]
+    purchases: tuple[Purchase, ...] = ()
+    reserved: tuple[ReservedType, ...] = ()
 
     @property
     def requirements(self) -> tuple[UnitRequirement, ...]:
@@ -59,6 +113,19 @@ class Fleet:
     @property
     def commitments(self) -> tuple[Commitment, ...]:
         return self.problem.commitments
+
+    @property
+    def offers(self) -> tuple[Offer, ...]:
+        return self.problem.offers
+
+    def reserved_count(self, kind: ReservedType, lot: Lot) -> int:
+        """Instances that are held of ``kind`` in ``lot``."""
+        held = self.problem.reservations
+        return sum(held[i].count for i in kind.reservations if i in lot.reserved)
+
+    def reserved_most(self, kind: ReservedType, month: int) -> int:
+        """The most instances that are held of ``kind`` at one time of month ``month``."""
+        return max((self.reserved_count(kind, lot) for lot in self.lots if lot.month == month), default=0)
 
     def position(self, unit: Unit) -> int:
         return next(s for s, r in enumerate(self.requirements) if r.unit == unit)
@@ -70,14 +137,12 @@ def fleet_of(problem: MixProblem) -> Fleet:
     Raises
     ------
     UsageError
-        Names each unit, month or block whose figures cannot be meant.
+        Names each unit, month, block, offer or reservation whose figures cannot be meant.
     MissingDataError
-        A Savings Plan without a committed rate: it is never guessed.
+        A Savings Plan without a committed rate, an offer without any rate, a reserved type without a price: none of
+        these is ever guessed.
     """
-    problems = [*_bad_calendar(problem), *(p for r in problem.requirements for p in _bad_unit(problem, r))]
-    if problems:
-        raise UsageError("not a problem that can be solved:\n" + "\n".join(f"  - {p}" for p in problems[:20]))
-    _check_rates(problem)
+    refuse(problem)
     ordered = _ordered(problem)
     blocks = tuple(
         tuple(tuple(b for b in r.blocks if b.month == month) for month in ordered.months) for r in ordered.requirements
@@ -89,7 +154,9 @@ def fleet_of(problem: MixProblem) -> Fleet:
         hours.append(month[1])
         presence.append(month[2])
     by_unit = tuple(tuple(presence[t][s] for t in range(len(names))) for s in range(len(blocks)))
-    return Fleet(ordered, blocks, tuple(names), by_unit, _lots(ordered, hours))
+    purchases = _purchases(ordered)
+    lots = _lots(ordered, purchases, hours)
+    return Fleet(ordered, blocks, tuple(names), by_unit, lots, purchases, _reserved(ordered))
 
 
 def running_by_type(requirement: UnitRequirement) -> dict[str, int]:
@@ -106,8 +173,8 @@ def vertical_count(requirement: UnitRequirement) -> int:
     return max(1, math.ceil(total / requirement.zones)) if total else max(1, requirement.min_per_zone)
 
 
-def eligible(commitment: Commitment, account_id: str, region: str, candidate: Candidate) -> bool:
-    """Whether ``commitment`` may cover usage of ``candidate`` in that account and region."""
+def eligible(commitment: Commitment | Offer, account_id: str, region: str, candidate: Candidate) -> bool:
+    """Whether the scope of ``commitment`` holds usage of ``candidate`` in that account and region."""
     if commitment.account_id not in ("", account_id) or commitment.region not in ("", region):
         return False
     if commitment.product == "standard_ri":
@@ -115,7 +182,32 @@ def eligible(commitment: Commitment, account_id: str, region: str, candidate: Ca
     return commitment.product == "compute_sp" or commitment.scope == candidate.family
 
 
-def active_frac(commitment: Commitment, month: str, hours: float, last_hours: bool) -> tuple[float, float]:
+def offered_rate(offer: Offer, requirement: UnitRequirement, candidate: Candidate) -> float | None:
+    """What ``offer`` takes for usage of ``candidate``, as a share of on demand; None where it cannot cover it."""
+    if not eligible(offer, requirement.account_id, requirement.unit.region, candidate):
+        return None
+    return offer.rate.get(candidate.instance_type)
+
+
+def offered_usd_per_hour(fleet: Fleet, offer: Offer) -> float:
+    """What one instance of an RI costs an hour (rate x the dearest on-demand price in its scope), 1 for a plan's $/h.
+
+    0 where no unit could use an RI: there is no price, and none is bought.
+    """
+    if offer.product != "standard_ri":
+        return 1.0
+    prices = [
+        c.usd_per_hour * rate
+        for r in fleet.requirements
+        for c in r.candidates
+        if (rate := offered_rate(offer, r, c)) is not None
+    ]
+    return max(prices, default=0.0)
+
+
+def active_frac(
+    commitment: Commitment | CapacityReservation | Purchase, month: str, hours: float, last_hours: bool
+) -> tuple[float, float]:
     """The part of a month's modelled hours, from 0 to 1, in which ``commitment`` runs.
 
     A first month that is shorter than the calendar's is its last hours (planning starts inside it); any other
@@ -124,7 +216,8 @@ def active_frac(commitment: Commitment, month: str, hours: float, last_hours: bo
     start, end = month_window(month, hours, last_hours)
     whole = (end - start).total_seconds()
     begin = (max(_utc(commitment.start), start) - start).total_seconds() / whole
-    finish = (min(_utc(commitment.end), end) - start).total_seconds() / whole
+    until = _NO_END if commitment.end is None else _utc(commitment.end)
+    finish = (min(until, end) - start).total_seconds() / whole
     return (begin, finish) if finish > begin else (0.0, 0.0)
 
 
@@ -154,10 +247,17 @@ def _ordered(problem: MixProblem) -> MixProblem:
     rates = problem.committed_rate
     commitments = sorted(
         problem.commitments,
-        key=lambda c: (_PRODUCT_ORDER[c.product], rates.get(c.id, 0.0), c.account_id == "", c.id),
+        key=lambda c: (PRODUCT_ORDER[c.product], rates.get(c.id, 0.0), c.account_id == "", c.id),
     )
     quotas = sorted(problem.quotas, key=lambda q: (q.account_id, q.region, q.code))
-    return replace(problem, requirements=requirements, commitments=tuple(commitments), quotas=tuple(quotas))
+    return replace(
+        problem,
+        requirements=requirements,
+        commitments=tuple(commitments),
+        quotas=tuple(quotas),
+        offers=tuple(sorted(problem.offers, key=lambda o: o.id)),
+        reservations=tuple(sorted(problem.reservations, key=lambda r: r.id)),
+    )
 
 
 def _levels(units: list[tuple[LoadBlock, ...]], month_hours: float) -> tuple[tuple[str, ...], Floats, list[Floats]]:
@@ -184,7 +284,7 @@ def _levels(units: list[tuple[LoadBlock, ...]], month_hours: float) -> tuple[tup
 
 def _same_hours(one: tuple[LoadBlock, ...], other: tuple[LoadBlock, ...]) -> bool:
     return len(one) == len(other) and all(
-        a.block == b.block and abs(a.hours - b.hours) <= _HOURS_TOLERANCE for a, b in zip(one, other, strict=True)
+        a.block == b.block and abs(a.hours - b.hours) <= HOURS_TOLERANCE for a, b in zip(one, other, strict=True)
     )
 
 
@@ -214,88 +314,49 @@ def _overlap(blocks: tuple[LoadBlock, ...], edges: Floats, hours: Floats) -> Flo
     return out
 
 
-def _lots(problem: MixProblem, level_hours: list[Floats]) -> tuple[Lot, ...]:
+def _purchases(problem: MixProblem) -> tuple[Purchase, ...]:
+    """Every offer in every month: it starts with the month's modelled hours and runs for its term."""
     out = []
+    for o, offer in enumerate(problem.offers):
+        for t, (month, hours) in enumerate(zip(problem.months, problem.month_hours, strict=True)):
+            start, _ = month_window(month, hours, t == 0)
+            out.append(Purchase(o, t, start, start + offer.term_years * _TERM_YEAR))
+    return tuple(out)
+
+
+def _reserved(problem: MixProblem) -> tuple[ReservedType, ...]:
+    """Reservations by account, region and type, in that order."""
+    kinds: dict[tuple[str, str, str], list[int]] = {}
+    for i, held in enumerate(problem.reservations):
+        kinds.setdefault((held.account_id, held.region, held.instance_type), []).append(i)
+    out = []
+    for (account, region, name), positions in sorted(kinds.items()):
+        c = _priced(problem, account, region, name)
+        out.append(ReservedType(account, region, name, c.usd_per_hour, c.vcpu, c.quota_code, tuple(positions)))
+    return tuple(out)
+
+
+def _priced(problem: MixProblem, account: str, region: str, name: str) -> Candidate:
+    """The candidate that tells what a reserved type costs: of the account where it has one, the dearest of these."""
+    known = [
+        (r.account_id == account, c.usd_per_hour, c)
+        for r in problem.requirements
+        for c in r.candidates
+        if r.unit.region == region and c.instance_type == name
+    ]
+    return max(known, key=lambda k: k[:2])[2]
+
+
+def _lots(problem: MixProblem, purchases: tuple[Purchase, ...], level_hours: list[Floats]) -> tuple[Lot, ...]:
+    out = []
+    contracts: tuple[tuple[Commitment | CapacityReservation | Purchase, ...], ...]
+    contracts = (problem.commitments, purchases, problem.reservations)
     for t, (month, hours) in enumerate(zip(problem.months, problem.month_hours, strict=True)):
-        spans = [active_frac(c, month, hours, t == 0) for c in problem.commitments]
-        edges = sorted({0.0, 1.0, *(edge for span in spans for edge in span)})
+        spans = [[active_frac(c, month, hours, t == 0) for c in kind] for kind in contracts]
+        edges = sorted({0.0, 1.0, *(edge for kind in spans for span in kind for edge in span)})
         for begin, finish in pairwise(edges):
-            active = tuple(k for k, (low, high) in enumerate(spans) if low <= begin and finish <= high)
-            out += [Lot(t, b, float(h) * (finish - begin), active) for b, h in enumerate(level_hours[t])]
+            runs = [tuple(k for k, (low, high) in enumerate(kind) if low <= begin and finish <= high) for kind in spans]
+            out += [
+                Lot(t, b, float(h) * (finish - begin), runs[0], runs[1], runs[2]) for b, h in enumerate(level_hours[t])
+            ]
     return tuple(sorted(out, key=lambda lot: (lot.month, lot.level)))
-
-
-def _check_rates(problem: MixProblem) -> None:
-    unknown = [
-        f"{c.product} {c.id}"
-        for c in problem.commitments
-        if c.product != "standard_ri" and not 0 < problem.committed_rate.get(c.id, math.nan) <= 1
-    ]
-    if unknown:
-        raise MissingDataError(
-            f"no committed rate in (0, 1] for {', '.join(unknown)}: give the price of covered usage as a share of "
-            "on demand, or leave the commitment out; it is never guessed"
-        )
-
-
-def _bad_calendar(problem: MixProblem) -> list[str]:
-    out = []
-    if len(problem.months) != len(problem.month_hours) or list(problem.months) != sorted(set(problem.months)):
-        return ["months must be in order, each once, with one month_hours each"]
-    if not problem.months:
-        return ["no month to plan for"]
-    units = [r.unit for r in problem.requirements]
-    out += [f"{u}: given twice" for u in sorted({u for u in units if units.count(u) > 1})]
-    ids = [c.id for c in problem.commitments]
-    out += [f"commitment {i}: given twice" for i in sorted({i for i in ids if ids.count(i) > 1})]
-    out += [
-        f"commitment {c.id}: {c.product} needs a scope and an RI a count of at least 1"
-        for c in problem.commitments
-        if c.product != "compute_sp" and (not c.scope or (c.product == "standard_ri" and c.count < 1))
-    ]
-    if not 0 <= problem.switching_penalty_frac < math.inf:
-        out.append(f"switching_penalty_frac {problem.switching_penalty_frac}: must be 0 or more")
-    return out
-
-
-def _bad_unit(problem: MixProblem, requirement: UnitRequirement) -> list[str]:
-    unit = requirement.unit
-    out = [f"{unit}: {p}" for p in (*_bad_numbers(requirement), *_bad_candidates(requirement))]
-    names = [(b.month, b.block) for b in requirement.blocks]
-    out += [f"{unit}: block {n} is given twice in {m}" for m, n in sorted({k for k in names if names.count(k) > 1})]
-    out += [
-        f"{unit}: a block in {m}, a month that is not planned"
-        for m in sorted({m for m, _ in names} - {*problem.months})
-    ]
-    for month, hours in zip(problem.months, problem.month_hours, strict=True):
-        total = sum(b.hours for b in requirement.blocks if b.month == month)
-        if total > hours * (1 + _HOURS_TOLERANCE):
-            out.append(f"{unit}: blocks of {month} hold {total:g} hours, the month {hours:g}")
-    return out
-
-
-def _bad_numbers(requirement: UnitRequirement) -> list[str]:
-    out = []
-    if requirement.zones < 1 or requirement.zones_survived < 0:
-        out.append(f"zones {requirement.zones}, zones_survived {requirement.zones_survived}: at least 1 and 0")
-    if requirement.min_per_zone < 0 or requirement.max_per_zone < 0:
-        out.append("min_per_zone and max_per_zone must be 0 or more")
-    out += [
-        f"demand {b.demand} and hours {b.hours} in {b.month} {b.block}: finite, 0 or more, and more than 0"
-        for b in requirement.blocks
-        if not (0 <= b.demand < math.inf and 0 < b.hours < math.inf)
-    ]
-    counts = [*requirement.running.values(), *(requirement.pinned or {}).values()]
-    if any(c < 0 or c != int(c) for c in counts):
-        out.append("running and pinned counts must be whole numbers, 0 or more")
-    return out
-
-
-def _bad_candidates(requirement: UnitRequirement) -> list[str]:
-    names = [c.instance_type for c in requirement.candidates]
-    out = [f"candidate {n}: given twice" for n in sorted({n for n in names if names.count(n) > 1})]
-    return out + [
-        f"candidate {c.instance_type}: price and capacities must be finite and 0 or more"
-        for c in requirement.candidates
-        if not all(0 <= x < math.inf for x in (c.usd_per_hour, c.safe, c.zone_loss))
-    ]

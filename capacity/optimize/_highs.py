@@ -20,12 +20,21 @@ import numpy.typing as npt
 
 from capacity.domain import Floats
 from capacity.errors import CapacityError
+from capacity.optimize._apart import search_apart
 
 Ints = npt.NDArray[np.int32]
 Outcome = Literal["found", "infeasible", "nothing"]
 
 # Tighter than HiGHS's 1e-6, so that a rounded plan still passes the checker's 1e-6.
 _FEASIBILITY_TOLERANCE = 1e-7
+
+# Silent, one thread, exact enough: the same input gives the same answer.
+_QUIET: Mapping[str, Any] = {
+    "output_flag": False,
+    "threads": 1,
+    "mip_feasibility_tolerance": _FEASIBILITY_TOLERANCE,
+    "primal_feasibility_tolerance": _FEASIBILITY_TOLERANCE,
+}
 
 # Columns below which parts are searched together: a run of HiGHS costs some milliseconds however small it is.
 _SMALL_PART = 1000
@@ -129,13 +138,7 @@ def _silent_class() -> Any:
 def quiet(seed: int) -> Any:
     """A silent, single-threaded, seeded ``highspy.Highs``: the same input gives the same answer."""
     solver = _silent_class()()
-    for option, setting in (
-        ("output_flag", False),
-        ("threads", 1),
-        ("random_seed", seed),
-        ("mip_feasibility_tolerance", _FEASIBILITY_TOLERANCE),
-        ("primal_feasibility_tolerance", _FEASIBILITY_TOLERANCE),
-    ):
+    for option, setting in {**_QUIET, "random_seed": seed}.items():
         solver.setOptionValue(option, setting)
     return solver
 
@@ -246,16 +249,21 @@ def _sub_matrix(matrix: Matrix, columns: Ints, rows: Ints) -> Matrix:
 
 
 def _search_part(matrix: Matrix, start: Mapping[Any, float], seconds: float, gap_frac: float, seed: int) -> Search:
-    solver = quiet(seed)
-    solver.setOptionValue("time_limit", float(seconds))
-    solver.setOptionValue("mip_rel_gap", float(gap_frac))
-    load(solver, matrix, relaxed=False)
+    """One part, in a process that can be ended; its options are those of :func:`quiet`."""
     known = [(i, start[v]) for i, v in enumerate(matrix.variables) if v in start]
-    if known:
-        index, value = (np.array(x) for x in zip(*known, strict=True))
-        solver.setSolution(len(known), index.astype(np.int32), value.astype(float))
-    solver.run()
-    return read_search(solver)
+    job = {
+        "options": {
+            **_QUIET, "random_seed": seed, "time_limit": float(seconds), "mip_rel_gap": float(gap_frac),
+        },
+        "cost": matrix.cost, "constant": matrix.constant, "lower": matrix.lower, "upper": matrix.upper,
+        "integer": matrix.integer, "row_lower": matrix.row_lower, "row_upper": matrix.row_upper,
+        "start": matrix.start, "index": matrix.index, "value": matrix.value,
+        "known": (np.array([i for i, _ in known], dtype=np.int32), np.array([x for _, x in known], dtype=float)),
+    }  # fmt: skip
+    ended = search_apart(job, seconds)
+    if ended.infeasible:
+        return Search("infeasible", ended.text, math.inf, None)
+    return Search("nothing" if ended.values is None else "found", ended.text, ended.bound, ended.values)
 
 
 def read_search(solver: Any) -> Search:

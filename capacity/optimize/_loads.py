@@ -30,18 +30,20 @@ class Loads:
 
 
 def loads_of(model: MixModel) -> Loads:
-    """Every load of a unit that may choose whole counts freely: not vertical, not pinned, with some demand."""
+    """Every load of a unit that may choose whole counts freely: not vertical, not pinned, no spot, with some demand."""
     position = matrix_of(model.lp).position
     fleet = model.fleet
     keys, columns, normal, loss, least = [], [], [], [], []
     for s, requirement in enumerate(fleet.requirements):
         candidates = model.allowed(s)
         pinned = {m for m, _ in requirement.pinned or {}}
+        # What spot serves is not asked of what runs on demand.
+        spot = requirement.spot_max_frac > 0 and any(c.spot_usd_per_hour is not None for _, c in candidates)
         survivors = max(requirement.zones - requirement.zones_survived, 0)
         for t, month in enumerate(fleet.problem.months):
             for b in model.blocks_that_decide(s, t):
                 demand = fleet.blocks[s][t][b].demand
-                if requirement.vertical or month in pinned or demand <= 0 or not candidates:
+                if requirement.vertical or spot or month in pinned or demand <= 0 or not candidates:
                     continue
                 keys.append((s, t, b))
                 columns.append([position[model.running[s, i, t, b]] for i, _ in candidates])

@@ -91,7 +91,9 @@ def _bound_without_model(model: MixModel, bounds: Floats) -> float:
             else:
                 coverable += lot.hours * owned.hourly_usd / fleet.problem.committed_rate[owned.id]
     finite = bounds[np.isfinite(bounds)]
-    return model.constant_usd + max(float(finite.sum()) - coverable, 0.0)
+    # What is bought costs its rate of what it covers; at best all that is left is covered at the lowest.
+    lowest = min((rate for offer in fleet.offers for rate in offer.rate.values()), default=1.0)
+    return model.constant_usd + min(lowest, 1.0) * max(float(finite.sum()) - coverable, 0.0)
 
 
 def _price(loads: Loads, cost: Floats) -> Floats:

@@ -11,9 +11,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from capacity.domain import Floats, UnitRequirement
-from capacity.optimize._fleet import Fleet, running_by_type
-from capacity.optimize.model import autoscales
+from capacity.domain import Floats
+from capacity.optimize._fleet import Fleet
+from capacity.optimize.columns._lanes import Lanes, follows_load, lanes_of
 
 Counts = npt.NDArray[np.int64]
 
@@ -21,50 +21,50 @@ Counts = npt.NDArray[np.int64]
 _HOLDS = 5e-8
 
 
-def trim(fleet: Fleet, running: Counts) -> None:
-    """Lower ``running`` in place where no requirement and no switch minds.
+def trim(fleet: Fleet, running: Counts, spot: Counts) -> None:
+    """Lower ``running`` in place where no requirement, reservation or switch minds; ``spot`` stays.
 
-    ``running`` is (rows, months, blocks) per zone, rows as in ``usage_rows``.
+    Both are (rows, months, blocks) per zone, rows as in ``usage_rows``.
     """
     row = 0
     for s, r in enumerate(fleet.requirements):
-        rows = slice(row, row + len(r.candidates))
+        u = None if r.vertical else lanes_of(fleet, s, range(len(fleet.problem.months)))
+        if u is not None:
+            stays = _stays(fleet, u)
+            for lane, (t, blocks) in enumerate(zip(u.months, u.blocks, strict=True)):
+                if u.fixed[lane] and not follows_load(r):
+                    continue
+                own = row + u.types
+                kept = _needed(u, lane, running[own, t, blocks[0]], spot[own, t, blocks[0]], stays)
+                for b in blocks:
+                    running[own, t, b] = kept
         row += len(r.candidates)
-        pinned = {m for m, _ in r.pinned or {}}
-        for t, month in enumerate(fleet.problem.months):
-            blocks = fleet.blocks[s][t]
-            if r.vertical or not blocks or (month in pinned and not autoscales(r)):
-                continue
-            if autoscales(r):
-                for b, block in enumerate(blocks):
-                    running[rows, t, b] = _needed(r, running[rows, t, b], block.demand, _stays(fleet, r))
-            else:
-                peak = max(block.demand for block in blocks)
-                kept = _needed(r, running[rows, t, 0], peak, _stays(fleet, r))
-                running[rows, t, : len(blocks)] = kept[:, None]
 
 
-def _stays(fleet: Fleet, r: UnitRequirement) -> list[int]:
-    """Instances per zone of each type below which leaving them has a price."""
-    runs = running_by_type(r) if fleet.problem.switching_penalty_frac > 0 else {}
-    return [math.ceil(runs.get(c.instance_type, 0) / r.zones) for c in r.candidates]
+def _stays(fleet: Fleet, u: Lanes) -> Counts:
+    """Instances per zone of each type below which leaving them has a price; all of one that is reserved."""
+    zones = u.requirement.zones
+    out = -(-u.runs // zones) if fleet.problem.switching_penalty_frac > 0 else np.zeros_like(u.runs)
+    for i, c in enumerate(u.candidates):
+        if any(kind.holds(u.requirement, c) for kind in fleet.reserved):
+            out[i] = np.iinfo(np.int64).max
+    return np.asarray(out, dtype=np.int64)
 
 
-def _needed(r: UnitRequirement, counts: Counts, demand: float, stays: list[int]) -> Counts:
+def _needed(u: Lanes, lane: int, counts: Counts, spot: Counts, stays: Counts) -> Counts:
     kept = counts.copy()
-    normal = np.array([r.zones * c.safe for c in r.candidates], dtype=float)
-    lost = np.array([max(r.zones - r.zones_survived, 0) * c.zone_loss for c in r.candidates], dtype=float)
-    for i in sorted(range(len(kept)), key=lambda i: (-r.candidates[i].usd_per_hour, i)):
-        spare = [_spare(kept, normal, demand, i)]
-        if r.zones_survived:
-            spare.append(_spare(kept, lost, demand, i))
-        spare += [int(kept.sum()) - r.min_per_zone, int(kept[i]) - stays[i]]
-        kept[i] -= max(min(spare), 0)
+    rows = u.need[:, lane] > 0
+    weight, need = u.weight[rows], u.need[rows, lane]
+    held: Floats = weight @ kept + u.spot_weight[rows] @ spot
+    for i in sorted(np.flatnonzero(kept), key=lambda i: (-u.usd[i], i)):
+        off = min(int(kept.sum() + spot.sum()) - u.requirement.min_per_zone, int(kept[i]) - int(min(stays[i], kept[i])))
+        for w, h, n in zip(weight[:, i], held, need, strict=True):
+            if w > 0:
+                off = min(off, math.floor((h - n * (1 - _HOLDS)) / w))
+        # The last of a type is variety, where variety is asked for.
+        if off >= kept[i] and not spot[i] and int(((kept + spot) > 0).sum()) <= u.least_types[lane]:
+            off = int(kept[i]) - 1
+        if off > 0:
+            kept[i] -= off
+            held = held - weight[:, i] * off
     return kept
-
-
-def _spare(counts: Counts, capacity: Floats, demand: float, i: int) -> int:
-    """How many of type i may go before ``demand`` is no longer held."""
-    if capacity[i] <= 0:
-        return int(counts[i])
-    return math.floor((float(counts @ capacity) - demand * (1 - _HOLDS)) / float(capacity[i]))

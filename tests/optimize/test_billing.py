@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capacity.domain import LoadBlock, MixProblem
+from capacity.domain import CapacityReservation, LoadBlock, MixProblem, Offer
 from capacity.errors import MissingDataError
 from capacity.optimize import price_running, solve
-from capacity.optimize._billing import bill, running_usage
+from capacity.optimize._billing import Bill, bill, running_usage
 from capacity.optimize._fleet import active_frac, fleet_of
-from tests.optimize.makers import ACCOUNT, HOURS, LARGE, MONTHS, SMALL, commitment, problem, unit
+from tests.optimize.makers import ACCOUNT, HOURS, LARGE, MONTHS, REGION, SMALL, commitment, problem, unit
 
 
 def _running(per_type: int = 4, **change: object) -> MixProblem:
@@ -123,6 +124,75 @@ def test_an_unknown_rate_is_refused_by_name() -> None:
     p = replace(_running(), commitments=(commitment("sp-77", "compute_sp"),))
     with pytest.raises(MissingDataError, match="compute_sp sp-77"):
         solve(p)
+
+
+# --- spot, reservations, purchases -------------------------------------------------------------------------
+
+
+def _billed(p: MixProblem, spot: int = 0, bought: dict[tuple[int, int], float] | None = None) -> Bill:
+    fleet = fleet_of(p)
+    usage = running_usage(fleet)
+    return bill(fleet, replace(usage, spot=np.full_like(usage.instances, spot)), bought)
+
+
+def test_spot_is_paid_as_it_is_and_never_covered() -> None:
+    kinds = [replace(SMALL, spot_usd_per_hour=0.03), LARGE]
+    p = replace(_running(), requirements=(unit("a", [1], kinds, running={("m5.large", "a"): 4}),))
+    p = replace(p, commitments=(commitment("csp", "compute_sp", hourly=0.7),), committed_rate={"csp": 0.7})
+    spend = _billed(p, spot=2).spend.set_index("unit")
+    # LARGE is not to be had as spot: what is said to run of it has no price.
+    assert spend.loc["a/us-east-1", "spot_usd"] == pytest.approx(2 * 0.03 * HOURS[0])
+    assert spend.loc["a/us-east-1", "on_demand_usd"] == pytest.approx(0.0)
+    assert spend.loc["a/us-east-1", "committed_usd"] == pytest.approx(0.4 * 0.7 * HOURS[0])
+    assert (spend["total_usd"] - spend[["on_demand_usd", "spot_usd", "committed_usd"]].sum(axis=1)).abs().max() < 1e-9
+
+
+def test_what_is_reserved_and_not_used_is_paid_and_what_is_used_is_covered_as_any_other() -> None:
+    held = CapacityReservation("cr", ACCOUNT, REGION, "us-east-1a", "m5.large", 6, datetime(2025, 1, 1, tzinfo=UTC))
+    owned = commitment("ri", "standard_ri", "m5.large", hourly=0.12, count=3)
+    p = replace(_running(), reservations=(held,), commitments=(owned,))
+    spend = price_running(p).set_index("unit")
+    assert spend.loc["(reservations unused)", "on_demand_usd"] == pytest.approx(2 * 0.10 * HOURS[0])
+    assert spend.loc["a/us-east-1", "on_demand_usd"] == pytest.approx(1 * 0.10 * HOURS[0])
+    assert spend.loc["a/us-east-1", "committed_usd"] == pytest.approx(0.12 * HOURS[0])
+    other = replace(p, reservations=(replace(held, account_id="2222"),))
+    # Another account's reservation is not used by this one, and is priced as the region's.
+    assert price_running(other).set_index("unit").loc["(reservations unused)", "total_usd"] == pytest.approx(
+        6 * 0.10 * HOURS[0]
+    )
+
+
+def test_a_purchase_is_paid_from_its_month_and_named_after_it() -> None:
+    r = unit("a", [1], [SMALL], months=MONTHS, running={("m5.large", "a"): 4})
+    offers = (
+        Offer("ri", "standard_ri", 1, "no_upfront", "m5.large", REGION, "", {"m5.large": 0.6}),
+        Offer("sp", "compute_sp", 3, "all_upfront", "", "", "", {"m5.large": 0.5}),
+    )
+    billed = _billed(replace(problem(r, months=MONTHS), offers=offers), bought={(0, 1): 3.0, (1, 0): 0.1})
+    assert billed.purchases.to_numpy().tolist() == [
+        ["ri@2026-02", "ri", "2026-02", pytest.approx(0.18), 3],
+        ["sp@2026-01", "sp", "2026-01", pytest.approx(0.1), 0],
+    ]
+    use = billed.use.groupby(["id", "month"])[["used_usd", "paid_usd", "unused_usd"]].sum()
+    # January: .2 of the .4 $/h is covered at .5. February: three instances by the RI first, and .1 is left.
+    assert tuple(use.loc["sp@2026-01", "2026-01"]) == pytest.approx((0.2 * 744, 0.1 * 744, 0.0))
+    assert tuple(use.loc["ri@2026-02", "2026-02"]) == pytest.approx((0.3 * 672, 0.18 * 672, 0.0))
+    assert tuple(use.loc["sp@2026-01", "2026-02"]) == pytest.approx((0.1 * 672, 0.1 * 672, 0.05 * 672))
+    assert ("ri@2026-02", "2026-01") not in use.index
+
+
+def test_a_savings_plan_covers_the_type_of_the_highest_saving_first_whosever_plan_it_is() -> None:
+    r = unit("a", [1], [SMALL, LARGE], running={("m5.large", "a"): 1, ("m5.xlarge", "a"): 1})  # .10 and .19 $/h
+    offers = (Offer("sp", "compute_sp", 1, "no_upfront", "", "", "", {"m5.large": 0.5, "m5.xlarge": 0.8}),)
+    owned = commitment("csp", "compute_sp", hourly=0.07)
+    p = replace(problem(r), offers=offers, commitments=(owned,), committed_rate={"csp": 0.7})
+    billed = _billed(p, bought={(0, 0): 0.05 + 0.08})
+    use = billed.use.groupby("id")["used_usd"].sum() / HOURS[0]
+    # sp takes m5.large at .5; csp takes .1 of m5.xlarge at .7; sp the other .09 at .8 with what it has left.
+    assert use["sp@2026-01"] == pytest.approx(0.10 + 0.09)
+    assert use["csp"] == pytest.approx(0.10)
+    unused = billed.use.groupby("id")["unused_usd"].sum() / HOURS[0]
+    assert unused["sp@2026-01"] == pytest.approx(0.08 - 0.09 * 0.8)
 
 
 # --- blocks ------------------------------------------------------------------------------------------------

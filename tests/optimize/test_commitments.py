@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from capacity.errors import MissingDataError, UsageError
 from capacity.optimize import commitment_level, known_demand_level
+from capacity.optimize.commitments import commitment_outlook
 
 YEAR = 8760
 
@@ -65,6 +66,46 @@ def test_growth_is_carried_on_but_damped() -> None:
     flat, grows = _hourly(np.full(YEAR, 100.0)), _hourly(100 * np.exp(0.01 * (weeks - weeks[-1])))
     level, without = commitment_level(grows, 0.5, 365), commitment_level(flat, 0.5, 365)
     assert without < level < without * np.exp(0.01 * 52)
+
+
+def test_a_step_and_a_launch_are_not_carried_on_as_growth() -> None:
+    flat = np.full(YEAR, 100.0)
+    step, launch = flat.copy(), flat.copy()
+    step[: YEAR // 2] = 60.0
+    launch[:2000] = 1.0
+    launch[2000:4000] = np.linspace(1.0, 100.0, 2000)
+    level = commitment_level(_hourly(flat), 0.5, 365)
+    for demand in (step, launch):
+        assert commitment_level(_hourly(demand), 0.5, 365) == pytest.approx(level, rel=0.1)
+
+
+def test_a_restless_level_is_committed_to_less() -> None:
+    months = np.repeat(np.tile([1.0, 1.3, 0.8, 1.1, 0.9], 3), 28 * 24)[-YEAR:]
+    calm, restless = _hourly(np.full(YEAR, months[-1])), _hourly(months)
+    assert commitment_level(restless, 0.72, 365) < commitment_level(calm, 0.72, 365)
+
+
+@given(st.integers(0, 99), st.floats(0.2, 0.9), st.sampled_from([30, 365, 1095]))
+def test_an_outlook_is_of_the_level_and_adds_up(seed: int, rate: float, days: int) -> None:
+    demand = _hourly(np.random.default_rng(seed).gamma(9.0, 10.0, 3000))
+    told = commitment_outlook(demand, rate, days)
+    assert told.level == commitment_level(demand, rate, days)
+    assert 0 < told.utilisation_frac <= 1
+    assert 0 < told.coverage_frac <= 1
+    # No future saves more than the discount.
+    assert max(told.saving_p10_frac, told.saving_p50_frac, told.saving_p90_frac) <= 1 - rate + 1e-9
+    if told.break_even_day is not None:
+        assert rate * days - 1 <= told.break_even_day <= days
+
+
+def test_an_outlook_of_what_is_certain() -> None:
+    told = commitment_outlook(_hourly(np.full(100, 8.0)), 0.7, 100)
+    assert (told.level, told.utilisation_frac, told.coverage_frac) == (8.0, 1.0, 1.0)
+    assert told.saving_p10_frac == pytest.approx(0.3)
+    assert told.saving_p90_frac == pytest.approx(0.3)
+    assert told.break_even_day == 70
+    idle = commitment_outlook(_hourly(np.zeros(3000)), 0.7, 100)
+    assert (idle.level, idle.utilisation_frac, idle.break_even_day) == (0.0, 0.0, None)
 
 
 def test_scales_with_its_unit_and_repeats_itself() -> None:

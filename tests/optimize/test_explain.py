@@ -113,7 +113,7 @@ CASES: list[tuple[Callable[[], MixProblem], list[str]]] = [
     (_quota_of_another_region_only, ["in eu-west-1 of account 1111: 8 vCPU allowed, 18 needed", "b/eu-west-1: demand"]),
     (
         _two_quotas_together,
-        ["quota L-1216C47A", f"quota {GPU}", "a/us-east-1: demand of up to 90", "b/us-east-1: demand"],
+        ["quota L-1216C47A", f"quota {GPU}", "a/us-east-1: demand of 90", "b/us-east-1: demand of 90"],
     ),
 ]
 

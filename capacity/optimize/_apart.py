@@ -1,0 +1,142 @@
+"""Searches in a child process, so that they end when they must.
+
+HiGHS looks at its clock between steps and has been seen to pass its limit by half. The child is started when it is
+first needed and kept for the next search; one that does not answer within a grace after its limit is ended, and the
+best plan that it had told by then is taken.
+"""
+
+from __future__ import annotations
+
+import atexit
+import math
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from capacity.domain import Floats
+from capacity.errors import CapacityError
+from capacity.optimize._apart_child import read, write
+
+# A search may pass its limit by so much before it is ended: less than the 2 s that are promised.
+GRACE_SECONDS = 1.0
+# A child that does not come up at all.
+_START_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a search ended: HiGHS's own word, its proven bound, and the values of the best plan, None where none."""
+
+    text: str
+    infeasible: bool
+    bound: float
+    values: Floats | None
+
+
+class _Child:
+    def __init__(self) -> None:
+        command = [sys.executable, "-P", str(Path(__file__).with_name("_apart_child.py"))]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        self.messages: queue.Queue[Any] = queue.Queue()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        while True:
+            try:
+                message = read(self.process.stdout)
+            except (OSError, ValueError, EOFError):
+                message = None
+            self.messages.put(message)
+            if message is None:
+                return
+
+    def send(self, job: Mapping[str, Any]) -> None:
+        assert self.process.stdin is not None
+        write(self.process.stdin, job)  # type: ignore[arg-type]
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                try:
+                    stream.close()
+                except OSError:
+                    continue
+
+
+_child: _Child | None = None
+_lock = threading.Lock()
+
+
+def warm_up() -> None:
+    """Start the child while something else is being done."""
+    with _lock:
+        _running()
+
+
+def _running() -> _Child:
+    global _child
+    if _child is None or not _child.alive:
+        _child = _Child()
+    return _child
+
+
+@atexit.register
+def _end() -> None:
+    global _child
+    if _child is not None:
+        _child.end()
+        _child = None
+
+
+def search_apart(job: Mapping[str, Any], seconds: float) -> Ended:
+    """Run one search for at most ``seconds`` and a grace.
+
+    Raises
+    ------
+    CapacityError
+        HiGHS refused the model, or ended its process.
+    """
+    with _lock:
+        child = _running()
+        began = time.perf_counter()
+        child.send(job)
+        best: dict[str, Any] = {}
+        while True:
+            left = began + seconds + GRACE_SECONDS - time.perf_counter()
+            try:
+                message = child.messages.get(timeout=max(left, 0.001))
+            except queue.Empty:
+                _end()
+                return Ended(
+                    "time limit reached; the search was ended", False, best.get("bound", -math.inf), best.get("better")
+                )
+            if message is None:
+                _end()
+                raise CapacityError("HiGHS ended its process in the middle of a search")
+            if "refused" in message:
+                raise CapacityError("HiGHS refused the model: a coefficient or a bound is out of range")
+            if "better" in message:
+                best = {"better": message["better"], "bound": max(message["bound"], best.get("bound", -math.inf))}
+                continue
+            values = message["values"]
+            return Ended(
+                str(message["ended"]), bool(message["infeasible"]), float(message["bound"]),
+                None if values is None else np.asarray(values),
+            )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The instance mix at scale, by column generation."""

@@ -1,0 +1,130 @@
+"""One lane as a small MIP of its own: where knapsacks prove too little, and covers of two types are too few."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from capacity.domain import Floats
+from capacity.optimize._highs import quiet
+from capacity.optimize.columns._lanes import Counts, Lanes
+
+# A lane is proven to this share: a hundredth of what the whole is asked for.
+_GAP_FRAC = 5e-5
+
+
+@dataclass
+class _Rows:
+    """A MIP as it is written down, row by row."""
+
+    lower: list[float] = field(default_factory=list)
+    upper: list[float] = field(default_factory=list)
+    start: list[int] = field(default_factory=list)
+    index: list[int] = field(default_factory=list)
+    value: list[float] = field(default_factory=list)
+
+    def add(self, columns: Counts | list[int], values: Floats | list[float], lower: float, upper: float) -> None:
+        self.start.append(len(self.index))
+        keep = [(int(c), float(v)) for c, v in zip(columns, values, strict=True) if v != 0]
+        self.index += [c for c, _ in keep]
+        self.value += [v for _, v in keep]
+        self.lower.append(lower)
+        self.upper.append(upper)
+
+
+def solve_lane(
+    u: Lanes, usd: Floats, spot_usd: Floats, lane: int, seconds: float
+) -> tuple[float, Counts, Counts] | None:
+    """(bound, on-demand counts, spot counts) of a free lane at prices (I,), in USD; None where none was found in time.
+
+    ``usd`` and ``spot_usd`` may be below 0 (see ``_bound``): counts are bounded by what could be of use.
+    """
+    count = len(u.types)
+    most = _most_useful(u, lane)
+    has_spot = np.isfinite(spot_usd) & (u.spot_room[lane] > 0)
+    spot_most = np.where(has_spot, np.floor(u.spot_room[lane] / np.maximum(u.spot_holds, 1e-12) + 1e-9), 0.0)
+    spot_most = np.minimum(np.where(u.spot_holds > 0, spot_most, 0.0), u.requirement.max_per_zone)
+    r, p, leave, seen, as_spot = (np.arange(count) + k * count for k in range(5))
+    rows = _Rows()
+    _hold(u, lane, rows, r, p)
+    both = np.concatenate([r, p])
+    rows.add(both, np.ones(2 * count), float(u.requirement.min_per_zone), float(u.requirement.max_per_zone))
+    if has_spot.any():
+        rows.add(p, u.spot_holds / u.spot_room[lane], -math.inf, 1.0)
+    for i in np.flatnonzero((u.runs > 0) & (u.leave_usd[:, lane] > 0)):
+        rows.add([leave[i], r[i]], [1.0, float(u.requirement.zones)], float(u.runs[i]), math.inf)
+    any_spot = 5 * count
+    _variety(u, lane, rows, (r, p, seen, as_spot), any_spot, spot_most)
+    upper = np.concatenate([most, spot_most, u.runs.astype(float), np.ones(2 * count), [1.0]])
+    cost = np.concatenate([usd, np.where(has_spot, spot_usd, 0.0), u.leave_usd[:, lane], np.zeros(2 * count), [0.0]])
+    whole = np.ones(len(cost), dtype=bool)
+    whole[leave] = False
+    return _run(rows, cost, upper, whole, count, seconds)
+
+
+def _hold(u: Lanes, lane: int, rows: _Rows, r: Counts, p: Counts) -> None:
+    for k in np.flatnonzero(u.need[:, lane] > 0):
+        need = u.need[k, lane]
+        weights = np.concatenate([u.weight[k] / need, u.spot_weight[k] / need])
+        rows.add(np.concatenate([r, p]), weights, 1.0, math.inf)
+
+
+def _variety(
+    u: Lanes, lane: int, rows: _Rows, columns: tuple[Counts, Counts, Counts, Counts], any_spot: int, spot_most: Floats
+) -> None:
+    r, p, seen, as_spot = columns
+    least = int(u.least_types[lane])
+    if least > 1:
+        for i in range(len(r)):
+            rows.add([seen[i], r[i], p[i]], [1.0, -1.0, -1.0], -math.inf, 0.0)
+        rows.add(seen, np.ones(len(r)), float(least), math.inf)
+    spot_least = u.requirement.spot_least_types
+    if spot_least > 1 and (spot_most > 0).any():
+        for i in np.flatnonzero(spot_most > 0):
+            rows.add([as_spot[i], p[i]], [1.0, -1.0], -math.inf, 0.0)
+            rows.add([p[i], any_spot], [1.0 / spot_most[i], -1.0], -math.inf, 0.0)
+        rows.add([*as_spot, any_spot], [*np.ones(len(r)), -float(spot_least)], 0.0, math.inf)
+
+
+def _most_useful(u: Lanes, lane: int) -> Floats:
+    """Beyond this one instance less would still do; the counts of pinned months besides."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(u.weight > 0, u.need[:, lane][:, None] / u.weight, 0.0)
+    useful = np.ceil(np.maximum(ratio, 0.0) * (1 - 1e-9)).max(axis=0, initial=0.0)
+    useful = np.maximum(useful, np.ceil(u.runs / u.requirement.zones))
+    useful = np.maximum(useful, max(u.requirement.min_per_zone, 1))
+    return np.asarray(np.minimum(useful, u.most[:, lane]), dtype=float)
+
+
+def _run(
+    rows: _Rows,
+    cost: Floats,
+    upper: Floats,
+    whole: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    count: int,
+    seconds: float,
+) -> tuple[float, Counts, Counts] | None:
+    import highspy
+
+    model = highspy.HighsLp()
+    model.num_col_, model.num_row_ = len(cost), len(rows.lower)
+    model.col_cost_, model.col_lower_, model.col_upper_ = cost, np.zeros(len(cost)), upper
+    model.row_lower_, model.row_upper_ = np.array(rows.lower), np.array(rows.upper)
+    model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    model.a_matrix_.start_ = np.array([*rows.start, len(rows.index)], dtype=np.int32)
+    model.a_matrix_.index_ = np.array(rows.index, dtype=np.int32)
+    model.a_matrix_.value_ = np.array(rows.value)
+    kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+    model.integrality_ = [kinds[int(i)] for i in whole]
+    solver = quiet(seed=1)
+    solver.setOptionValue("mip_rel_gap", _GAP_FRAC)
+    solver.setOptionValue("time_limit", max(seconds, 0.01))
+    solver.passModel(model)
+    solver.run()
+    info = solver.getInfo()
+    if info.primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
+        return None
+    values = np.round(np.array(solver.getSolution().col_value[: 2 * count])).astype(np.int64)
+    return float(info.mip_dual_bound), values[:count], values[count:]

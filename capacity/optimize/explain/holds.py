@@ -1,0 +1,197 @@
+"""What holds a plan in place, in words: which requirement leaves no room for one instance less, or one more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from capacity.domain import LoadBlock, MixProblem, MixSolution, Quota, UnitRequirement
+from capacity.optimize._fleet import Fleet, fleet_of
+from capacity.optimize.explain._groups import quota_words
+
+# A share is at its limit when less than this is left of it: spot instances are whole, shares are not.
+_AT_LIMIT_FRAC = 0.01
+
+# (month, block, instance type) -> instances per zone, on demand and as spot.
+Running = Mapping[tuple[str, str, str], tuple[int, int]]
+
+
+def binding(problem: MixProblem, solution: MixSolution) -> tuple[str, ...]:
+    """What decides the counts of a plan, in words: loads, counts, types, spot, quotas, commitments, reservations."""
+    fleet = fleet_of(problem)
+    running, provisioned = _by_unit(solution.running), _by_unit(solution.provisioned)
+    nothing_runs, nothing_stands = solution.running.iloc[:0], solution.provisioned.iloc[:0]
+    out: list[str] = []
+    for r in fleet.requirements:
+        if r.blocks:
+            name = str(r.unit)
+            counts = _counts(running.get(name, nothing_runs))
+            out += _of_unit(r, counts, provisioned.get(name, nothing_stands))
+    out += [text for quota in fleet.problem.quotas for text in _of_quota(fleet, quota, solution)]
+    return (*out, *_of_commitments(fleet, solution), *_of_reservations(solution))
+
+
+def _by_unit(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    return {str(name): rows for name, rows in frame.groupby("unit")}
+
+
+def _counts(frame: pd.DataFrame) -> Running:
+    spot = _is_spot(frame)
+    out: dict[tuple[str, str, str], tuple[int, int]] = {}
+    for month, block, kind, count, as_spot in zip(
+        frame["month"], frame["block"], frame["instance_type"], frame["per_zone"], spot, strict=True
+    ):
+        r, p = out.get((month, block, kind), (0, 0))
+        out[month, block, kind] = (r, p + int(count)) if as_spot else (r + int(count), p)
+    return out
+
+
+def _is_spot(frame: pd.DataFrame) -> list[bool]:
+    if "purchase" not in frame:
+        return [False] * len(frame)
+    return [purchase == "spot" for purchase in frame["purchase"]]
+
+
+# --- one unit ----------------------------------------------------------------------------------------------
+
+
+def _of_unit(r: UnitRequirement, counts: Running, provisioned: pd.DataFrame) -> Iterable[str]:
+    peak = max(r.blocks, key=lambda b: (b.demand, b.month, b.block))
+    total = sum(sum(counts.get((peak.month, peak.block, c.instance_type), (0, 0))) for c in r.candidates)
+    where = f"{peak.month} {peak.block}"
+    if r.vertical or any(m == peak.month for m, _ in r.pinned or {}):
+        yield f"{r.unit}: its count is {'kept' if r.vertical else 'pinned'} ({total} per zone in {where})"
+    elif total and total == r.min_per_zone:
+        yield f"{r.unit}: its smallest count of {r.min_per_zone} per zone decides"
+    elif total and (states := _states(r, counts, provisioned)):
+        # Of equal ones the first: demand comes before what follows from it.
+        tightest = min(states, key=lambda s: round(s.spare, 9))
+        yield f"{r.unit}: {tightest.name} ({tightest.spare:.1%} to spare) decides the count in {tightest.where}"
+    most = provisioned.groupby("month")["per_zone"].sum()
+    at_most = sorted(most[most >= r.max_per_zone].index)
+    if at_most:
+        yield f"{r.unit}: at its largest count of {r.max_per_zone} per zone in {', '.join(at_most)}"
+    yield from _of_types(r, counts)
+    yield from _of_spot(r, counts)
+
+
+@dataclass(frozen=True)
+class _State:
+    """One load in the state in which it is held: ``spare`` is the share of it that is held beyond it."""
+
+    name: str
+    where: str
+    spare: float
+
+
+def _states(r: UnitRequirement, counts: Running, provisioned: pd.DataFrame) -> list[_State]:
+    out = []
+    peak = max(r.blocks, key=lambda b: (b.demand, b.month, b.block))
+    lost = f"losing {r.zones_survived} of {r.zones} zones"
+    left = max(r.zones - r.zones_survived, 0)
+    out += _state("demand within the SLO", peak, peak.demand, r.zones * _held(r, counts, peak, lambda c: c.safe))
+    if r.zones_survived:
+        out += _state(lost, peak, peak.demand, left * _held(r, counts, peak, lambda c: c.zone_loss))
+    for resource in sorted({k for b in r.blocks for k in b.further}):
+        block = max(r.blocks, key=lambda b: (b.further.get(resource, 0.0), b.month, b.block))
+        wanted = block.further.get(resource, 0.0)
+        for k, name, zones in ((0, resource, r.zones), (1, f"{resource} when {lost}", left)):
+            if k == 0 or r.zones_survived:
+                held = zones * _held(r, counts, block, lambda c, k=k, x=resource: c.further.get(x, (0.0, 0.0))[k])
+                out += _state(name, block, wanted, held)
+    region = max(r.blocks, key=lambda b: (b.region_loss_demand, b.month, b.block))
+    frame = provisioned[(provisioned["month"] == region.month) & ~np.array(_is_spot(provisioned), dtype=bool)]
+    stands = frame.groupby("instance_type")["per_zone"].sum().to_dict()
+    held = r.zones * sum(stands.get(c.instance_type, 0) * c.zone_loss for c in r.candidates)
+    out += _state("taking over from a lost region", region, region.region_loss_demand, held)
+    return out
+
+
+def _state(name: str, block: LoadBlock, wanted: float, held: float) -> list[_State]:
+    return [_State(name, f"{block.month} {block.block}", held / wanted - 1)] if wanted > 0 else []
+
+
+def _held(r: UnitRequirement, counts: Running, block: LoadBlock, per_instance: object) -> float:
+    total = 0.0
+    for c in r.candidates:
+        on_demand, spot = counts.get((block.month, block.block, c.instance_type), (0, 0))
+        total += (on_demand + (1 - c.spot_buffer_frac) * spot) * per_instance(c)  # type: ignore[operator]
+    return total
+
+
+def _of_types(r: UnitRequirement, counts: Running) -> Iterable[str]:
+    if r.least_types <= 1 or r.vertical:
+        return
+    used = {(b.month, b.block): 0 for b in r.blocks if b.demand > 0}
+    for (month, block, _kind), count in counts.items():
+        if (month, block) in used and any(count):
+            used[month, block] += 1
+    at = sum(n == r.least_types for n in used.values())
+    if at:
+        yield f"{r.unit}: its least number of types, {r.least_types}, is just kept in {at} of {len(used)} load blocks"
+
+
+def _of_spot(r: UnitRequirement, counts: Running) -> Iterable[str]:
+    kinds = {c.instance_type: c for c in r.candidates}
+    at, spread = [], []
+    for b in r.blocks:
+        spot = {k: p for (m, name, k), (_, p) in counts.items() if (m, name) == (b.month, b.block) and p}
+        served = r.zones * sum((1 - kinds[k].spot_buffer_frac) * kinds[k].safe * p for k, p in spot.items())
+        if not spot:
+            continue
+        step = r.zones * min((1 - kinds[k].spot_buffer_frac) * kinds[k].safe for k in spot)
+        if served + max(step, _AT_LIMIT_FRAC * b.demand) > r.spot_max_frac * b.demand:
+            at.append(f"{b.month} {b.block}")
+        if len(spot) == r.spot_least_types > 1:
+            spread.append(f"{b.month} {b.block}")
+    if at:
+        yield f"{r.unit}: spot serves all it may ({r.spot_max_frac:.0%} of the demand) in {_some(at)}"
+    if spread:
+        yield f"{r.unit}: spot runs on its least number of types, {r.spot_least_types}, in {_some(spread)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:3])} and {len(names) - 3} more"
+
+
+# --- what is shared ----------------------------------------------------------------------------------------
+
+
+def _of_quota(fleet: Fleet, quota: Quota, solution: MixSolution) -> Iterable[str]:
+    """On demand and spot count towards quotas of their own; the largest count of a month is what is used."""
+    steps: dict[tuple[str, str, bool], int] = {}
+    for r in fleet.requirements:
+        if (r.account_id, r.unit.region) == (quota.account_id, quota.region):
+            for c in r.candidates:
+                for spot, code in ((False, c.quota_code), (True, c.spot_quota_code)):
+                    if code == quota.code and c.allowed:
+                        steps[str(r.unit), c.instance_type, spot] = r.zones * c.vcpu
+    if not steps:
+        return
+    frame = solution.provisioned
+    keys = zip(frame["unit"], frame["instance_type"], _is_spot(frame), strict=True)
+    mask = np.array([key in steps for key in keys], dtype=bool)
+    used = frame[mask].groupby("month")["vcpu"].sum()
+    full = used[used > quota.limit - min(steps.values())]
+    if len(full):
+        yield quota_words(quota, f", {full.max():g} used: no room for one instance more in {', '.join(full.index)}")
+
+
+def _of_commitments(fleet: Fleet, solution: MixSolution) -> Iterable[str]:
+    use = solution.commitment_use
+    bought = [str(name) for name in solution.purchases["id"]]
+    for name, kind in (*((c.id, "commitment") for c in fleet.commitments), *((b, "purchase") for b in bought)):
+        rows = use[use["id"] == name]
+        paid, unused = float(rows["paid_usd"].sum()), float(rows["unused_usd"].sum())
+        if paid > 0:
+            yield f"{kind} {name}: {1 - unused / paid:.0%} used"
+
+
+def _of_reservations(solution: MixSolution) -> Iterable[str]:
+    idle = solution.spend[solution.spend["unit"] == "(reservations unused)"]
+    total = float(idle["total_usd"].sum())
+    if total > 0.5:
+        yield f"reservations: {total:,.0f} USD of what is held is not used"

@@ -1,0 +1,158 @@
+"""Which part of a fleet must be solved again when something moves, and how far the answer then holds.
+
+Units are coupled by quotas, commitments, offers and capacity reservations, by nothing else. So a part that nothing
+couples to the rest is solved alone, and the difference is that of the whole fleet ("alone"). A unit whose quotas and
+commitments are shared may be solved with all others as planned ("kept"), where the commitments that it could use are
+used whole by the others in every hour: it then pays on demand, whatever it runs. Else the whole fleet is ("whole").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Hashable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from capacity.domain import MixProblem, MixSolution, Unit, UnitRequirement
+from capacity.optimize._fleet import eligible, fleet_of, offered_rate
+from capacity.optimize.why._plan import billed, bought_of, counts_of, quota_use
+
+Way = Literal["alone", "kept", "whole"]
+
+WAY_WORDS = {
+    "alone": "solved alone: nothing couples it to the rest",
+    "kept": "solved with all other services kept as planned",
+    "whole": "the whole fleet solved again",
+}
+
+# Units that are solved to the optimum in a second or two.
+_SMALL_UNITS = 8
+
+# What is left over of a commitment that is used whole is floating point, USD.
+_NOTHING_USD = 1e-6
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The units to solve again, the way, and (where others are kept) what these use of each quota.
+
+    ``exact`` is what to solve where the others, as planned, leave no room: without them nothing is proven.
+    """
+
+    way: Way
+    units: frozenset[Unit]
+    left: tuple[float, ...] = ()
+    exact: Piece | None = None
+
+    @property
+    def small(self) -> bool:
+        """Whether it is solved to the optimum in no time, so that nothing need be kept."""
+        return len(self.units) <= _SMALL_UNITS
+
+    def of(self, problem: MixProblem) -> MixProblem:
+        """The same part of ``problem``, moved or not: its own units, and what is shared among them."""
+        if self.way == "whole":
+            return problem
+        requirements = tuple(r for r in problem.requirements if r.unit in self.units)
+        places = {(r.account_id, r.unit.region) for r in requirements}
+        quotas = tuple(q for q in fleet_of(problem).problem.quotas)
+        if self.way == "kept":
+            taken = zip(quotas, self.left, strict=True)
+            quotas = tuple(replace(q, limit=max(q.limit - used, 0.0)) for q, used in taken)
+            problem = replace(problem, commitments=(), offers=(), reservations=())
+        return replace(
+            problem,
+            requirements=requirements,
+            quotas=tuple(q for q in quotas if (q.account_id, q.region) in places),
+            commitments=tuple(c for c in problem.commitments if any(_covers(c, r) for r in requirements)),
+            offers=tuple(o for o in problem.offers if any(_offers(o, r) for r in requirements)),
+            reservations=tuple(v for v in problem.reservations if any(_reserves(v, r) for r in requirements)),
+        )
+
+
+def piece_of(problem: MixProblem, solution: MixSolution, touched: Collection[Unit]) -> Piece:
+    """The smallest part of ``problem`` that answers a move of ``touched``."""
+    everything = frozenset(r.unit for r in problem.requirements)
+    if not touched:
+        return Piece("whole", everything)
+    groups = coupled(problem)
+    units = frozenset(u for u in everything if groups[u] in {groups[t] for t in touched})
+    apart = units != everything and (not _contracts(problem, units) or _one_clock(problem))
+    exact = Piece("alone", units) if apart else Piece("whole", everything)
+    if exact.small or exact.units == frozenset(touched) or len(touched) != 1:
+        return exact
+    left = _left_by_others(problem, solution, next(iter(touched)))
+    return exact if left is None else Piece("kept", frozenset(touched), left, exact)
+
+
+def coupled(problem: MixProblem) -> dict[Unit, int]:
+    """Unit -> number of its group: units of different groups share nothing."""
+    group = {r.unit: k for k, r in enumerate(problem.requirements)}
+    by_tie: dict[Hashable, list[Unit]] = {}
+    for r in problem.requirements:
+        for tie in _ties(problem, r):
+            by_tie.setdefault(tie, []).append(r.unit)
+    for members in by_tie.values():
+        numbers = {group[u] for u in members}
+        if len(numbers) > 1:
+            least = min(numbers)
+            group = {u: least if g in numbers else g for u, g in group.items()}
+    return group
+
+
+def _ties(problem: MixProblem, r: UnitRequirement) -> Iterator[Hashable]:
+    codes = {code for c in r.candidates if c.allowed for code in (c.quota_code, c.spot_quota_code)}
+    for k, q in enumerate(problem.quotas):
+        if (q.account_id, q.region) == (r.account_id, r.unit.region) and q.code in codes and math.isfinite(q.limit):
+            yield "quota", k
+    yield from (("commitment", k) for k, c in enumerate(problem.commitments) if _covers(c, r))
+    yield from (("offer", k) for k, o in enumerate(problem.offers) if _offers(o, r))
+    yield from (("reservation", v.instance_type) for v in problem.reservations if _reserves(v, r))
+
+
+def _covers(commitment: object, r: UnitRequirement) -> bool:
+    return any(c.allowed and eligible(commitment, r.account_id, r.unit.region, c) for c in r.candidates)  # type: ignore[arg-type]
+
+
+def _offers(offer: object, r: UnitRequirement) -> bool:
+    return any(c.allowed and offered_rate(offer, r, c) is not None for c in r.candidates)  # type: ignore[arg-type]
+
+
+def _reserves(held: object, r: UnitRequirement) -> bool:
+    place = (r.account_id, r.unit.region)
+    return (held.account_id, held.region) == place and any(  # type: ignore[attr-defined]
+        c.instance_type == held.instance_type  # type: ignore[attr-defined]
+        for c in r.candidates
+    )
+
+
+def _contracts(problem: MixProblem, units: Collection[Unit]) -> bool:
+    """Whether commitments, offers or reservations concern any of ``units``."""
+    own = [r for r in problem.requirements if r.unit in units]
+    return any(tie[0] != "quota" for r in own for tie in _ties(problem, r))  # type: ignore[index]
+
+
+def _one_clock(problem: MixProblem) -> bool:
+    """Whether all units have the same blocks of the same hours: only then are a part's levels those of the fleet."""
+    clocks = {tuple(sorted((b.month, b.block, round(b.hours, 6)) for b in r.blocks)) for r in problem.requirements}
+    return len(clocks) <= 1
+
+
+def _left_by_others(problem: MixProblem, solution: MixSolution, unit: Unit) -> tuple[float, ...] | None:
+    """What all others use of each quota; None where the unit could use what they leave of a commitment."""
+    fleet = fleet_of(problem)
+    r = fleet.requirements[fleet.position(unit)]
+    if any(_reserves(v, r) for v in problem.reservations):
+        return None
+    bought = bought_of(fleet, solution)
+    mine = {c.id for c in fleet.commitments if _covers(c, r)}
+    mine |= {str(row["id"]) for row in solution.purchases.to_dict("records") if _buys(fleet.offers, row, r)}
+    if mine:
+        use = billed(fleet, counts_of(solution), bought, without=[unit]).use
+        if float(use[use["id"].isin(sorted(mine))]["unused_usd"].max()) > _NOTHING_USD:
+            return None
+    return tuple(float(x) for x in quota_use(fleet, solution, [unit]))
+
+
+def _buys(offers: Collection[object], row: dict[Hashable, object], r: UnitRequirement) -> bool:
+    return any(o.id == row["offer"] and _offers(o, r) for o in offers)  # type: ignore[attr-defined]
