@@ -33,9 +33,11 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
     "headroom": ("service", "region", "week_start", "peak_quantile", "safe", "headroom_frac", "policy_frac"),
     "saturation": ("service", "region", "limit_name", "ts", "probability"),
     "blocks": ("service", "region", "month", "block", "hours", "demand", "required"),
-    "mix": ("service", "region", "month", "instance_type", "per_zone", "instances", "vcpu", "usd_per_hour"),
-    "running": ("service", "region", "month", "block", "instance_type", "per_zone", "instances", "hours", "usd"),
-    "spend_plan": ("service", "region", "month", "on_demand_usd", "committed_usd", "total_usd", "running_total_usd"),
+    "mix": ("service", "region", "month", "purchase", "instance_type", "per_zone", "instances", "vcpu", "usd_per_hour"),
+    "running": ("service", "region", "month", "block", "purchase", "instance_type", "per_zone", "instances", "hours",
+                "usd"),
+    "spend_plan": ("service", "region", "month", "on_demand_usd", "spot_usd", "committed_usd", "total_usd",
+                   "running_total_usd"),
     # share of futures with no hour above safe capacity, as an independent simulation of the plan found it; the same
     # with one instance a zone fewer in the block that binds
     "coverage": ("service", "region", "month", "coverage_frac", "required_frac", "one_fewer_frac", "hours_above_frac"),
@@ -60,10 +62,10 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
     # why this type: each unit's chosen types and the next best ones
     "type_choice": ("service", "region", "instance_type", "chosen", "usd_per_year", "extra_frac", "reason"),
     # the model's price of the fleet of the newest closed month against the bill, by service
-    "tie_services": ("service", "month", "currency", "modelled", "billed_effective", "remainder", "difference_frac",
+    "tie_services": ("service", "region", "month", "currency", "modelled", "billed_effective", "remainder", "difference_frac",
                      "ties", "words"),
-    # what the plan's months cost in all; parts add up to the total: fleets, databases, usage_priced, everything else
-    "plan_total": ("month", "part", "amount"),
+    # what the plan's months cost in all: rows of part "total" are exactly the sums of the other parts
+    "plan_total": ("month", "part", "service", "region", "amount", "basis"),
     # what load tests say an instance serves within the SLO
     "load_tests": ("service", "instance_type", "safe_low", "safe", "safe_high", "gamma", "alpha", "beta", "knee",
                    "tested_max", "flags"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -48,15 +48,35 @@ def commitments(
     as_json: JsonOption = False,
     as_of_text: AsOfOption = None,
 ) -> int:
-    """How much to commit to, from hourly demand alone; no config needed. Writes OUT/commitment.csv."""
+    """How much to commit to, from hourly demand alone; no config needed.
+
+    Writes OUT/commitment.csv (series, level) and OUT/commitment_outlook.csv: expected utilisation and coverage, the
+    saving against on demand where demand comes as in its P10, P50 and P90, and the day from which it may end.
+    """
     from capacity import pipeline
 
     until = as_of(as_of_text) if as_of_text else None
-    levels = pipeline.commitment_files(demand, out, rate=rate, term_days=term_days, as_of=until)
+    found = pipeline.commitment_files(demand, out, rate=rate, term_days=term_days, as_of=until)
+    rows = [{**{str(k): v for k, v in row.items()}, "break_even_day": _whole(row["break_even_day"])} for row in found.to_dict("records")]
     if as_json:
-        say_json(levels.to_dict("records"))
+        say_json(rows)
     else:
-        for row in levels.to_dict("records"):
-            say(f"{row['series']}: commit to {row['level']:,.2f}")
-        say(f"written: {out / 'commitment.csv'}")
+        for row in rows:
+            say(_outlook_line(row))
+        say(f"written: {out / 'commitment.csv'}, {out / 'commitment_outlook.csv'}")
     return EXIT_OK
+
+
+def _whole(day: Any) -> int | None:
+    """A cell of a column of whole numbers that may be missing."""
+    return int(day) if day == day and day is not None else None
+
+
+def _outlook_line(row: dict[str, Any]) -> str:
+    day = row["break_even_day"]
+    return (
+        f"{row['series']}: commit to {row['level']:,.2f}; used {row['utilisation_frac']:.1%}, covers "
+        f"{row['coverage_frac']:.1%}; saves {row['saving_p50_frac']:.1%} (P10 {row['saving_p10_frac']:.1%}, "
+        f"P90 {row['saving_p90_frac']:.1%}); "
+        + (f"paid for by day {day}" if day is not None else "not paid for within its term")
+    )

@@ -12,11 +12,14 @@ from capacity.costs.spend import (
     settled_until,
     variance_grade,
 )
+from capacity.costs.tie_services import INSTANCES, NOBODY, ServiceTies, tie_services
 from capacity.costs.tieout import tie_out
 from capacity.costs.totals import bill_totals, closed_months, reported_list
 from capacity.costs.unit_cost import Marginal, marginal_cost, unit_costs
 
 __all__ = [
+    "INSTANCES",
+    "NOBODY",
     "SETTLE_DAYS",
     "TERMS",
     "UNALLOCATED",
@@ -24,6 +27,7 @@ __all__ = [
     "Attribution",
     "Bridge",
     "Marginal",
+    "ServiceTies",
     "allocate",
     "apart_months",
     "attribute",
@@ -39,6 +43,7 @@ __all__ = [
     "settled_until",
     "split",
     "tie_out",
+    "tie_services",
     "unit_costs",
     "variance_grade",
 ]

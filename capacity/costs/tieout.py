@@ -71,12 +71,12 @@ def tie_out(
     pieces = _of_month(attribution.pieces, month, currency)
     in_currency = pieces.column("BillingCurrency")[0].as_py()
     names = attribution.services if services is None else services
-    is_compute = _compute_rows(pieces, compute, names, month)
+    is_compute = compute_rows(pieces, compute, names, month)
     effective = np.array(to_units(pieces.column("EffectiveCost")), object)
     billed = int(effective[is_compute].sum())
     remainder = _remainder(pieces.filter(pa.array(~is_compute)), effective[~is_compute], month)
-    _check_total(cost, month, in_currency, billed + sum(remainder.values()))
-    discount, commitment_effect = _discounts(pieces.filter(pa.array(is_compute)))
+    check_total(cost, month, in_currency, billed + sum(remainder.values()))
+    discount, commitment_effect = discounts(pieces.filter(pa.array(is_compute)))
     modelled = quantize(EXACT.multiply(modelled_compute_usd, discount)) - commitment_effect
     difference = (modelled - billed) / abs(billed) if billed else float(bool(modelled))
     return TieOut(
@@ -104,9 +104,10 @@ def _of_month(pieces: pa.Table, month: str, currency: str | None) -> pa.Table:
     return found
 
 
-def _compute_rows(
+def compute_rows(
     pieces: pa.Table, compute: Mapping[str, str], services: Collection[str], month: str
 ) -> npt.NDArray[np.bool_]:
+    """Which pieces are a fleet's: of one of ``services``, of this month, matched by every pattern of ``compute``."""
     unknown = [c for c in compute if c not in PIECE_KEY]
     if unknown:
         raise UsageError(f"compute filter: unknown column {', '.join(unknown)}; known: {', '.join(PIECE_KEY)}")
@@ -127,13 +128,14 @@ def _remainder(pieces: pa.Table, effective: npt.NDArray[np.object_], month: str)
     columns = ("ChargeCategory", "ServiceCategory", "ServiceName", "CommitmentDiscountStatus", "month", "kind")
     totals: dict[str, int] = {}
     for *row, amount in zip(*(pieces.column(c).to_pylist() for c in columns), effective, strict=True):
-        name = _remainder_name(row, month)
+        name = remainder_name(row, month)
         totals[name] = totals.get(name, 0) + amount
     named = {n: v for n, v in totals.items() if v}  # purchases cost nothing in the month that pays them
     return dict(sorted(named.items(), key=lambda item: (-abs(item[1]), item[0])))
 
 
-def _remainder_name(row: Sequence[str | None], bill_month: str) -> str:
+def remainder_name(row: Sequence[str | None], bill_month: str) -> str:
+    """What a row that is not modelled is called: storage by its provider's service, tax, credits, ..."""
     category, service_category, service, status, month, kind = row
     if category in ("Tax", "Credit", "Adjustment"):
         return {"Tax": "tax", "Credit": "credits", "Adjustment": "adjustments"}[str(category)]
@@ -147,7 +149,8 @@ def _remainder_name(row: Sequence[str | None], bill_month: str) -> str:
     return f"{service_category or 'Other'}: {service or 'no service named'}{shared}"
 
 
-def _check_total(cost: pa.Table, month: str, currency: str, mine: int) -> None:
+def check_total(cost: pa.Table, month: str, currency: str, mine: int) -> None:
+    """Raise where ``mine`` (whole 1e-12) is not the bill's EffectiveCost of the month."""
     period = encode_month(cost.column("BillingPeriodStart"))
     rows = pc.and_(pa.array(period.codes == period.code_of(month)), pc.equal(cost.column("BillingCurrency"), currency))
     bill = sum(to_units(cost.column("EffectiveCost").filter(rows)))
@@ -158,7 +161,7 @@ def _check_total(cost: pa.Table, month: str, currency: str, mine: int) -> None:
         )
 
 
-def _discounts(compute: pa.Table) -> tuple[Decimal, int]:
+def discounts(compute: pa.Table) -> tuple[Decimal, int]:
     """Contracted over List of the compute rows, and what commitments and spot took off them (whole 1e-12).
 
     Spot (FOCUS: PricingCategory Dynamic) has a market price as its contracted one, which is no private discount.

@@ -9,7 +9,7 @@ from capacity.forecast._memory import code_digest
 from capacity.forecast.anomalies import Episode, Watched, anomalies
 from capacity.forecast.backtest import backtest
 from capacity.forecast.batch import forecast_batch, forecast_stream
-from capacity.forecast.blocks import block_of, cut_blocks, hourly_paths, plan_coverage
+from capacity.forecast.blocks import block_of, cut_at_levels, cut_blocks, hourly_paths, plan_coverage
 from capacity.forecast.burst import Burst, burst_factor, hour_peaks, inside_hours
 from capacity.forecast.censored import at_limit, days_of, saturated
 from capacity.forecast.country_days import holiday_occasions
@@ -41,6 +41,7 @@ __all__ = [
     "at_limit",
     "backtest",
     "block_of",
+    "cut_at_levels",
     "burst_factor",
     "code_digest",
     "crossing",

@@ -88,16 +88,31 @@ def cut_blocks(
     -------
     In the order of months, then b1, b2, ...; ``hours`` of the blocks of a month add up to 24 x its days.
     """
+    return cut_at_levels(hours, days, n_blocks, (service_level,), static=static)[service_level]
+
+
+def cut_at_levels(
+    hours: Paths, days: pd.DatetimeIndex, n_blocks: int, service_levels: Sequence[float], *, static: bool = False
+) -> dict[float, tuple[LoadBlock, ...]]:
+    """The blocks of :func:`cut_blocks` at each of several service levels; the hours are looked at once.
+
+    Their hours and names are the same at all levels, and demands never fall in the level: where many paths share their
+    largest hours, a demand is raised to that of a lower level.
+    """
     _check(hours, days, n_blocks)
-    if not 0.0 < service_level <= 1.0:
-        raise UsageError(f"service level is {service_level}; it must be above 0 and at most 1")
+    for level in service_levels:
+        if not 0.0 < level <= 1.0:
+            raise UsageError(f"service level is {level}; it must be above 0 and at most 1")
     groups = block_of(hours, days, n_blocks)
-    out: list[LoadBlock] = []
+    out: dict[float, tuple[LoadBlock, ...]] = dict.fromkeys(service_levels, ())
     for month, at in _months(days):
         tops, counts = _block_maxima(hours[:, at], groups[at])
-        for b, demand in enumerate(_joint_demand(tops, service_level, static=static)):
-            out.append(LoadBlock(month, f"b{b + 1}", float(counts[b]), float(demand)))
-    return tuple(out)
+        least: Floats = np.full(len(counts), -np.inf)
+        for level in sorted(out):
+            least = np.maximum(_joint_demand(tops, level, static=static), least)
+            demands = enumerate(zip(counts, least, strict=True))
+            out[level] += tuple(LoadBlock(month, f"b{b + 1}", float(n), float(d)) for b, (n, d) in demands)
+    return out
 
 
 def block_of(hours: Paths, days: pd.DatetimeIndex, n_blocks: int) -> Ints:

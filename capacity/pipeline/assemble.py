@@ -93,7 +93,7 @@ def _unit_plan(parts: Parts, unit: Unit) -> UnitPlan:
         forecast_model=peak.model,
         forecast_reason=peak.reason,
         relative_mae=own_error(peak),
-        flags=_flags(data, peak, need),
+        flags=(*_flags(data, peak, need), *parts.load_tests.flags_of(unit.service)),
         peak_recent=data.peak_recent,
         peak_horizon=Interval(*(float(peak.peak[QUANTILES.index(q)]) for q in (0.1, 0.5, 0.9))),
         safe_now=need.safe.binding if need else None,
@@ -240,7 +240,7 @@ def _mix_summary(parts: Parts) -> MixSummary | None:
         checks=tuple(
             f"{c.name}: {c.rows} rows, worst slack {max(c.worst_slack, 0.0) + 0.0:.6g}" for c in solution.checks
         ),
-        notes=solution.notes,
+        notes=(*solution.notes, *parts.purchases.notes, *parts.reasons.notes),
         rates_from=days[0] if days else None,
         rates_to=days[1] if days else None,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -117,7 +117,10 @@ def write_forecasts(known: Mapping[str, SeriesForecast], out: Path, limits: Mapp
 def commitment_files(
     demand: Path, out: Path, *, rate: float, term_days: int, as_of: datetime | None = None
 ) -> pd.DataFrame:
-    """Commitment levels for an hourly CSV (series, ts, value); writes commitment.csv (series, level).
+    """Commitment levels for an hourly CSV (series, ts, value), and what to expect of each.
+
+    Writes commitment.csv (series, level), and commitment_outlook.csv, which is returned: beside them the columns of
+    :class:`capacity.optimize.CommitmentOutlook`.
 
     Raises
     ------
@@ -129,10 +132,11 @@ def commitment_files(
     if term_days < 1:
         raise UsageError(f"--term-days: found {term_days}; allowed: 1 or more")
     histories = until(read_series(demand), as_of)
-    levels = {name: optimize.commitment_level(s, rate, term_days) for name, s in histories.items()}
-    frame = pd.DataFrame({"series": list(levels), "level": list(levels.values())})
+    rows = [{"series": n, **asdict(optimize.commitment_outlook(s, rate, term_days))} for n, s in histories.items()]
+    frame = pd.DataFrame(rows).astype({"break_even_day": "Int64"})
     out.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(out / "commitment.csv", index=False)
+    frame[["series", "level"]].to_csv(out / "commitment.csv", index=False)
+    frame.to_csv(out / "commitment_outlook.csv", index=False)
     return frame
 
 

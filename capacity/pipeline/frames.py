@@ -6,7 +6,7 @@ import pandas as pd
 
 from capacity.domain import SeriesForecast, Unit
 from capacity.pipeline.explain import explanation_frame
-from capacity.pipeline.mix import weekly_headroom
+from capacity.pipeline.mix import tier_of, weekly_headroom
 from capacity.pipeline.money import Money
 from capacity.pipeline.occasions import occasions_frame
 from capacity.pipeline.parts import Parts
@@ -20,7 +20,8 @@ def frames(parts: Parts) -> dict[str, pd.DataFrame]:
         "forecast": _forecast_frame(parts),
         "history": _history_frame(parts),
         "headroom": _stacked([weekly_headroom(parts.data[u], parts.known[u], n.safe.normal.mid)
-                              for u, n in sorted(parts.needs.items())], "headroom"),
+                              for u, n in sorted(parts.needs.items()) if u in parts.known], "headroom"),
+        "load_tests": parts.load_tests.frame(),
         "saturation": _stacked([pd.DataFrame({"service": u.service, "region": u.region, "limit_name": c.limit_name,
                                               "ts": c.index, "probability": c.probability})
                                 for u, o in sorted(parts.outlooks.items()) for c in o.curves], "saturation"),
@@ -40,6 +41,16 @@ def frames(parts: Parts) -> dict[str, pd.DataFrame]:
         "anomalies": parts.anomalies if len(parts.anomalies) else _empty("anomalies"),
         "promise": parts.promise if len(parts.promise) else _empty("promise"),
         "quality": parts.inputs.quality,
+        "headroom_months": parts.judged.headroom_months,
+        "cost_curve": parts.judged.cost_curve,
+        "purchases": parts.purchases.purchases,
+        "purchase_refusals": parts.purchases.purchase_refusals,
+        "requirement_prices": parts.reasons.requirement_prices,
+        "alternatives": parts.reasons.alternatives,
+        "alternative_mix": parts.reasons.alternative_mix,
+        "type_choice": parts.reasons.type_choice,
+        "tie_services": parts.tie_services if len(parts.tie_services) else _empty("tie_services"),
+        "plan_total": parts.plan_total if len(parts.plan_total) else _empty("plan_total"),
         **_mix_frames(parts),
     }  # fmt: skip
     return {name: _in_shape(name, frame) for name, frame in built.items()}
@@ -105,7 +116,7 @@ def _blocks_frame(parts: Parts) -> pd.DataFrame:
             b.block,
             b.hours,
             b.demand,
-            b.demand / (1.0 - parts.data[u].tier.min_headroom_frac),
+            b.demand / (1.0 - tier_of(parts.inputs.config, u).min_headroom_frac),
         )
         for u, need in sorted(parts.needs.items())
         for b in need.blocks
@@ -121,16 +132,11 @@ def _mix_frames(parts: Parts) -> dict[str, pd.DataFrame]:
     spend = solution.spend.merge(
         running[[*keys, "total_usd"]].rename(columns={"total_usd": "running_total_usd"}), how="outer", on=keys
     )
-    found = parts.mix.coverage
-    promised = [
-        parts.data[Unit(s, r)].tier.service_level for s, r in zip(found["service"], found["region"], strict=True)
-    ]
-    coverage = found.assign(required_frac=promised)
     return {
         "mix": _without_unit(solution.provisioned),
         "running": _without_unit(solution.running),
         "spend_plan": _without_unit(spend),
-        "coverage": coverage,
+        "coverage": parts.judged.coverage,
     }
 
 

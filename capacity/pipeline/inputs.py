@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 import numpy as np
@@ -15,18 +15,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from capacity.config import Config
-from capacity.domain import Commitment, InstanceType, Quota, Unit
+from capacity.domain import CapacityReservation, Commitment, InstanceType, Quota, Unit
 from capacity.errors import MissingDataError
 from capacity.pipeline.bursts import insides
 from capacity.pipeline.catalog import catalogue_of
 from capacity.pipeline.freshness import freshness, refuse_stale
+from capacity.pipeline.managed import managed_rates, managed_types
 from capacity.pipeline.quality import quality
+from capacity.pipeline.reservations import reservations_of
 from capacity.plan import Freshness
 from capacity.schemas import TABLES
 from capacity.store import Store
 
 HOUR = 3600
 DAY = 86400
+
+# Tables that a run reads.
+_READ = ("usage", "fleet", "cost", "prices", "commitments", "quotas", "findings", "capacity_reservations")
 
 # (service, region, metric, stat)
 SeriesKey = tuple[str, str, str, str]
@@ -53,6 +58,9 @@ class Inputs:
     quality: pd.DataFrame
     # What points finer than an hour say of the hours, by series of demand: forecast.inside_hours.
     inside: Mapping[SeriesKey, pd.DataFrame] = field(default_factory=dict)
+    reservations: tuple[CapacityReservation, ...] = ()
+    # Region and day of what the catalogue knows of spot: savings and interruption bands of its types.
+    spot_known: tuple[str, date | None] = ("", None)
 
     def usage_of(self, unit: Unit, metric: str, stat: str = "avg") -> pd.Series:
         """Values of one metric of one unit, UTC, on the grid of :meth:`period_of`; empty where there are none."""
@@ -80,8 +88,7 @@ def read_inputs(config: Config, store: Store, as_of: datetime, versions: Mapping
     used = dict(versions) if versions is not None else store.versions()
     # A table that has no version then did not exist then: whatever was ingested later is no part of it.
     tables = {
-        name: store.read(name, used[name]) if name in used else TABLES[name].schema.empty_table()
-        for name in ("usage", "fleet", "cost", "prices", "commitments", "quotas", "findings")
+        name: store.read(name, used[name]) if name in used else TABLES[name].schema.empty_table() for name in _READ
     }
     usage = _until(tables["usage"].to_pandas(strings_to_categorical=True), as_of)
     if usage.empty:
@@ -107,7 +114,7 @@ def read_inputs(config: Config, store: Store, as_of: datetime, versions: Mapping
         periods=periods,
         fleet=fleet,
         cost=cost,
-        types=known.types,
+        types={**known.types, **managed_types(known.types, prices)},
         prices=prices,
         commitments=commitments,
         committed_rate=committed_rates(commitments, prices, dict(zip(owned["id"], owned["product"], strict=True))),
@@ -116,6 +123,8 @@ def read_inputs(config: Config, store: Store, as_of: datetime, versions: Mapping
         freshness=known_until,
         quality=quality(tables["usage"], cost, tables["findings"], as_of),
         inside=insides(usage, config),
+        reservations=reservations_of(tables["capacity_reservations"].to_pandas(), as_of, known.types),
+        spot_known=(known.about.region, known.spot_day),
     )
 
 
@@ -198,9 +207,17 @@ def _linux(prices: pd.DataFrame) -> pd.DataFrame:
 
 
 def on_demand(prices: pd.DataFrame, region: str) -> dict[str, float]:
-    """On-demand $/h by instance type in ``region`` (Linux, shared tenancy); a region without rates has none."""
+    """On-demand $/h by instance type in ``region`` (Linux, shared tenancy); a region without rates has none.
+
+    Managed databases (db.*) are among them where one rate of theirs is known.
+    """
+    return {**rates(prices, region, "on_demand"), **managed_rates(prices, region)}
+
+
+def rates(prices: pd.DataFrame, region: str, product: str) -> dict[str, float]:
+    """$/h by instance type of ``product`` in ``region`` (Linux, shared tenancy)."""
     linux = _linux(prices)
-    rows = linux[(linux["product"] == "on_demand") & (linux["region"] == region)]
+    rows = linux[(linux["product"] == product) & (linux["region"] == region)]
     return dict(zip(rows["instance_type"].astype(str), rows["rate"].astype(float), strict=True))
 
 

@@ -17,11 +17,16 @@ from capacity.pipeline.bill_days import SHARED as SHARED
 from capacity.pipeline.demand import UnitData
 from capacity.pipeline.fleet import hourly_counts
 from capacity.pipeline.inputs import HOUR, Inputs, on_demand
+from capacity.pipeline.managed import is_managed
 from capacity.pipeline.masks import units
 from capacity.pipeline.spend import rate_seconds as rate_seconds
 from capacity.plan import CostMonth
 
 ZERO = Decimal(0)
+# What a managed database's machine is billed as: FOCUS has RDS under Databases, where only hours are the machine's.
+MANAGED_HOURS: Mapping[str, str] = {
+    "ServiceCategory": "Databases", "ChargeCategory": "Usage", "PricingUnit": "[Hh](ou)?rs?",
+}  # fmt: skip
 # Sums of decimal128(38, 12) never need more.
 _EXACT_DIGITS = 60
 
@@ -151,25 +156,59 @@ def _sum(rows: pd.DataFrame, column: str) -> Decimal:
 
 
 def tie_outs(inputs: Inputs, data: Mapping[Unit, UnitData], money: Money) -> tuple[TieOut, ...]:
-    """What the model says the fleet of the newest closed month cost, against that month's bill."""
-    if money.attribution is None or money.newest is None:
+    """What the model says the fleet of the newest closed month cost, against that month's bill.
+
+    Instances alone: managed databases are billed apart and stand in the remainder; :func:`ties_by_service` has them.
+    """
+    if money.attribution is None or money.newest is None or not _is_billed(inputs, money):
         return ()
-    pieces = money.attribution.pieces
-    currencies = set(pieces.filter(pc.equal(pieces["month"], money.newest))["BillingCurrency"].to_pylist())
-    fleet_services = sorted({u.service for u, d in data.items() if d.running})
-    if inputs.config.currency not in currencies or not fleet_services:
+    fleets = {u: d for u, d in data.items() if d.running and not runs_managed(d)}
+    if not fleets:
         return ()
-    modelled = sum((fleet_cost(inputs, d, money.newest) for d in data.values() if d.running), ZERO)
+    modelled = sum((fleet_cost(inputs, d, money.newest) for d in fleets.values()), ZERO)
     return (
         costs.tie_out(
             inputs.cost,
             money.attribution,
             money.newest,
             modelled,
-            services=fleet_services,
+            services=sorted({u.service for u in fleets}),
             currency=inputs.config.currency,
         ),
     )
+
+
+def ties_by_service(inputs: Inputs, data: Mapping[Unit, UnitData], money: Money) -> costs.ServiceTies | None:
+    """The same by service, and by region where the bill tells; None where there is no bill to compare with.
+
+    A service whose fleet is managed databases is compared with its hours of the category Databases.
+    """
+    if money.newest is None or not _is_billed(inputs, money):
+        return None
+    running = {u: d for u, d in data.items() if d.running}
+    return costs.tie_services(
+        inputs.cost,
+        inputs.config.costs,
+        [s.name for s in inputs.config.services],
+        money.newest,
+        {(u.service, u.region): fleet_cost(inputs, d, money.newest) for u, d in running.items()},
+        currency=inputs.config.currency,
+        compute={u.service: MANAGED_HOURS for u, d in running.items() if runs_managed(d)},
+    )
+
+
+def _is_billed(inputs: Inputs, money: Money) -> bool:
+    """Whether the newest closed month has a bill in the config's currency."""
+    if money.attribution is None:
+        return False
+    pieces = money.attribution.pieces
+    currencies = pieces.filter(pc.equal(pieces["month"], money.newest))["BillingCurrency"]
+    return inputs.config.currency in set(currencies.to_pylist())
+
+
+def runs_managed(data: UnitData) -> bool:
+    """Whether all that runs is managed databases."""
+    return bool(data.running) and all(is_managed(name) for name, _ in data.running)
 
 
 def fleet_cost(inputs: Inputs, data: UnitData, month: str) -> Decimal:

@@ -13,9 +13,13 @@ from capacity.pipeline.demand import UnitData
 from capacity.pipeline.explain import Explanations
 from capacity.pipeline.futures import Future
 from capacity.pipeline.inputs import Inputs
+from capacity.pipeline.judged import Judged
+from capacity.pipeline.load_tests import LoadTests
 from capacity.pipeline.mix import Mix, UnitNeed
 from capacity.pipeline.money import Money
 from capacity.pipeline.outlook import Outlook
+from capacity.pipeline.purchases import Purchases
+from capacity.pipeline.reasons import Reasons
 from capacity.pipeline.totals import Added
 from capacity.plan import EventSummary, SpendMonth
 from capacity.scenario import Scenario
@@ -47,3 +51,9 @@ class Parts:
     added: Added = field(default_factory=dict)
     spend_apart: pd.DataFrame = field(default_factory=pd.DataFrame)
     promise: pd.DataFrame = field(default_factory=pd.DataFrame)
+    judged: Judged = field(default_factory=Judged)
+    reasons: Reasons = field(default_factory=Reasons)
+    purchases: Purchases = field(default_factory=Purchases)
+    tie_services: pd.DataFrame = field(default_factory=pd.DataFrame)
+    load_tests: LoadTests = field(default_factory=LoadTests)
+    plan_total: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from capacity import scenario
+from capacity import costs, scenario
 from capacity.config import Config
 from capacity.domain import TieOut, Unit
 from capacity.errors import DataError
@@ -28,11 +28,16 @@ from capacity.pipeline.demand import UnitData, gather
 from capacity.pipeline.explain import Explanations, explain_units
 from capacity.pipeline.futures import Future, futures
 from capacity.pipeline.inputs import Inputs, read_inputs, with_config
-from capacity.pipeline.mix import Mix, UnitNeed, pins, solve_mix, unit_need
+from capacity.pipeline.judged import judge
+from capacity.pipeline.load_tests import LoadTests, read_load_tests, with_load_tests
+from capacity.pipeline.mix import Mix, fleet_needs, pins, solve_mix
 from capacity.pipeline.outlook import outlook
 from capacity.pipeline.parts import Parts
+from capacity.pipeline.plan_total import plan_total
 from capacity.pipeline.progress import Progress, silent
 from capacity.pipeline.promises import keep
+from capacity.pipeline.purchases import Purchases, purchases
+from capacity.pipeline.reasons import Reasons, reasons
 from capacity.pipeline.watch import watch
 from capacity.plan import Plan
 from capacity.scenario import Scenario
@@ -79,6 +84,8 @@ class Ground:
     anomalies: pd.DataFrame = field(default_factory=pd.DataFrame)
     bill: bill_days.Spent = field(default_factory=bill_days.Spent)
     promise: pd.DataFrame = field(default_factory=pd.DataFrame)
+    service_ties: costs.ServiceTies | None = None
+    load_tests: LoadTests = field(default_factory=LoadTests)
 
     @property
     def discount_frac(self) -> float:
@@ -119,6 +126,8 @@ def prepare(
     """Read, gather, forecast and allocate: all that no scenario changes."""
     clock = clock or Clock()
     used = config.seed if seed is None else seed
+    tests = read_load_tests(config)
+    config = with_load_tests(config, tests)
     progress("read the store", 0, 1)
     with clock.stage("read"):
         inputs = read_inputs(config, store, as_of, versions or versions_at(store, as_of))
@@ -130,7 +139,20 @@ def prepare(
     with clock.stage("forecast"):
         base = forecast_base(inputs, data, days.running, seed=used, cache=cache_folder(store), progress=progress)
     ties = money.tie_outs(inputs, data, served)
-    return Ground(inputs, data, base, served, days.running, ties, problems, used, bill=days)
+    by_service = money.ties_by_service(inputs, data, served)
+    return Ground(
+        inputs,
+        data,
+        base,
+        served,
+        days.running,
+        ties,
+        problems,
+        used,
+        bill=days,
+        service_ties=by_service,
+        load_tests=tests,
+    )
 
 
 def run(
@@ -201,11 +223,7 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
     inputs = with_config(ground.inputs, config)
     data = {unit: _under(found, config) for unit, found in ground.data.items()}
     known = futures(ground.base, config, change)
-    needs: dict[Unit, UnitNeed] = {}
-    for unit, future in known.items():
-        need = unit_need(inputs, data[unit], future, change, ground.seed, ground.discount_frac)
-        if need is not None:
-            needs[unit] = need
+    needs, lacking = fleet_needs(inputs, data, known, change, ground.seed, ground.discount_frac)
     pinned = _pinned(config, change, base_mix)
     mix = solve_mix(inputs, needs, seed=ground.seed, pinned=pinned, progress=progress)
     outlooks = {
@@ -216,6 +234,8 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
     extra = {month: sum(x for (_, m), x in added.items() if m == month) for month in sorted({m for _, m in added})}
     spend, by_service = bill_days.spend_months(ground.base, ground.spend, config, extra)
     apart = bill_days.apart(ground.bill, spend, config.currency)
+    # What is around the plan is looked for once, for the base: scenarios are compared by what they are.
+    is_base = base_mix is None
     plan = assemble(
         Parts(
             inputs=inputs,
@@ -236,8 +256,14 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
                 events.check(e, inputs, data, _without_event(ground.base, config, change, known, e.name), ground.base)
                 for e in events.coming(inputs, known)
             ),
-            problems=ground.problems,
+            problems=(*ground.problems, *lacking),
             seed=ground.seed,
+            judged=judge(mix, data, config, ground.seed, progress),
+            reasons=reasons(mix, data, config, ground.seed, progress) if is_base else Reasons(),
+            purchases=purchases(mix, inputs, progress) if is_base else Purchases(),
+            tie_services=ground.service_ties.frame if ground.service_ties else pd.DataFrame(),
+            load_tests=ground.load_tests,
+            plan_total=_total(ground, mix, config, by_service, apart),
             explained=ground.explained,
             anomalies=ground.anomalies,
             spend_history=ground.spend,
@@ -247,6 +273,16 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
     )
     # The hours of every path are hundreds of megabytes and have done their work.
     return plan, replace(mix, needs={}) if mix else None
+
+
+def _total(
+    ground: Ground, mix: Mix | None, config: Config, by_service: pd.DataFrame, apart: pd.DataFrame
+) -> pd.DataFrame:
+    """The plan's whole money; empty where there is no bill to say what stands beside the instances."""
+    if mix is None or ground.service_ties is None:
+        return pd.DataFrame()
+    months = dict(zip(mix.problem.months, mix.problem.month_hours, strict=True))
+    return plan_total(config, months, mix.solution.spend, by_service, apart, ground.service_ties.parts)
 
 
 def _without_event(

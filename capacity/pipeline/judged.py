@@ -1,0 +1,149 @@
+"""The plan judged from outside the optimizer: what it realises when it is operated, its headroom, what more would cost.
+
+Everything is taken from the plan's own frames and the paths that it was made for, by the simulator of
+:mod:`capacity.optimize.service_level`, which shares no expression with the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from capacity import forecast, optimize
+from capacity.config import Config
+from capacity.domain import LoadBlock, MixProblem, Unit
+from capacity.optimize.service_level import FurtherNeed, Operation, cost_curve, headroom_by_month, simulate, with_blocks
+from capacity.pipeline.demand import UnitData
+from capacity.pipeline.mix import Mix, UnitNeed
+from capacity.pipeline.progress import Progress, silent
+from capacity.plan import FRAMES
+
+# A point of the curve is solved to this gap: the steps between its levels are ten times as large.
+_CURVE_GAP_FRAC = 0.01
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Frames ``coverage``, ``headroom_months`` and ``cost_curve`` of the plan, in their promised columns."""
+
+    coverage: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(FRAMES["coverage"])))
+    headroom_months: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(FRAMES["headroom_months"])))
+    cost_curve: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(FRAMES["cost_curve"])))
+
+
+def judge(mix: Mix | None, data: Mapping[Unit, UnitData], config: Config, seed: int, tell: Progress = silent) -> Judged:
+    """Operate the plan on every path, measure its headroom and price other service levels."""
+    if mix is None:
+        return Judged()
+    operated = {u: operation(n, data[u], config) for u, n in sorted(mix.needs.items()) if u in data}
+    coverage, headroom = [], []
+    frames = (mix.solution.running, mix.solution.provisioned)
+    for number, (unit, one) in enumerate(operated.items()):
+        tell("operate the plan", number, len(operated))
+        need = mix.needs[unit]
+        coverage.append(simulate(one, need.hours, *frames))
+        headroom.append(headroom_by_month(one, need.hours, need.safe, *frames, data[unit].peak_recent))
+    tell("operate the plan", len(operated), len(operated))
+    months = _stacked(headroom, "headroom_months").rename(columns={"peak_q": "peak"})
+    return Judged(
+        coverage=_coverage(coverage, mix, config),
+        headroom_months=months,
+        cost_curve=_curve(mix, config, seed),
+    )
+
+
+def operation(need: UnitNeed, data: UnitData, config: Config) -> Operation:
+    """The unit as its operator sees it."""
+    r, count = need.requirement, config.optimize.load_blocks
+    names = np.char.add("b", (forecast.block_of(need.hours, need.days, count) + 1).astype(str))
+    return Operation(
+        unit=r.unit,
+        service_level=data.tier.service_level,
+        days=need.days,
+        block_names=names,
+        zones=r.zones,
+        zones_survived=r.zones_survived,
+        autoscaled=r.autoscaled and not r.vertical,
+        safe=need.safe_of,
+        zone_loss={c.instance_type: c.zone_loss for c in r.candidates},
+        headroom_frac=data.tier.min_headroom_frac,
+        reserve=need.reserve,
+        spot_buffer_frac={t: 1.0 - x for t, x in need.spot_relied.items()},
+        min_per_zone=optimize.vertical_count(r) if r.vertical else r.min_per_zone,
+        least_types=r.least_types,
+        further=tuple(
+            FurtherNeed(
+                k.resource, k.fixed, k.per_demand, {c.instance_type: c.further[k.resource] for c in r.candidates}
+            )
+            for k in need.resources
+            if not k.folds
+        ),
+    )
+
+
+def _coverage(found: list[pd.DataFrame], mix: Mix, config: Config) -> pd.DataFrame:
+    """Realised coverage; of node pools, whose needs no single demand says, what the joint paths of vCPU say."""
+    simulated = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+    if len(simulated):
+        simulated = simulated.rename(columns={"service_level": "required_frac"})
+    pools = {p.name: config.tier(p.tier).service_level for p in config.pools}
+    pooled = mix.coverage[mix.coverage["service"].isin(pools)]
+    if len(pooled):
+        pooled = pooled.assign(required_frac=pooled["service"].map(pools))
+        simulated = pd.concat([simulated, pooled], ignore_index=True)
+    return simulated if len(simulated) else pd.DataFrame(columns=list(FRAMES["coverage"]))
+
+
+def _stacked(found: list[pd.DataFrame], name: str) -> pd.DataFrame:
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(FRAMES[name]))
+
+
+def _curve(mix: Mix, config: Config, seed: int) -> pd.DataFrame:
+    settings = config.optimize
+    solve = partial(
+        optimize.solve,
+        time_limit_seconds=settings.time_limit_seconds,
+        gap_frac=max(_CURVE_GAP_FRAC, settings.gap_frac),
+        solver=settings.solver,
+        seed=seed,
+    )
+    return cost_curve(partial(_at_level, mix, settings.load_blocks, {}), solve, types_of=mix.solution)
+
+
+def _at_level(
+    mix: Mix, load_blocks: int, cut: dict[Unit, dict[float, tuple[LoadBlock, ...]]], level: float
+) -> MixProblem:
+    """The mix's problem with every unit's blocks cut at ``level``; pools and pinned units keep theirs."""
+    from capacity.optimize.service_level import CURVE_LEVELS
+
+    blocks: dict[Unit, tuple[LoadBlock, ...]] = {}
+    for unit, need in mix.needs.items():
+        if not _is_cut_by_demand(need):
+            continue
+        if unit not in cut:
+            static = not need.requirement.autoscaled or need.requirement.vertical
+            cut[unit] = forecast.cut_at_levels(need.hours, need.days, load_blocks, CURVE_LEVELS, static=static)
+        further = [k for k in need.resources if not k.folds]
+        lost = {(b.month, b.block): b.region_loss_demand for b in need.requirement.blocks}
+        blocks[unit] = tuple(
+            replace(
+                b,
+                demand=b.demand + need.reserve,
+                further={k.resource: k.needed(b.demand) for k in further},
+                region_loss_demand=lost.get((b.month, b.block), 0.0),
+            )
+            for b in cut[unit][level]
+        )
+    return with_blocks(
+        replace(mix.problem, requirements=tuple(replace(r, pinned=None) for r in mix.problem.requirements)), blocks
+    )
+
+
+def _is_cut_by_demand(need: UnitNeed) -> bool:
+    """Whether the unit's blocks follow from its own demand alone: a pool's are cut jointly with memory and pods."""
+    held = {k.resource for k in need.resources if not k.folds}
+    return all(set(b.further) <= held for b in need.requirement.blocks)

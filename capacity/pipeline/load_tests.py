@@ -1,0 +1,89 @@
+"""Load tests named in the config, read and taken for what an instance serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from capacity.config import Config, LoadTestConfig, ServiceConfig
+from capacity.errors import UsageError
+from capacity.plan import FRAMES
+from capacity.saturation import LoadTested, from_load_test
+
+
+@dataclass(frozen=True)
+class LoadTests:
+    """What was read, by (service, instance type)."""
+
+    found: Mapping[tuple[str, str], LoadTested] = field(default_factory=dict)
+
+    def frame(self) -> pd.DataFrame:
+        """The plan's frame ``load_tests``."""
+        rows = [_row(service, kind, tested) for (service, kind), tested in sorted(self.found.items())]
+        return pd.DataFrame(rows, columns=list(FRAMES["load_tests"]))
+
+    def flags_of(self, service: str) -> tuple[str, ...]:
+        """What weakens the tests of a service, by type."""
+        return tuple(
+            f"load test of {kind}: {text}"
+            for (s, kind), t in sorted(self.found.items())
+            if s == service
+            for text in t.flags
+        )
+
+
+def read_load_tests(config: Config) -> LoadTests:
+    """All load tests of all services.
+
+    Raises
+    ------
+    UsageError
+        A test without an SLO to judge it by, or two tests of one type.
+    MissingDataError, CorruptDataError
+        As :func:`capacity.sources.load_tests.read_load_test`.
+    """
+    found: dict[tuple[str, str], LoadTested] = {}
+    for service in config.services:
+        for test in service.load_tests:
+            key = (service.name, test.instance_type)
+            if key in found:
+                raise UsageError(
+                    f"{config.path}: services '{service.name}': load_tests: {test.instance_type} is tested twice; "
+                    "put the files of both into one path"
+                )
+            found[key] = _tested(config, service, test)
+    return LoadTests(found)
+
+
+def with_load_tests(config: Config, tests: LoadTests) -> Config:
+    """``config`` with the tested figures as if they had been given; a figure given by hand goes before a file's."""
+    if not tests.found:
+        return config
+    services = []
+    for service in config.services:
+        read = {kind: t.safe.mid for (name, kind), t in sorted(tests.found.items()) if name == service.name}
+        tested = {**read, **service.load_tested}
+        services.append(service.model_copy(update={"load_tested": tested}) if read else service)
+    return config.model_copy(update={"services": services})
+
+
+def _tested(config: Config, service: ServiceConfig, test: LoadTestConfig) -> LoadTested:
+    from capacity.sources.load_tests import read_load_test
+
+    slo = test.slo_p99_ms or service.slo_p99_ms
+    if slo is None:
+        raise UsageError(
+            f"{config.path}: services '{service.name}': load_tests {test.path}: nothing says what is good enough; "
+            "give slo_p99_ms of the test or of the service"
+        )
+    steps = read_load_test(test, config.resolve).frame
+    return from_load_test(steps, slo, test.instances, test.acceptable_error_frac)
+
+
+def _row(service: str, kind: str, t: LoadTested) -> tuple[object, ...]:
+    law = t.usl
+    usl = (law.gamma, law.alpha, law.beta) if law else (None, None, None)
+    words = "; ".join(dict.fromkeys([*t.flags, *t.words, t.trust]))
+    return (service, kind, t.safe.low, t.safe.mid, t.safe.high, *usl, t.knee, t.tested_max, words)

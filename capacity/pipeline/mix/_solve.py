@@ -1,0 +1,174 @@
+"""The problem of a whole fleet, its solution, and what of it is kept: coverage and pins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from capacity import forecast, optimize, saturation
+from capacity.domain import CapacityReservation, MixProblem, MixSolution, Offer, Unit
+from capacity.pipeline.demand import UnitData
+from capacity.pipeline.futures import Future
+from capacity.pipeline.inputs import Inputs
+from capacity.pipeline.mix._need import UnitNeed
+from capacity.pipeline.progress import Progress, silent
+
+SPOT = "spot"
+
+
+@dataclass(frozen=True)
+class Mix:
+    """The solved fleet, the running one priced alike, and what each unit needed."""
+
+    needs: Mapping[Unit, UnitNeed]
+    problem: MixProblem
+    solution: MixSolution
+    running_spend: pd.DataFrame
+    coverage: pd.DataFrame
+
+
+def solve_mix(
+    inputs: Inputs,
+    needs: Mapping[Unit, UnitNeed],
+    *,
+    seed: int,
+    pinned: Mapping[Unit, Mapping[tuple[str, str], int]] | None = None,
+    offered: Sequence[Offer] = (),
+    progress: Progress = silent,
+) -> Mix | None:
+    """The cheapest verified mix for all ``needs``, or None where no unit runs instances.
+
+    ``pinned`` keeps the mix of units that a scenario does not touch; ``offered`` may be bought.
+
+    Raises
+    ------
+    InfeasiblePlanError, NoPlanInTimeError
+        See :mod:`capacity.errors`.
+    """
+    if not needs:
+        return None
+    settings = inputs.config.optimize
+    problem, notes = _problem(inputs, needs, pinned or {}, offered)
+    progress("solve the mix", 0, 1)
+    limits = (settings.time_limit_seconds, settings.gap_frac, settings.solver, seed)
+    if settings.most_types is None:
+        solution = optimize.solve(problem, *limits)
+    else:
+        solution = optimize.solve_few_types(problem, settings.most_types, *limits)
+    progress("solve the mix", 1, 1)
+    return Mix(
+        needs=needs,
+        problem=problem,
+        solution=replace(solution, notes=(*solution.notes, *notes)) if notes else solution,
+        running_spend=optimize.price_running(_as_it_ran(problem, needs)),
+        coverage=coverage_frame(needs, solution),
+    )
+
+
+def _problem(
+    inputs: Inputs,
+    needs: Mapping[Unit, UnitNeed],
+    pinned: Mapping[Unit, Mapping[tuple[str, str], int]],
+    offered: Sequence[Offer],
+) -> tuple[MixProblem, tuple[str, ...]]:
+    """The problem, and a note on reservations that are in nobody's reach."""
+    months = _month_hours(needs)
+    held, notes = _reservations(inputs, needs)
+    problem = MixProblem(
+        months=tuple(months),
+        month_hours=tuple(months.values()),
+        requirements=tuple(replace(need.requirement, pinned=pinned.get(unit)) for unit, need in sorted(needs.items())),
+        commitments=inputs.commitments,
+        committed_rate=inputs.committed_rate,
+        quotas=inputs.quotas,
+        switching_penalty_frac=inputs.config.optimize.switching_penalty_frac,
+        offers=tuple(offered),
+        reservations=held,
+    )
+    return problem, notes
+
+
+def _reservations(
+    inputs: Inputs, needs: Mapping[Unit, UnitNeed]
+) -> tuple[tuple[CapacityReservation, ...], tuple[str, ...]]:
+    """Those that some unit of their account and region has a price for; what the others cost is not in the plan."""
+    priced = {
+        (n.requirement.account_id, n.requirement.unit.region, c.instance_type)
+        for n in needs.values()
+        for c in n.requirement.candidates
+    }
+    held = [r for r in inputs.reservations if (r.account_id, r.region, r.instance_type) in priced]
+    left = [r.id for r in inputs.reservations if r not in held]
+    if not left:
+        return tuple(held), ()
+    named = ", ".join(left[:3]) + (f" and {len(left) - 3} more" if len(left) > 3 else "")
+    return tuple(held), (f"capacity reservations that no planned service can use are not in the plan: {named}",)
+
+
+def _as_it_ran(problem: MixProblem, needs: Mapping[Unit, UnitNeed]) -> MixProblem:
+    """The fleet with the counts it ran on average: what an autoscaled service costs today, not what its peak would."""
+    return replace(
+        problem,
+        requirements=tuple(replace(r, running=needs[r.unit].running_average) for r in problem.requirements),
+    )
+
+
+def _month_hours(needs: Mapping[Unit, UnitNeed]) -> dict[str, float]:
+    """Hours of each month that the plan covers: the longest of the units' horizons, they may start a day apart."""
+    hours: dict[str, dict[Unit, float]] = {}
+    for unit, need in needs.items():
+        for block in need.blocks:
+            hours.setdefault(block.month, {}).setdefault(unit, 0.0)
+            hours[block.month][unit] += block.hours
+    return {month: max(by_unit.values()) for month, by_unit in sorted(hours.items())}
+
+
+def planned_safe(need: UnitNeed, solution: MixSolution) -> dict[tuple[str, str], float]:
+    """Demand that the plan serves in each (month, block), all zones up; of spot only what is relied on."""
+    r = solution.running
+    rows = r[(r["service"] == need.requirement.unit.service) & (r["region"] == need.requirement.unit.region)]
+    relied = np.where(_is_spot(rows), rows["instance_type"].map(need.spot_relied).fillna(1.0), 1.0)
+    served = rows["instances"].to_numpy(float) * rows["instance_type"].map(need.safe_of).to_numpy(float) * relied
+    totals: dict[tuple[str, str], float] = {}
+    for month, block, demand in zip(rows["month"].astype(str), rows["block"].astype(str), served, strict=True):
+        totals[month, block] = totals.get((month, block), -need.reserve) + float(demand)
+    return totals
+
+
+def _is_spot(rows: pd.DataFrame) -> pd.Series:
+    return rows["purchase"] == SPOT
+
+
+def coverage_frame(needs: Mapping[Unit, UnitNeed], solution: MixSolution) -> pd.DataFrame:
+    """Share of paths with no hour above what is served, by unit and month, against the tier's promise."""
+    rows = []
+    for unit, need in sorted(needs.items()):
+        found = forecast.plan_coverage(need.hours, need.days, need.blocks, planned_safe(need, solution))
+        rows += [(unit.service, unit.region, month, share) for month, share in sorted(found.items())]
+    return pd.DataFrame(rows, columns=["service", "region", "month", "coverage_frac"])
+
+
+def pins(mix: Mix, untouched: frozenset[str]) -> dict[Unit, dict[tuple[str, str], int]]:
+    """Counts per zone of the units of ``untouched`` services, to be kept by another scenario.
+
+    A pin is on demand, so units that run spot in the plan are not pinned: they are solved again.
+    """
+    provisioned = mix.solution.provisioned
+    spot = provisioned[_is_spot(provisioned) & (provisioned["per_zone"] > 0)]
+    with_spot = set(zip(spot["service"], spot["region"], strict=True))
+    rows = provisioned[~_is_spot(provisioned)].to_dict("records")
+    out: dict[Unit, dict[tuple[str, str], int]] = {}
+    for row in rows:
+        if row["service"] in untouched and (row["service"], row["region"]) not in with_spot:
+            unit = Unit(str(row["service"]), str(row["region"]))
+            out.setdefault(unit, {})[str(row["month"]), str(row["instance_type"])] = int(row["per_zone"])
+    return out
+
+
+def weekly_headroom(data: UnitData, future: Future, safe: float) -> pd.DataFrame:
+    """Headroom of the running fleet by week, at the tier's service level."""
+    frame = saturation.headroom(future.peak.paths, safe, data.tier.service_level, future.peak.index)
+    return frame.assign(service=data.unit.service, region=data.unit.region, policy_frac=data.tier.min_headroom_frac)
