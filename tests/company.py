@@ -60,7 +60,7 @@ events:
      past: [[2026-06-19, 2026-06-19]]}
 budgets: [{month: 2026-09, amount: 5000}]
 forecast: {horizon_days: 45, past_origins: 2, paths: 200, workers: 1}
-optimize: {load_blocks: 3}
+optimize: {load_blocks: 3, why_seconds: 0}
 scenarios: [more.yaml, arm.yaml]
 """
 MORE = "name: more\ndescription: web grows by half\ngrowth: [{services: [web], multiplier: 1.5}]\n"

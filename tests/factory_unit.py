@@ -218,16 +218,16 @@ class Maker:
 
     def _mix(self) -> pd.DataFrame:
         rows = [
-            {"month": m, "instance_type": self.new[0], "per_zone": n // 3, "instances": n, "vcpu": n * self.new[1],
-             "usd_per_hour": n * self.new[2]}
+            {"month": m, "purchase": "on_demand", "instance_type": self.new[0], "per_zone": n // 3, "instances": n,
+             "vcpu": n * self.new[1], "usd_per_hour": n * self.new[2]}
             for m, n in zip(MONTHS, self.need, strict=True)
         ]  # fmt: skip
         return pd.DataFrame(rows if self.has_fleet else [])
 
     def _running(self) -> pd.DataFrame:
         rows = [
-            {"month": m, "block": b, "instance_type": self.new[0], "per_zone": n // 3, "instances": n,
-             "hours": h * part, "usd": n * self.new[2] * h * part}
+            {"month": m, "block": b, "purchase": "on_demand", "instance_type": self.new[0], "per_zone": n // 3,
+             "instances": n, "hours": h * part, "usd": n * self.new[2] * h * part}
             for m, n, h in zip(MONTHS, self.need, MONTH_HOURS, strict=True)
             for b, part, _ in BLOCKS
         ]  # fmt: skip
@@ -237,8 +237,8 @@ class Maker:
         rows = []
         for m, n, h in zip(MONTHS, self.need, MONTH_HOURS, strict=True):
             total = n * self.new[2] * h
-            rows.append({"month": m, "on_demand_usd": total * 0.7, "committed_usd": total * 0.3, "total_usd": total,
-                         "running_total_usd": self.instances * self.old[2] * h})  # fmt: skip
+            rows.append({"month": m, "on_demand_usd": total * 0.7, "spot_usd": 0.0, "committed_usd": total * 0.3,
+                         "total_usd": total, "running_total_usd": self.instances * self.old[2] * h})  # fmt: skip
         return pd.DataFrame(rows if self.has_fleet else [])
 
     def _coverage(self) -> pd.DataFrame:

@@ -7,6 +7,8 @@ whose text keeps a contrast of at least 4.5. Nothing is told by colour alone. Em
 from capacity.charts._demand import event_bars, fan, load_duration, saturation_curves
 from capacity.charts._headroom import headroom_heatmap
 from capacity.charts._money import cost_stack, mix_compare, scenario_compare, spend_months, unit_cost_trend
+from capacity.charts._planned import coverage_months, family_counts, fleet_shapes, headroom_months, plan_total
+from capacity.charts._price import headroom_price, price_points, purchase_use, requirement_prices
 from capacity.charts._promise import promises
 from capacity.charts._svg import to_png, to_svg
 from capacity.charts._theme import INKS, Ink, Theme, contrast, unit_label, visible
@@ -19,13 +21,22 @@ __all__ = [
     "Theme",
     "contrast",
     "cost_stack",
+    "coverage_months",
     "decomposition",
     "event_bars",
+    "family_counts",
     "fan",
+    "fleet_shapes",
     "headroom_heatmap",
+    "headroom_months",
+    "headroom_price",
     "load_duration",
     "mix_compare",
+    "plan_total",
+    "price_points",
     "promises",
+    "purchase_use",
+    "requirement_prices",
     "saturation_curves",
     "scenario_compare",
     "spend_months",

@@ -78,10 +78,13 @@ def percent(value: float | None) -> str:
 def plan(found: Plan) -> None:
     """A whole plan, in the order of a planning meeting's questions."""
     span = f"{found.horizon_start} to {found.horizon_end}"
+    from capacity.cli import _print_fleet
+
     line(f"{found.company}: capacity plan as of {found.as_of:%Y-%m-%d %H:%M}Z, {span}", "bold")
     decisions(found)
     saturation(found)
     mix(found)
+    _print_fleet.fleet(found)
     cost_to_serve(found)
     for event_summary in found.events:
         event(event_summary)

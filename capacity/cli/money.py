@@ -57,7 +57,9 @@ def commitments(
 
     until = as_of(as_of_text) if as_of_text else None
     found = pipeline.commitment_files(demand, out, rate=rate, term_days=term_days, as_of=until)
-    rows = [{**{str(k): v for k, v in row.items()}, "break_even_day": _whole(row["break_even_day"])} for row in found.to_dict("records")]
+    rows = [{str(key): value for key, value in row.items()} for row in found.to_dict("records")]
+    for row in rows:
+        row["break_even_day"] = _whole(row["break_even_day"])
     if as_json:
         say_json(rows)
     else:

@@ -42,6 +42,8 @@ class CommitmentPolicy(Model):
     )
     least_utilisation_frac: Fraction = Field(0.8, description="of a purchase, under the P10 of the forecast")
     risk_weight: Fraction = Field(0.0, description="weight of the worst tenth of futures beside the mean of all")
+    least_hourly_usd: float = Field(0.1, ge=0, description="a smaller purchase is not worth a decision")
+    largest_new_hourly_usd: Positive | None = Field(None, description="of all purchases together, in any month")
     ladder_months: int = Field(6, ge=1, le=36, description="purchases may be spread over so many first days of months")
 
     @model_validator(mode="after")

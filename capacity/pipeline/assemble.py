@@ -240,7 +240,7 @@ def _mix_summary(parts: Parts) -> MixSummary | None:
         checks=tuple(
             f"{c.name}: {c.rows} rows, worst slack {max(c.worst_slack, 0.0) + 0.0:.6g}" for c in solution.checks
         ),
-        notes=(*solution.notes, *parts.purchases.notes, *parts.reasons.notes),
+        notes=(*solution.notes, *parts.purchases.notes),
         rates_from=days[0] if days else None,
         rates_to=days[1] if days else None,
     )

@@ -65,6 +65,8 @@ def purchase_policy(policy: CommitmentPolicy, months: tuple[str, ...]) -> Purcha
         risk_weight=policy.risk_weight,
         ladder=policy.ladder_months > 1,
         buy_months=months[: policy.ladder_months],
+        least_hourly_usd=policy.least_hourly_usd,
+        largest_new_hourly_usd=policy.largest_new_hourly_usd,
     )
 
 

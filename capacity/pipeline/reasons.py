@@ -22,15 +22,15 @@ def _empty(name: str) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Reasons:
-    """Frames ``requirement_prices``, ``alternatives``, ``alternative_mix`` and ``type_choice``; ``notes`` say what the
-    time did not suffice for.
+    """Frames ``requirement_prices``, ``alternatives``, ``alternative_mix`` and ``type_choice``.
+
+    A last row of prices without a requirement says what was not tried.
     """
 
     requirement_prices: pd.DataFrame = field(default_factory=lambda: _empty("requirement_prices"))
     alternatives: pd.DataFrame = field(default_factory=lambda: _empty("alternatives"))
     alternative_mix: pd.DataFrame = field(default_factory=lambda: _empty("alternative_mix"))
     type_choice: pd.DataFrame = field(default_factory=lambda: _empty("type_choice"))
-    notes: tuple[str, ...] = ()
 
 
 def reasons(
@@ -50,23 +50,24 @@ def reasons(
     tell("other plans", 0, 1)
     others = why.alternatives(mix.problem, mix.solution, time_limit_seconds=seconds, seed=seed)
     tell("other plans", 1, 1)
-    notes = tuple(text for text in (why.not_tried_words(found), *others.words) if text)
     return Reasons(
         requirement_prices=_prices(found, mix),
         alternatives=_alternatives(others, mix),
         alternative_mix=_alternative_mix(others, mix),
         type_choice=_choices(mix, seed, tell),
-        notes=notes,
     )
 
 
 def _prices(found: why.Prices, mix: Mix) -> pd.DataFrame:
     units = {str(u): u for u in mix.needs}
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for p in found.tried:
         unit = next((u for name, u in units.items() if p.name.startswith(f"{name}: ")), None)
         where = (unit.service, unit.region) if unit else ("", "")
         rows.append((p.name, *where, p.unit, p.low_usd_per_year, p.high_usd_per_year, p.words))
+    untried = why.not_tried_words(found)
+    if untried:
+        rows.append(("", "", "", "", None, None, untried))
     return pd.DataFrame(rows, columns=list(FRAMES["requirement_prices"]))
 
 
@@ -80,21 +81,16 @@ def _alternatives(found: why.Alternatives, mix: Mix) -> pd.DataFrame:
 
 
 def _alternative_mix(found: why.Alternatives, mix: Mix) -> pd.DataFrame:
-    """What the plan itself (named "plan") and each alternative run in their largest month."""
-    rows = [row for name, s in (("plan", mix.solution), *((a.theme, a.solution) for a in found.plans)) if found.plans
-            for row in _largest_month(name, s)]  # fmt: skip
+    """What each alternative runs in the month in which the plan itself is largest."""
+    by_month = mix.solution.provisioned.groupby("month")["vcpu"].sum()
+    rows = [row for a in found.plans for row in _in_month(a.theme, a.solution, str(by_month.idxmax()))]
     return pd.DataFrame(rows, columns=list(FRAMES["alternative_mix"]))
 
 
-def _largest_month(name: str, solution: MixSolution) -> list[tuple[str, str, str, str, str, int]]:
+def _in_month(name: str, solution: MixSolution, month: str) -> list[tuple[str, str, str, str, str, int]]:
     rows = solution.provisioned
-    by_month = rows.groupby("month")["vcpu"].sum()
-    if by_month.empty:
-        return []
-    month = str(by_month.idxmax())
     kept = rows[(rows["month"] == month) & (rows["instances"] > 0)]
-    sums = kept.groupby(["service", "region", "instance_type"], sort=True)["instances"].sum()
-    table = sums.reset_index()
+    table = kept.groupby(["service", "region", "instance_type"], sort=True)["instances"].sum().reset_index()
     return [
         (name, str(row["service"]), str(row["region"]), month, str(row["instance_type"]), int(row["instances"]))
         for row in table.to_dict("records")

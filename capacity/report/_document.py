@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from capacity import scenario
 from capacity.charts import visible
 from capacity.plan import Plan
-from capacity.report import _pictures, _summary, _tables, known
+from capacity.report import _pictures, _summary, _tables, bought, known, planned
+from capacity.report._sections import Section, planned_sections
 from capacity.report._table import NEVER, Column, Table, exact, moment, percent, sentence
 from capacity.words import day
 
@@ -28,18 +28,9 @@ MOST_OCCASIONS = 20
 MOST_ANOMALIES = 15
 # The broken ones come first, and the picture has the furthest off.
 MOST_PROMISES = 15
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading with its pictures and tables, and a sentence on how to read them."""
-
-    key: str
-    title: str
-    lead: str = ""
-    tables: Sequence[Table] = ()
-    pictures: Sequence[_pictures.Picture] = ()
-    lines: Sequence[str] = field(default=())
+# The worst first; the workbook has all.
+MOST_TIES = 6
+MOST_COVERED = 6
 
 
 def render_html(plan: Plan, comparison: Sequence[Plan] = ()) -> str:
@@ -62,6 +53,7 @@ def render_html(plan: Plan, comparison: Sequence[Plan] = ()) -> str:
             facts=_facts(plan),
             cards=_summary.cards(plan),
             decisions=_tables.decisions(plan, MOST_DECISIONS).first(MOST_ROWS),
+            buying=bought.buying_line(plan),
             watch=_summary.watch(plan, MOST_WATCHED),
             caveats=_summary.caveats(plan),
             sections=sections(plan, comparison),
@@ -105,6 +97,7 @@ def sections(plan: Plan, comparison: Sequence[Plan]) -> list[Section]:
         Section("forecasts", "Demand of the units that pass a limit", pictures=list(_pictures.fans(plan))),
         _why(plan),
         _mix(plan),
+        *planned_sections(plan),
         _events(plan),
         _scenarios(plan, comparison),
         _cost(plan),
@@ -137,9 +130,15 @@ def _saturation(plan: Plan) -> Section:
 
 
 def _headroom(plan: Plan) -> Section:
-    if plan.frame("headroom").empty:
+    """By week of what runs, and by month beside what is planned."""
+    months = not plan.frame("headroom_months").empty
+    pictures = [_pictures.headroom_months(plan)] if months else []
+    if not plan.frame("headroom").empty:
+        pictures.insert(0, _pictures.headroom(plan))
+    if not pictures:
         return Section("headroom", "Headroom by week", lines=["No unit has a safe capacity to hold demand against."])
-    return Section("headroom", "Headroom by week", pictures=[_pictures.headroom(plan)])
+    title = "Headroom by week and by month" if months else "Headroom by week"
+    return Section("headroom", title, planned.headroom_line(plan) if months else "", pictures=pictures)
 
 
 def _why(plan: Plan) -> Section:
@@ -254,7 +253,9 @@ def _anomalies(plan: Plan) -> Section:
 
 def _trust(plan: Plan) -> Section:
     tables = [
-        _tables.forecasts(plan).first(MOST_ROWS), _tables.tie_outs(plan), _tables.freshness(plan),
+        _tables.forecasts(plan).first(MOST_ROWS), _tables.tie_outs(plan),
+        planned.tie_services(plan).first(MOST_TIES), planned.coverage_units(plan).first(MOST_COVERED),
+        _tables.freshness(plan),
         _tables.quality(plan).first(MOST_QUALITY_ROWS),
     ]  # fmt: skip
     lead = (

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from capacity import charts
 from capacity.charts import INKS, unit_label, visible
 from capacity.plan import LimitOutlook, Plan, UnitPlan
-from capacity.report import known
+from capacity.report import bought, known, planned
 from capacity.report._summary import passing_units
 from capacity.words import day
 
@@ -23,6 +23,8 @@ MAX_FANS = 8
 # Half a year of history beside half a year of forecast.
 HISTORY_DAYS = 182
 HEATMAP_ROWS = 40
+# By month there are two halves of a picture below the weeks: the worst are enough on paper.
+MONTH_ROWS = 16
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 
 
@@ -107,6 +109,46 @@ def headroom(plan: Plan) -> Picture:
         f"Below 0 the promise is broken; the colour turns at each unit's policy.{cut}"
     )
     return picture(charts.headroom_heatmap(frame, max_rows=HEATMAP_ROWS), caption)
+
+
+def headroom_months(plan: Plan) -> Picture:
+    frame = plan.frame("headroom_months")
+    units = len(frame[["service", "region"]].drop_duplicates())
+    cut = f" The {MONTH_ROWS} worst of {units} units; all are in report.xlsx." if units > MONTH_ROWS else ""
+    caption = (
+        "Headroom by month in percent, of what runs today (left) and of what is planned (right): "
+        f"1 − the month's peak at the tier's service level / safe capacity.{cut}"
+    )
+    return picture(charts.headroom_months(frame, max_rows=MONTH_ROWS), caption)
+
+
+def headroom_price(plan: Plan) -> Picture:
+    caption = (
+        "What the fleet costs over the horizon, by the share of futures that must fit. The best possible plan lies "
+        "between the proven bound and the cost; the axis does not begin at 0."
+    )
+    return picture(charts.headroom_price(plan.frame("cost_curve"), currency=plan.currency), caption, height=200)
+
+
+def purchase_use(plan: Plan) -> Picture:
+    rows = bought.in_order(plan)
+    names = [f"{bought.purchase_name(r)}, {r['month']}" for r in rows.to_dict("records")]
+    return picture(charts.purchase_use(rows, names), "How far each commitment is used over its term, P10 to P90.")
+
+
+def requirement_prices(plan: Plan) -> Picture:
+    caption = "What one step of each requirement costs a year, by solving again: between the two ends. Dearest first."
+    return picture(charts.requirement_prices(plan.frame("requirement_prices"), currency=plan.currency), caption)
+
+
+def fleet_shapes(plan: Plan) -> Picture:
+    caption = "Instances by family: this plan, and those that cost nearly the same."
+    return picture(charts.fleet_shapes(bought.shapes(plan)), caption)
+
+
+def plan_total(plan: Plan) -> Picture:
+    caption = "All money of the plan's months by part; the sum stands above each bar."
+    return picture(charts.plan_total(planned.total_parts(plan), currency=plan.currency), caption, height=220)
 
 
 def mix(plan: Plan) -> Picture:

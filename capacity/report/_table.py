@@ -13,13 +13,15 @@ from capacity.charts import visible
 from capacity.words import day, quantity
 
 # long is text of a sentence or more, status one word; quantity holds (number, unit); exact is a Decimal told to its
-# last digit; per is a price of 1,000 units.
+# last digit; cents is money of which cents count; per is a price of 1,000 units.
 Kind = Literal[
-    "text", "long", "status", "money", "exact", "per", "percent", "percent1", "ratio", "number", "quantity", "date",
-    "month",
+    "text", "long", "status", "money", "cents", "exact", "per", "percent", "percent1", "ratio", "number", "quantity",
+    "date", "month",
 ]  # fmt: skip
 TEXTS: frozenset[str] = frozenset({"text", "long", "status"})
-NUMERIC: frozenset[str] = frozenset({"money", "exact", "per", "percent", "percent1", "ratio", "number", "quantity"})
+NUMERIC: frozenset[str] = frozenset(
+    {"money", "cents", "exact", "per", "percent", "percent1", "ratio", "number", "quantity"}
+)
 NONE = "–"
 # What an amount of nothing reads as where nothing has a meaning of its own.
 NEVER = "not in horizon"
@@ -116,6 +118,8 @@ def _number(value: Any, kind: Kind) -> str:
     match kind:
         case "money":
             return money(value)
+        case "cents":
+            return _signed(value, f"{abs(value):,.2f}")
         case "exact":
             return exact(value)
         case "per":

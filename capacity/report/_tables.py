@@ -127,12 +127,30 @@ def _recommended(unit: UnitPlan) -> str:
 def mix_months(plan: Plan) -> Table:
     """The frame "mix" as it is, for the workbook."""
     frame = plan.frame("mix")
-    names = ("service", "region", "month", "instance_type", "per_zone", "instances", "vcpu", "usd_per_hour")
+    # Plans of before there was spot say nothing of how an instance is bought.
+    bought = frame["purchase"].fillna("on_demand") if "purchase" in frame else ["on_demand"] * len(frame)
+    frame = frame.assign(purchase=[visible(str(p)).replace("_", " ") for p in bought])
+    names = ("service", "region", "month", "instance_type", "purchase", "per_zone", "instances", "vcpu",
+             "usd_per_hour")  # fmt: skip
     rows = list(frame[list(names)].itertuples(index=False, name=None))
     at = f", {plan.mix.rates_of}" if plan.mix else ""
-    heads = ("Service", "Region", "Month", "Instance type", "Per zone", "Instances", "vCPU")
-    kinds = [Column(h) if i < 4 else Column(h, "number") for i, h in enumerate(heads)]
+    heads = ("Service", "Region", "Month", "Instance type", "Bought as", "Per zone", "Instances", "vCPU")
+    kinds = [Column(h) if i < 5 else Column(h, "number") for i, h in enumerate(heads)]
     return Table("Mix by month", (*kinds, Column(f"{plan.currency} an hour{at}", "per")), rows)
+
+
+def spend_months(plan: Plan) -> Table:
+    """The frame "spend_plan" as it is, for the workbook; no spot in a plan of before there was any."""
+    frame = plan.frame("spend_plan")
+    if "spot_usd" not in frame:
+        frame = frame.assign(spot_usd=0.0)
+    names = ("service", "region", "month", "on_demand_usd", "spot_usd", "committed_usd", "total_usd",
+             "running_total_usd")  # fmt: skip
+    rows = list(frame[list(names)].itertuples(index=False, name=None))
+    money = ("On demand", "Spot", "Commitments", "Planned in all", "Running fleet kept")
+    columns = (Column("Service"), Column("Region"), Column("Month", "month"),
+               *(Column(f"{head}, {plan.currency}", "money") for head in money))  # fmt: skip
+    return Table("Fleet spend by month", columns, rows)
 
 
 # --- money ---------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from capacity.plan import Plan
-from capacity.report import _summary, _tables, known
+from capacity.report import _summary, _tables, known, planned
 from capacity.report._document import scenario_table, solver_lines
 from capacity.report._table import TEXTS, Column, Table, missing
 
@@ -21,9 +21,9 @@ MOST_ROWS = 1_048_000
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _WIDTHS = {"text": 28, "long": 60}
 _FORMATS = {
-    "money": "#,##0.00", "exact": "#,##0.00##########", "per": "0.00000###", "percent": "0.0%", "percent1": "0.0%",
-    "ratio": "0.00", "number": "#,##0.###", "quantity": "#,##0.###", "date": "yyyy-mm-dd", "text": "@",
-    "long": "@", "status": "@", "month": "@",
+    "money": "#,##0.00", "cents": "#,##0.00", "exact": "#,##0.00##########", "per": "0.00000###", "percent": "0.0%",
+    "percent1": "0.0%", "ratio": "0.00", "number": "#,##0.###", "quantity": "#,##0.###", "date": "yyyy-mm-dd",
+    "text": "@", "long": "@", "status": "@", "month": "@",
 }  # fmt: skip
 
 
@@ -31,7 +31,8 @@ def tables(plan: Plan, comparison: Sequence[Plan]) -> list[Table]:
     """Every table of the workbook, whole, in the order of its sheets."""
     found = [
         _about(plan), _tables.findings(plan), _tables.saturation(plan), _tables.headroom(plan), _tables.mix(plan),
-        _tables.mix_months(plan), _tables.events(plan), _tables.cost_months(plan), *_tables.cost_services(plan),
+        _tables.mix_months(plan), _tables.spend_months(plan), *planned.sheets(plan), _tables.events(plan),
+        _tables.cost_months(plan), *_tables.cost_services(plan),
         _tables.unallocated(plan), _tables.unit_cost(plan), _tables.spend(plan), _tables.tie_outs(plan),
         _tables.forecasts(plan), _tables.excuses(plan), _tables.freshness(plan), _tables.quality(plan),
         *known.sheets(plan), _tables.provenance(plan),

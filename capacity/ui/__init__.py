@@ -1,4 +1,4 @@
-"""The Streamlit front end: six pages over plans that are already there, and one button that makes them anew.
+"""The Streamlit front end: seven pages over plans that are already there, and one button that makes them anew.
 
 ``main`` is the body of the Streamlit script; ``launch`` builds the command that serves it; ``jobs`` runs a plan
 in a child process. Only this package imports streamlit, and only once a page is drawn. No page computes: every

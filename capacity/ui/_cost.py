@@ -35,6 +35,8 @@ def draw(plan: Plan) -> None:
     with right:
         _trend(plan)
     _unallocated(plan)
+    if not plan.frame("plan_total").empty:
+        ui.link("mix", "All money of the coming months by part: the fleet plan's total")
     known.totals(plan)
     known.spend_models(plan)
 

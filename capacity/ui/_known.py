@@ -2,58 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 import streamlit as st
 
 from capacity import charts
 from capacity.plan import Plan, UnitPlan
-from capacity.report import Column, Table, known, say
+from capacity.report import known
 from capacity.ui import _format as fmt
+from capacity.ui import _shown as shown
 from capacity.ui import _widgets as ui
 
-# Kinds that a reader sorts by number; all else is shown in the report's own words.
-_NUMBERS = frozenset({"money", "ratio", "number", "percent", "percent1"})
 _LEVELS = {"Company": "company", "Teams": "team", "Services": "service"}
-
-
-def frame_of(table: Table) -> pd.DataFrame:
-    """A report's table as a frame: numbers and days stay what they are, the rest is words without markdown."""
-    shown = table.for_reader("page")
-    rows = [[_cell(v, c) for v, c in zip(row, shown.columns, strict=True)] for row in shown.rows]
-    return pd.DataFrame(rows, columns=[c.head for c in shown.columns])
-
-
-def _cell(value: Any, column: Column) -> Any:
-    if column.kind in _NUMBERS:
-        return None if value is None or pd.isna(value) else round(float(value), 4)
-    if column.kind == "date":
-        return value if value is not None and not pd.isna(value) else None
-    return fmt.visible(say(value, column.kind, "" if column.none == "–" else column.none))
-
-
-def _columns(table: Table, widths: dict[str, int]) -> dict[str, Any]:
-    """Column formats by kind: dates short, factors with two digits, widths where they are given."""
-    out: dict[str, Any] = {}
-    for column in table.for_reader("page").columns:
-        width = widths.get(column.head)
-        match column.kind:
-            case "date":
-                out[column.head] = st.column_config.DateColumn(format="DD MMM YYYY", width=width or 88)
-            case "ratio":
-                out[column.head] = st.column_config.NumberColumn(format="%.2f", width=width or 72)
-            case "money":
-                out[column.head] = st.column_config.NumberColumn(format="%,.0f", width=width or 95)
-            case "percent1":
-                out[column.head] = st.column_config.NumberColumn(format="percent", width=width or 72)
-            case _ if width:
-                out[column.head] = st.column_config.TextColumn(width=width)
-    return out
-
-
-def _table(table: Table, alt: str, nothing: str, widths: dict[str, int], most_rows: int = 8, lines: int = 1) -> None:
-    ui.table(frame_of(table), alt, _columns(table, widths), nothing, most_rows, lines)
 
 
 # --- service -------------------------------------------------------------------------------------------------
@@ -71,7 +30,7 @@ def why(plan: Plan, unit: UnitPlan) -> None:
         st.caption("Events, holidays and level shifts")
         table = known.occasions(plan, unit)
         widths = {"Service · region": 150, "Occasion": 190, "Known by": 90}
-        _table(table, "What moved demand for a while, by how much, and how that is known",
+        shown.table(table, "What moved demand for a while, by how much, and how that is known",
                "None is known that moved this service's demand.", widths)  # fmt: skip
 
 
@@ -104,7 +63,7 @@ def promise(plan: Plan) -> None:
             st.caption(f"{known.TARGETS[target].capitalize()}, the furthest off first")
             ui.chart(charts.promises(rows, theme=ui.theme()), "Promised interval and what came, by service")
         widths = {"Service · region": 190, "Promised": 120, "For": 175, "Result": 110}
-        _table(table, "Each promise and what came", "", widths)
+        shown.table(table, "Each promise and what came", "", widths)
 
 
 def anomalies(plan: Plan) -> None:
@@ -114,7 +73,7 @@ def anomalies(plan: Plan) -> None:
         table = known.anomalies(plan)
         if table.rows:
             widths = {"Service · region": 190, "Of": 100, "It was": 120, "Expected": 190, "Chance": 130}
-            _table(table, "Days that were not to be expected, with size, chance and money", "", widths)
+            shown.table(table, "Days that were not to be expected, with size, chance and money", "", widths)
 
 
 # --- money ---------------------------------------------------------------------------------------------------
@@ -135,17 +94,17 @@ def totals(plan: Plan) -> None:
         rows = known.spend_rows(plan, _LEVELS[level or "Teams"], period)
         ui.chart(charts.spend_totals(rows, theme=ui.theme()), f"Spend in {period} with its interval, by name")
         table = known.team_quarters(plan)
-        _table(table, "Company and teams by quarter: P50 and its interval", "No quarter is whole.", {"Name": 200})
+        shown.table(table, "Company and teams by quarter: P50 and its interval", "No quarter is whole.", {"Name": 200})
 
 
 def spend_models(plan: Plan) -> None:
     """How each service's spend is forecast and why so, and what is kept apart from it."""
     with ui.card("How spend is forecast", "By what drives it, or by its own past: whichever was nearer before."):
         widths = {"Service": 170, "Month": 70, "Follows": 90, "Why": 470}
-        _table(known.spend_models(plan), "Forecast spend of each service in one month, its model and why",
+        shown.table(known.spend_models(plan), "Forecast spend of each service in one month, its model and why",
                "No spend forecast by service.", widths, lines=4)  # fmt: skip
     with ui.card("Kept apart", "Tax, credits, refunds and one-off charges are not forecast with what runs."):
         widths = {"Part": 90, "In": 150, "During": 150, "Assumption": 420}
-        _table(known.apart_parts(plan), "Tax, credits, refunds and one-off charges: billed, and assumed to come",
+        shown.table(known.apart_parts(plan), "Tax, credits, refunds and one-off charges: billed, and assumed to come",
                "Nothing is kept apart: no bill names a tax, credit, refund or one-off charge.", widths,
                lines=2)  # fmt: skip

@@ -10,6 +10,7 @@ import streamlit as st
 
 from capacity import charts
 from capacity.plan import Plan, UnitPlan
+from capacity.ui import _choice as choice
 from capacity.ui import _format as fmt
 from capacity.ui import _known as known
 from capacity.ui import _tables as tables
@@ -35,6 +36,8 @@ def draw(plan: Plan) -> None:
         _facts(unit)
     with right:
         _mix(plan, unit)
+    choice.types(plan, unit)
+    choice.kept(plan, unit)
     _limits(plan, unit)
     left, right = st.columns(2)
     with left:

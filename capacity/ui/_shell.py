@@ -10,7 +10,7 @@ import streamlit as st
 
 from capacity.errors import CapacityError, MissingDataError
 from capacity.plan import Plan
-from capacity.ui import _cost, _data, _event, _fleet, _scenarios, _service, _trust
+from capacity.ui import _cost, _data, _event, _fleet, _mix, _scenarios, _service, _trust
 from capacity.ui import _format as fmt
 from capacity.ui import _widgets as ui
 
@@ -31,11 +31,13 @@ class PageInfo:
 PAGES = (
     PageInfo("fleet", "Fleet", ":material/dashboard:", "What needs a decision now, headroom and spend.", _fleet.draw),
     PageInfo("service", "Service", ":material/trending_up:", "One service: demand, limits, instances.", _service.draw),
+    PageInfo("mix", "Fleet plan", ":material/inventory_2:", "What to run and buy, and what each promise costs.",
+             _mix.draw),
     PageInfo("scenarios", "Scenarios", ":material/alt_route:", "Make plans and compare them.", _scenarios.draw),
     PageInfo("cost", "Cost to serve", ":material/payments:", "The bill by service, to the cent.", _cost.draw),
     PageInfo("event", "Peak event", ":material/bolt:", "Whether the fleet holds a peak event.", _event.draw),
     PageInfo("trust", "Trust", ":material/verified:", "Freshness, errors, solver, provenance.", _trust.draw),
-)
+)  # fmt: skip
 
 
 def run() -> None:
@@ -46,6 +48,7 @@ def run() -> None:
                 help=info.help)
         for info in PAGES
     ]  # fmt: skip
+    st.session_state[ui.PAGES] = dict(zip((info.key for info in PAGES), pages, strict=True))
     st.navigation(pages, position="top").run()
     # Streamlit makes the page's own icon the tab's, and fetches it from a host of fonts: ours is set last.
     st.set_page_config(page_icon=str(_ICON))

@@ -7,6 +7,7 @@ import streamlit as st
 from capacity.plan import MixSummary, Plan
 from capacity.ui import _format as fmt
 from capacity.ui import _known as known
+from capacity.ui import _proof as proof
 from capacity.ui import _tables as tables
 from capacity.ui import _widgets as ui
 
@@ -23,6 +24,8 @@ def draw(plan: Plan) -> None:
     ui.cards(_cards(plan))
     known.promise(plan)
     known.anomalies(plan)
+    proof.coverage(plan)
+    proof.ties(plan)
     _freshness(plan)
     _quality(plan)
     left, right = st.columns(2)

@@ -17,6 +17,8 @@ from capacity.ui import _tables as tables
 
 ThemeName = Literal["light", "dark"]
 Tone = Literal["red", "orange", "green", "gray"]
+# Where the session keeps the navigation's pages, by key.
+PAGES = "_pages"
 _ROW_PX = 31  # Streamlit's row height in a table at the theme's base size of 14 px
 _LINE_PX = 15  # of text in a cell
 _WRAPPING_PX = 58  # Streamlit wraps the text of cells from about 4 rem on, and not below
@@ -110,6 +112,15 @@ def money_column(currency: str, digits: int = 0) -> Any:
 def chart(spec: Any, alt: str) -> None:
     """A chart of :mod:`capacity.charts`, which brings its own colours."""
     st.altair_chart(spec, theme=None, alt=alt)
+
+
+def link(key: str, text: str) -> None:
+    """A way to another page; its words alone where the page is drawn outside the navigation."""
+    page = st.session_state.get(PAGES, {}).get(key)
+    if page is None:
+        st.caption(text)
+    else:
+        st.page_link(page, label=text, icon=":material/arrow_forward:")
 
 
 def facts(rows: Sequence[tuple[str, str]]) -> None:

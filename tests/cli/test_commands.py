@@ -222,6 +222,14 @@ def test_commitments_from_a_csv(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert cli.run([*arguments, "0.7"]) == 0
     level = pd.read_csv(tmp_path / "commitment.csv").set_index("series")["level"]["r"]
     assert demand.min() <= level <= demand.max()
+    assert "r: commit to" in capsys.readouterr().out
+    outlook = pd.read_csv(tmp_path / "commitment_outlook.csv").set_index("series").loc["r"]
+    assert outlook["level"] == level
+    assert 0 < outlook["coverage_frac"] < outlook["utilisation_frac"] <= 1
+    assert 0 < outlook["saving_p50_frac"] < 0.3
+    assert 365 * 0.7 <= outlook["break_even_day"] <= 365
+    assert cli.run([*arguments, "0.7", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["level"] == level
     assert cli.run([*arguments, "1.7"]) == 2
     assert "found 1.7; allowed" in capsys.readouterr().err
 

@@ -18,6 +18,7 @@ import pytest
 
 from tests.e2e.conftest import Reader, served
 from tests.factory import make_plan, write_plan_dir
+from tests.factory_planned import planned
 
 pytestmark = pytest.mark.e2e
 
@@ -27,13 +28,14 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = {
     "": ("Fleet", "Needs a decision now", "Headroom by week", "Stale data", "against budget"),
     "service": ("Service", "Peak demand against capacity", "What this rests on", "Instances: now and recommended"),
+    "mix": ("Fleet plan", "Price of headroom", "What to buy", "What each requirement costs", "Adds up exactly"),
     "scenarios": ("Scenarios", "What differs", "Side by side", "more than base over the horizon"),
     "cost": ("Cost to serve", "Adds up exactly", "Unallocated spend", "Ties in 2026-09"),
     "event": ("Peak event", "NO-GO", "What to do, by date", "Why not"),
     "trust": ("Trust", "HiGHS", "Freshness of the data", "worst slack"),
 }
 AXIS_LABEL = "[data-testid=stVegaLiteChart] svg .role-axis-label text"
-DARK = ("", "service")
+DARK = ("", "service", "mix")
 
 
 @pytest.fixture(scope="session")
@@ -47,8 +49,9 @@ def ugly(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def written(folder: Path, **kinds: Any) -> Path:
-    write_plan_dir(folder, make_plan(**kinds))
-    write_plan_dir(folder / "scenarios" / "peak-plus-40", make_plan(scenario="peak-plus-40", **kinds))
+    ugly = bool(kinds.get("ugly"))
+    write_plan_dir(folder, planned(make_plan(**kinds), ugly))
+    write_plan_dir(folder / "scenarios" / "peak-plus-40", planned(make_plan(scenario="peak-plus-40", **kinds), ugly))
     return folder
 
 
@@ -94,7 +97,7 @@ def assert_fits(one: Reader) -> None:
     assert wide <= 1
 
 
-def test_every_page_in_light_and_two_in_dark(reader: Callable[..., Reader], address: str, pictures: Path) -> None:
+def test_every_page_in_light_and_three_in_dark(reader: Callable[..., Reader], address: str, pictures: Path) -> None:
     for scheme, pages in (("light", tuple(PAGES)), ("dark", DARK)):
         one = reader(scheme)
         for page in pages:
@@ -148,6 +151,17 @@ def test_pages_change_by_the_navigation_and_a_filter_narrows(reader: Callable[..
     one.page.get_by_role("link", name="Peak event").click()
     one.page.get_by_role("heading", name="Peak event").wait_for()
     assert "NO-GO" in one.settle()
+    assert_sound(one)
+
+
+def test_the_bill_and_the_plan_s_total_lead_to_each_other(reader: Callable[..., Reader], address: str) -> None:
+    one = reader()
+    one.open(f"{address}/cost")
+    one.page.get_by_role("link", name="All money of the coming months by part").click()
+    one.page.get_by_role("heading", name="The plan's total").wait_for()
+    one.settle()
+    one.page.get_by_role("link", name="The bill of closed months").click()
+    one.page.get_by_role("heading", name="Cost by service").wait_for()
     assert_sound(one)
 
 

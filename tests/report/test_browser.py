@@ -9,6 +9,7 @@ import pytest
 
 from capacity.report import render_html
 from tests.factory import known_plan
+from tests.factory_planned import planned
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("browser")]
 
@@ -27,6 +28,12 @@ LEAST_CONTRAST = """() => {
     found.push([ratio(getComputedStyle(e).fill), e.textContent]);
   return found.sort((a, b) => a[0] - b[0])[0];
 }"""
+
+
+@pytest.fixture(scope="module")
+def whole() -> str:
+    """A report with all that a plan may say, the optimizer's answers among it."""
+    return render_html(planned(known_plan()))
 
 
 def test_a_hostile_report_asks_no_host_and_runs_nothing(chromium: Any, ugly_report: tuple[Path, Path]) -> None:
@@ -48,9 +55,9 @@ def test_a_hostile_report_asks_no_host_and_runs_nothing(chromium: Any, ugly_repo
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_text_is_readable_in_both_themes(chromium: Any, page: str, theme: str) -> None:
+def test_every_text_is_readable_in_both_themes(chromium: Any, whole: str, theme: str) -> None:
     tab = chromium.new_page(color_scheme=theme)
-    tab.set_content(page)
+    tab.set_content(whole)
     ratio, words = tab.evaluate(LEAST_CONTRAST)
     assert ratio >= 4.5, words
     tab.close()
@@ -64,10 +71,10 @@ def test_the_page_itself_never_scrolls_sideways(chromium: Any, ugly_report: tupl
     tab.close()
 
 
-def test_on_paper_no_table_or_chart_is_wider_than_the_page(chromium: Any, page: str) -> None:
+def test_on_paper_no_table_or_chart_is_wider_than_the_page(chromium: Any, whole: str) -> None:
     tab = chromium.new_page(viewport={"width": 1031, "height": 700})  # A4 landscape less 12 mm margins, 96 px an inch
     tab.emulate_media(media="print")
-    tab.set_content(page)
+    tab.set_content(whole)
     right = "[...document.querySelectorAll('table, svg')].map(e => e.getBoundingClientRect().right)"
     assert max(tab.evaluate(right)) <= 1032
     summary = tab.evaluate("document.querySelector('#summary').getBoundingClientRect().bottom")
@@ -78,7 +85,7 @@ def test_on_paper_no_table_or_chart_is_wider_than_the_page(chromium: Any, page: 
 
 def test_a_report_of_three_hundred_services_stays_of_readable_length(chromium: Any) -> None:
     tab = chromium.new_page(viewport={"width": 1280, "height": 900})
-    tab.set_content(render_html(known_plan(services=300)))
+    tab.set_content(render_html(planned(known_plan(services=300))))
     assert tab.evaluate("document.documentElement.scrollHeight") < 30_000
     assert "more limits to decide on" in tab.inner_text("#summary")
     tab.close()

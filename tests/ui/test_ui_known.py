@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from capacity import plan as plans_module
 from capacity.report import known
-from capacity.ui import _known, launch
+from capacity.ui import _shown, launch
 from tests.factory import known_plan, make_plan, write_plan_dir
 from tests.factory_known import OCCASIONS, WORDS, knowing
 
@@ -107,7 +107,7 @@ def test_an_older_plan_says_what_it_does_not_know(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_table_keeps_numbers_as_numbers() -> None:
-    frame = _known.frame_of(known.anomalies(knowing(known_plan(services=1))))
+    frame = _shown.frame_of(known.anomalies(knowing(known_plan(services=1))))
     assert pd.api.types.is_float_dtype(frame["Times P50"])
     assert frame["It was"].iloc[0] == "689 USD"
     assert frame["Above P50, USD"].isna().sum() == len(frame) / 2

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from capacity.ui import launch
 from tests.factory import make_plan, write_plan_dir
 
-PAGES = ("fleet", "service", "scenarios", "cost", "event", "trust")
+PAGES = ("fleet", "service", "mix", "scenarios", "cost", "event", "trust")
 Plans = Callable[[str], Path]
 
 

@@ -76,9 +76,17 @@ def is_bought(setting: Setting, j: int, bought: Floats) -> bool:
     return float(bought[j]) * setting.pools[setting.columns[j].pool].unit_usd >= LEAST_HOURLY_USD
 
 
+def too_small(setting: Setting, j: int, bought: Floats) -> bool:
+    """Whether purchase ``j`` is less than the policy thinks worth a decision."""
+    hourly = float(bought[j]) * setting.pools[setting.columns[j].pool].unit_usd
+    return hourly < setting.problem.policy.least_hourly_usd * (1 - _TOLERANCE)
+
+
 def fault(setting: Setting, j: int, bought: Floats) -> str | None:
     """Which part of the policy purchase ``j`` breaks, in words; None where it holds."""
     policy, column = setting.problem.policy, setting.columns[j]
+    if too_small(setting, j, bought):
+        return f"it would be less than {policy.least_hourly_usd:g} USD an hour, not worth a decision"
     most = policy.largest_break_even_months[column.offer.term_years]
     middle = on_path(setting, path_at(setting, column, 0.5))
     months = break_even(middle, j, bought, bill_paths(middle, bought)).paid_back

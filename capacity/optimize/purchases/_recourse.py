@@ -119,6 +119,9 @@ class SecondStage:
         """
         for c in reversed(range(len(unit))):
             groups = np.flatnonzero(np.isfinite(self.uses[c]))
+            if not len(groups):  # an owned commitment of what no longer runs: one more unit of it saves nothing
+                unit[c] = 0.0
+                continue
             uses = self.uses[c, groups][:, None]
             turns = self._worth(unit, groups, without=c) / uses
             order = np.argsort(-turns, axis=0, kind="stable")

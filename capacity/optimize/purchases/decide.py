@@ -11,7 +11,7 @@ from capacity.errors import CapacityError
 from capacity.optimize.purchases._bill import bill_paths, on_path, tail_mean, weighed
 from capacity.optimize.purchases._judge import judge, spread
 from capacity.optimize.purchases._lines import Setting, setting_of
-from capacity.optimize.purchases._policy import fault, is_bought, largest_allowed
+from capacity.optimize.purchases._policy import fault, is_bought, largest_allowed, too_small
 from capacity.optimize.purchases._recourse import SecondStage
 from capacity.optimize.purchases._search import AGREES, Choice, search
 from capacity.optimize.purchases.types import PurchasePlan, PurchaseProblem, RefusedOffer
@@ -76,7 +76,8 @@ def _within_policy(setting: Setting, deadline: float) -> tuple[Choice, tuple[Ref
             if why is None:
                 continue
             reasons[j] = why
-            bought[j] = 0.0 if number >= _SHRINKING_ROUNDS else largest_allowed(setting, j, bought)
+            hopeless = number >= _SHRINKING_ROUNDS or too_small(setting, j, bought)
+            bought[j] = 0.0 if hopeless else largest_allowed(setting, j, bought)
             bought = _without_crumbs(setting, bought)
             for other in _with_renewals(setting, j):
                 most[other] = min(most[other], bought[j])

@@ -49,6 +49,8 @@ class PurchasePolicy:
         Months (YYYY-MM) in which may be bought; the first month of the horizon where empty, all where ``ladder``.
     ladder
         Whether purchases may be spread over ``buy_months``; else only the first of them counts.
+    least_hourly_usd
+        A purchase that would cost less an hour is not worth a decision and is not made.
     largest_new_hourly_usd
         Upper bound of what is paid an hour under new commitments, in any month. None: no bound.
     """
@@ -58,6 +60,7 @@ class PurchasePolicy:
     risk_weight: float = 0.0
     ladder: bool = False
     buy_months: tuple[str, ...] = ()
+    least_hourly_usd: float = 0.0
     largest_new_hourly_usd: float | None = None
 
 

@@ -1,0 +1,200 @@
+"""Charts of what requirements cost: the price of headroom, of each requirement, and what a commitment is used for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from capacity.charts._money import _money_axis, _names_axis
+from capacity.charts._theme import INKS, Theme, floats, nothing, styled, unit_label, visible
+
+if TYPE_CHECKING:
+    import altair as alt
+
+MAX_PRICES = 15
+MAX_PURCHASES = 15
+# A requirement with its unit is a long name; an axis of this many pixels leaves half of a page to the bars.
+NAME_PIXELS = 380
+# What a label may be long before it is cut in its middle: about NAME_PIXELS of text.
+NAME_LETTERS = 64
+
+
+def headroom_price(curve: pd.DataFrame, theme: Theme = "light", currency: str = "USD") -> alt.LayerChart:
+    """What the plan costs at each service level, and the span from the proven bound up to it.
+
+    Parameters
+    ----------
+    curve
+        service_level, cost_usd, bound_usd. A level without a plan is left out.
+    """
+    import altair as alt
+
+    frame = price_points(curve)
+    if frame.empty:
+        return nothing("No price of headroom: the fleet was not planned at several service levels", theme)
+    ink = INKS[theme]
+    keys = ["cost of the plan", "from the proven bound to it"]
+    scale = alt.Scale(domain=keys, range=[ink.line, ink.band80])
+    colour = alt.Color("key:N", scale=scale, legend=alt.Legend(symbolType="square", symbolStrokeWidth=0))
+    low, high = float(frame["bound"].min()), float(frame["cost"].max())
+    room = (high - low) or abs(high) * 0.05 or 1.0
+    y = alt.Scale(domain=[low - room * 0.35, high + room * 0.1], zero=False, nice=False)
+    title = f"{visible(currency)} over the horizon"
+    base = alt.Chart(frame).encode(
+        x=alt.X("level:O", sort=list(frame["level"]), title="share of futures that must fit",
+                axis=alt.Axis(labelAngle=0)),
+        tooltip=[alt.Tooltip("level:N"), alt.Tooltip("cost:Q", format=",.0f"), alt.Tooltip("bound:Q", format=",.0f"),
+                 alt.Tooltip("more:N", title="more than the level before")],
+    )  # fmt: skip
+    spans = base.transform_calculate(key=f"'{keys[1]}'").mark_bar(width=26)
+    points = base.transform_calculate(key=f"'{keys[0]}'")
+    # Costs rise with the level, so right of a point and below it there is room.
+    text = base.mark_text(align="left", baseline="top", dx=7, dy=7, fontSize=11, color=ink.text, lineBreak="\n")
+    cost = alt.Y("cost:Q", scale=y, title=title, axis=_money_axis())
+    layers = [
+        spans.encode(y=cost, y2="bound:Q", color=colour),
+        points.mark_line(strokeWidth=2).encode(y=cost, color=colour),
+        points.mark_point(size=80, filled=True, opacity=1).encode(y=cost, color=colour),
+        text.encode(y=cost, text="label:N"),
+    ]
+    return styled(alt.layer(*layers), theme, 250)
+
+
+def price_points(curve: pd.DataFrame) -> pd.DataFrame:
+    """Levels that have a plan, rising: level (P95), cost, bound (the cost where none is proven), more, label."""
+    columns = {"at": "service_level", "cost": "cost_usd", "bound": "bound_usd"}
+    frame = pd.DataFrame({name: floats(curve[column]) for name, column in columns.items()})
+    frame = frame.replace([np.inf, -np.inf], np.nan).dropna(subset=["at", "cost"])
+    frame = frame.sort_values("at", kind="stable").drop_duplicates("at")
+    frame["bound"] = frame["bound"].fillna(frame["cost"]).clip(upper=frame["cost"])
+    frame["level"] = [f"P{at * 100:.4g}" for at in frame["at"]]
+    steps = frame["cost"].diff() / frame["cost"].shift().replace(0.0, np.nan)
+    frame["more"] = ["" if pd.isna(s) else f"+{s:.1%}".replace("+-", "−") for s in steps]
+    frame["label"] = [f"{c:,.0f}\n{m}" if m else f"{c:,.0f}" for c, m in zip(frame["cost"], frame["more"], strict=True)]
+    return frame.reset_index(drop=True)
+
+
+def requirement_prices(prices: pd.DataFrame, theme: Theme = "light", currency: str = "USD") -> alt.LayerChart:
+    """What moving each requirement costs a year, from low to high; the dearest first.
+
+    Parameters
+    ----------
+    prices
+        requirement, service, region, moved, low_usd_per_year, high_usd_per_year. What cannot be (no finite price) is
+        left out.
+    """
+    import altair as alt
+
+    frame = _prices(prices)
+    if frame.empty:
+        return nothing("No requirement has a price that is known", theme)
+    ink = INKS[theme]
+    keys = ["costs more", "saves", "not told apart from nothing"]
+    colour = alt.Color("key:N", scale=alt.Scale(domain=keys, range=[ink.limit, ink.good, ink.plain]),
+                       legend=alt.Legend(symbolType="square", symbolStrokeWidth=0, labelLimit=240))  # fmt: skip
+    low, high = min(0.0, float(frame["low"].min())), max(0.0, float(frame["high"].max()))
+    width = (high - low) or 1.0
+    x = alt.Scale(domain=[low - width * 0.02, high + width * 0.42], nice=False)
+    base = alt.Chart(frame).encode(
+        y=alt.Y("label:N", sort=list(frame["label"]), title=None,
+                axis=alt.Axis(domain=False, ticks=False, labelLimit=NAME_PIXELS)),
+        tooltip=[alt.Tooltip("label:N"), alt.Tooltip("low:Q", format=",.0f"), alt.Tooltip("high:Q", format=",.0f")],
+    )  # fmt: skip
+    title = f"{visible(currency)} a year for one step; below 0 it saves"
+    span = base.mark_bar(height=11).encode(
+        x=alt.X("low:Q", title=title, axis=_money_axis(), scale=x), x2="high:Q", color=colour
+    )
+    ends = [base.mark_tick(thickness=2, height=11).encode(x=f"{end}:Q", color=colour) for end in ("low", "high")]
+    zero = alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(color=ink.muted).encode(x="at:Q")
+    text = base.mark_text(align="left", dx=8, fontSize=11, color=ink.text).encode(x="right:Q", text="said:N")
+    return styled(alt.layer(zero, span, *ends, text), theme, alt.Step(24))
+
+
+def _prices(prices: pd.DataFrame) -> pd.DataFrame:
+    frame = pd.DataFrame({"low": floats(prices["low_usd_per_year"]), "high": floats(prices["high_usd_per_year"])})
+    names = prices[["requirement", "moved", "service", "region"]].itertuples(index=False, name=None)
+    frame["label"] = unique([price_label(*row) for row in names])
+    frame = frame.replace([np.inf, -np.inf], np.nan).dropna()
+    frame["size"] = frame[["low", "high"]].abs().max(axis=1)
+    frame = frame.sort_values(["size", "label"], ascending=[False, True], kind="stable").head(MAX_PRICES)
+    frame["key"] = [
+        "saves" if high < 0 else "costs more" if low > 0 else "not told apart from nothing"
+        for low, high in zip(frame["low"], frame["high"], strict=True)
+    ]
+    frame["said"] = [said_span(low, high) for low, high in zip(frame["low"], frame["high"], strict=True)]
+    return frame.assign(right=frame["high"].clip(lower=0.0))
+
+
+def price_label(requirement: object, moved: object, service: object, region: object) -> str:
+    """A requirement and how it was moved, led by its unit where the name does not say it; cut in its middle."""
+    what = ": ".join(x for x in (visible(str(requirement or "")), visible(str(moved or ""))) if x)
+    name = visible(str(service or ""))
+    if name and name not in what:
+        what = f"{unit_label(name, str(region or ''))}: {what}"
+    return middle_cut(what, NAME_LETTERS)
+
+
+def said_span(low: float, high: float) -> str:
+    """1,200 to 1,400; one number where both round to the same."""
+    first, last = (f"{x:,.0f}".replace("-", "−") for x in (low, high))
+    return first if first == last else f"{first} to {last}"
+
+
+def middle_cut(text: str, width: int) -> str:
+    """``text`` without its middle: both ends of a long name tell it from others."""
+    if len(text) <= width:
+        return text
+    tail = (width - 1) // 2
+    return f"{text[: width - 1 - tail]}…{text[-tail:]}"
+
+
+def unique(names: Iterable[str]) -> list[str]:
+    """``names`` with a number where one is there twice: two rows must not share a line."""
+    seen: dict[str, int] = {}
+    out = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        out.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return out
+
+
+def purchase_use(purchases: pd.DataFrame, names: Iterable[str], theme: Theme = "light") -> alt.LayerChart:
+    """How far each commitment is used, P10 to P90 of the futures with the median; below 100 % a part is paid unused.
+
+    Parameters
+    ----------
+    purchases
+        utilisation_q10, utilisation_q50, utilisation_q90.
+    names
+        What to call each row.
+    """
+    import altair as alt
+
+    frame = pd.DataFrame({q: floats(purchases[f"utilisation_{q}"]) for q in ("q10", "q50", "q90")})
+    frame["name"] = unique(middle_cut(visible(n), NAME_LETTERS) for n in names)
+    frame = frame.dropna(subset=["q10", "q90"]).head(MAX_PURCHASES)
+    if frame.empty:
+        return nothing("No commitment is worth buying", theme)
+    ink = INKS[theme]
+    keys = ["P10 to P90 of the futures", "P50"]
+    colour = alt.Color("key:N", scale=alt.Scale(domain=keys, range=[ink.band80, ink.text]),
+                       legend=alt.Legend(symbolType="square", symbolStrokeWidth=0, labelLimit=240))  # fmt: skip
+    frame["label"] = [f"{r.q10:.0%} to {r.q90:.0%}" for r in frame.itertuples(index=False)]
+    x = alt.X(
+        "q10:Q", scale=alt.Scale(domain=[0.0, 1.4], nice=False), title="used share of the term",
+        axis=alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1.0]),
+    )  # fmt: skip
+    axis = _names_axis()
+    axis.labelLimit = NAME_PIXELS
+    base = alt.Chart(frame).encode(
+        y=alt.Y("name:N", sort=list(frame["name"]), title=None, axis=axis),
+        tooltip=[alt.Tooltip("name:N"), *(alt.Tooltip(f"{q}:Q", format=".0%") for q in ("q10", "q50", "q90"))],
+    )
+    spans = base.transform_calculate(key=f"'{keys[0]}'").mark_bar(height=12).encode(x=x, x2="q90:Q", color=colour)
+    middle = base.transform_calculate(key=f"'{keys[1]}'").mark_tick(thickness=3, height=16)
+    whole = alt.Chart(pd.DataFrame({"at": [1.0]})).mark_rule(color=ink.muted, strokeDash=[4, 3]).encode(x="at:Q")
+    text = base.mark_text(align="left", dx=8, fontSize=11, color=ink.text).encode(x="q90:Q", text="label:N")
+    return styled(alt.layer(whole, spans, middle.encode(x="q50:Q", color=colour), text), theme, alt.Step(26))

@@ -1,0 +1,209 @@
+"""Tables of what money buys: commitments, headroom, each requirement, and other plans of nearly the same cost.
+
+Page, report and workbook show the same tables. A plan made before a frame existed has it empty, and so is its table;
+a sentence of this module says what that means.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from capacity.plan import Plan
+from capacity.report._cells import Row, known, records, text, where
+from capacity.report._table import Column, Table, money
+
+NO_PURCHASE = "No commitment is worth buying, or none was looked for."
+NO_REFUSAL = "Every offer was considered."
+NO_OFFER = "No offer has a known rate: a rate that is not known is never guessed."
+NO_CURVE = "Not known: the fleet was not planned at several service levels."
+NO_PRICE = "No requirement was moved to see what it costs."
+NO_ALTERNATIVE = "No plan that differs costs within 1% of this one, or none was looked for."
+_PRODUCTS = {"compute_sp": "Compute Savings Plan", "ec2_instance_sp": "EC2 Instance Savings Plan",
+             "standard_ri": "Standard RI"}  # fmt: skip
+
+
+# --- commitments ---------------------------------------------------------------------------------------------
+
+
+def purchase_name(row: Row) -> str:
+    """Compute Savings Plan, 1 y, no upfront: what is bought, as people say it."""
+    product = text(row["product"])
+    years = known(row["term_years"])
+    parts = [_PRODUCTS.get(product, product.replace("_", " ")), text(row["scope"]),
+             f"{years:.0f} y" if years is not None else "", text(row["payment"]).replace("_", " ")]  # fmt: skip
+    return ", ".join(p for p in parts if p)
+
+
+def in_order(plan: Plan) -> pd.DataFrame:
+    """The frame "purchases" by month, the largest saving first."""
+    rows = plan.frame("purchases").reset_index(drop=True)
+    found = list(enumerate(records(rows)))
+    found.sort(key=lambda x: (text(x[1]["month"]), -(known(x[1]["saving_mean"]) or 0.0), text(x[1]["offer"])))
+    return rows.iloc[[i for i, _ in found]]
+
+
+def purchases(plan: Plan) -> Table:
+    """Commitments to buy, by month, the largest saving first; the total is what they cost an hour and save in all."""
+    cells = [_purchase(r) for r in records(in_order(plan))]
+    total = None
+    if len(cells) > 1:
+        sums = {i: sum(c[i] for c in cells if c[i] is not None) for i in (8, 9, 10, 15)}
+        total = tuple("total" if i == 0 else sums.get(i) for i in range(len(_purchase_columns(plan.currency))))
+    return Table("Purchases", _purchase_columns(plan.currency), cells, total)
+
+
+def _purchase(r: Row) -> tuple[Any, ...]:
+    scope = ", ".join(x for x in (text(r["region"]), text(r["account_id"])) if x)
+    count = known(r["count"])
+    lows = [known(r[f"{of}_{q}"]) for of in ("saving", "regret") for q in ("q10", "q90")]
+    return (
+        purchase_name(r), text(r["offer"]), scope or "all", text(r["region"]), text(r["account_id"]),
+        known(r["term_years"]), text(r["month"]), count or None, known(r["hourly_usd"]), known(r["upfront_usd"]),
+        known(r["monthly_usd"]), known(r["utilisation_q10"]), known(r["utilisation_q50"]), known(r["utilisation_q90"]),
+        _break_even(r["break_even"]), known(r["saving_mean"]), lows[0], lows[1], _span(lows[0], lows[1]), lows[2],
+        lows[3], _span(lows[2], lows[3]), known(r["waiting_usd_per_month"]), known(r["not_bought_usd"]),
+    )  # fmt: skip
+
+
+def _break_even(value: Any) -> str | None:
+    """A month as it is, a number of months in words."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        months = known(value)
+        return None if months is None else f"{months:.0f} months"
+    return text(value) or None
+
+
+def _span(low: float | None, high: float | None) -> str | None:
+    return None if low is None or high is None else f"{money(low)} to {money(high)}"
+
+
+def _purchase_columns(currency: str) -> tuple[Column, ...]:
+    unit = f", {currency}"
+    return (
+        Column("Commitment"), Column("Offer", only="sheet"), Column("Scope", only="page"),
+        Column("Region", only="sheet"), Column("Account", only="sheet"), Column("Years", "number", only="sheet"),
+        Column("Buy in", "status"), Column("Count", "number", only="sheet"), Column(f"An hour{unit}", "cents"),
+        Column(f"Upfront{unit}", "money"), Column(f"A month{unit}", "money", only="sheet"),
+        Column("Used, P10", "percent"), Column("Used, P50", "percent", only="sheet"), Column("Used, P90", "percent"),
+        Column("Break-even", none="never"), Column(f"Saves{unit}", "money"),
+        Column(f"Saves, P10{unit}", "money", only="sheet"), Column(f"Saves, P90{unit}", "money", only="sheet"),
+        Column("Saves, P10 to P90", only="page"),
+        Column(f"Regret, P10{unit}", "money", only="sheet"), Column(f"Regret, P90{unit}", "money", only="sheet"),
+        Column("Regret, at P10 to P90", only="page"), Column(f"A month later{unit}", "money", only="sheet"),
+        Column(f"If not bought{unit}", "money"),
+    )  # fmt: skip
+
+
+def refusals(plan: Plan) -> Table:
+    """Offers that were not considered or not allowed, and why."""
+    rows = [(text(r["offer"]), text(r["reason"])) for r in records(plan.frame("purchase_refusals"))]
+    return Table("Offers refused", (Column("Offer"), Column("Why not", "long")), sorted(rows))
+
+
+def nothing_to_buy(plan: Plan) -> str:
+    """Why there is no purchase: no rate is known where offers were refused, or nothing was worth it."""
+    return NO_PURCHASE if plan.frame("purchase_refusals").empty else f"{NO_PURCHASE} {NO_OFFER}"
+
+
+def buying_line(plan: Plan) -> str:
+    """The purchases in one sentence; empty where there is none."""
+    table = purchases(plan)
+    if not table.rows:
+        return ""
+    hourly, saving = (sum(r[i] for r in table.rows if r[i] is not None) for i in (8, 15))
+    first = min(r[6] for r in table.rows)
+    many = "commitment" if len(table.rows) == 1 else "commitments"
+    return (
+        f"Buy {len(table.rows)} {many} for {hourly:,.2f} {plan.currency} an hour, the first in {first}: expected to "
+        f"save {money(saving)} {plan.currency} over the terms."
+    )
+
+
+# --- price of headroom, prices of requirements, alternatives --------------------------------------------------
+
+
+def cost_curve(plan: Plan) -> Table:
+    """What each service level costs over the horizon, and against P50."""
+    rows = sorted(records(plan.frame("cost_curve")), key=lambda r: float(r["service_level"]))
+    base = known(rows[0]["cost_usd"]) if rows else None
+    cells = []
+    for r in rows:
+        cost, bound = known(r["cost_usd"]), known(r["bound_usd"])
+        more = None if cost is None or not base else cost / base - 1
+        gap = None if cost is None or bound is None or not cost else (cost - bound) / cost
+        cells.append((f"P{float(r['service_level']) * 100:.4g}", float(r["service_level"]), cost, bound, gap, more))
+    unit = f", {plan.currency}"
+    columns = (
+        Column("Futures fit", "status"), Column("Service level", "percent1", only="sheet"),
+        Column(f"Costs{unit}", "money", "no plan"), Column(f"Proven bound{unit}", "money"), Column("Gap", "percent1"),
+        Column("More than the first", "percent1"),
+    )  # fmt: skip
+    return Table("Price of headroom", columns, cells)
+
+
+def headroom_cost(plan: Plan, high: float = 0.95, low: float = 0.5) -> tuple[float, float] | None:
+    """Money and share by which P95 costs more than P50; None where either is not known."""
+    costs = {round(float(r["service_level"]), 4): known(r["cost_usd"]) for r in records(plan.frame("cost_curve"))}
+    top, base = costs.get(high), costs.get(low)
+    return None if top is None or not base else (top - base, top / base - 1)
+
+
+def requirement_prices(plan: Plan) -> Table:
+    """What one step of each requirement costs a year, the dearest first; what cannot be comes last."""
+    cells = [
+        (where(r), text(r["requirement"]), text(r["moved"]), known(r["low_usd_per_year"]),
+         known(r["high_usd_per_year"]), text(r["words"]))
+        for r in records(plan.frame("requirement_prices"))
+    ]  # fmt: skip
+    cells.sort(key=lambda c: (c[3] is None or c[4] is None, -max(abs(c[3] or 0.0), abs(c[4] or 0.0)), c[0], c[1]))
+    unit = f", {plan.currency} a year"
+    columns = (
+        Column("Of", none="fleet"), Column("Requirement"), Column("Moved by"),
+        Column(f"From{unit}", "money", "no plan"), Column(f"To{unit}", "money", "no plan"), Column("In words", "long"),
+    )  # fmt: skip
+    return Table("Requirement prices", columns, cells)
+
+
+def alternatives(plan: Plan) -> Table:
+    """Plans that cost nearly the same and look different, the cheapest first."""
+    rows = sorted(records(plan.frame("alternatives")), key=lambda r: known(r["cost_usd"]) or math.inf)
+    cells = [
+        (text(r["name"]), known(r["cost_usd"]), known(r["extra_frac"]), known(r["distance_frac"]), text(r["words"]))
+        for r in rows
+    ]
+    columns = (
+        Column("Plan"), Column(f"Costs, {plan.currency}", "money"), Column("More than the plan", "percent1"),
+        Column("Differs by", "percent"), Column("In words", "long"),
+    )  # fmt: skip
+    return Table("Alternatives", columns, cells)
+
+
+THIS_PLAN = "this plan"
+
+
+def shapes(plan: Plan) -> pd.DataFrame:
+    """name, instance_type, instances: this plan's fleet in the alternatives' month, then theirs, cheapest first."""
+    rows = plan.frame("alternative_mix")
+    if rows.empty:
+        return pd.DataFrame(columns=["name", "instance_type", "instances"])
+    months = set(rows["month"])
+    own = plan.frame("mix")
+    own = own[own["month"].isin(months)].assign(name=THIS_PLAN)
+    order = [r[0] for r in alternatives(plan).rows]
+    ranked = rows.assign(name=[text(n) for n in rows["name"]])
+    ranked["place"] = [order.index(n) if n in order else len(order) for n in ranked["name"]]
+    ranked = ranked.sort_values("place", kind="stable")
+    columns = ["name", "instance_type", "instances"]
+    return pd.concat([own[columns], ranked[columns]], ignore_index=True)
+
+
+def alternative_mix(plan: Plan) -> Table:
+    """What each alternative runs, whole, for the workbook."""
+    names = ("name", "service", "region", "month", "instance_type", "instances")
+    rows = list(plan.frame("alternative_mix")[list(names)].itertuples(index=False, name=None))
+    heads = (Column("Plan"), Column("Service"), Column("Region"), Column("Month", "month"), Column("Instance type"),
+             Column("Instances", "number"))  # fmt: skip
+    return Table("Alternative mixes", heads, rows)

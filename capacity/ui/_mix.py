@@ -1,0 +1,221 @@
+"""Fleet plan: what it saves, what headroom and each requirement cost, what to buy, and what else would do."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from capacity import charts
+from capacity.plan import Plan
+from capacity.report import bought, planned
+from capacity.ui import _format as fmt
+from capacity.ui import _shown as shown
+from capacity.ui import _widgets as ui
+
+_HEATMAP_ROWS = 16
+_SHOWN_ALTERNATIVES = 3
+
+
+def draw(plan: Plan) -> None:
+    """The whole page."""
+    if plan.mix is None:
+        st.info("This plan chooses no instances: no service here has a fleet whose cost of demand is known.",
+                icon=":material/info:")  # fmt: skip
+    ui.cards([_saving(plan), _gap(plan), _coverage(plan), _headroom_cost(plan)])
+    if plan.mix is not None:
+        st.caption(f"Money is at {plan.mix.rates_of}.")
+    _price(plan)
+    _headroom(plan)
+    _purchases(plan)
+    _requirements(plan)
+    _alternatives(plan)
+    _total(plan)
+
+
+# --- figures -------------------------------------------------------------------------------------------------
+
+
+def _saving(plan: Plan) -> ui.Card:
+    if plan.mix is None:
+        return ui.Card("Saving by the plan", fmt.NONE, "no fleet to plan")
+    saving, running = plan.mix.saving_usd, plan.mix.running_usd
+    label = f"{'Saving' if saving >= 0 else 'Cost to add'} over {fmt.count(len(plan.mix.months), 'month')}"
+    note = f"{fmt.percent(abs(saving) / running if running else None)} of {fmt.money_short(running, plan.currency)}"
+    help_text = "The recommended fleet against the running fleet kept as it is, at the prices of the plan."
+    tone: ui.Tone = "green" if saving >= 0 else "orange"
+    return ui.Card(label, fmt.money_short(abs(saving), plan.currency), note, tone, help_text)
+
+
+def _gap(plan: Plan) -> ui.Card:
+    if plan.mix is None:
+        return ui.Card("Proven gap", fmt.NONE, "no fleet to plan")
+    note = "proven optimal" if plan.mix.status == "optimal" else "verified, to the proven bound"
+    return ui.Card("Proven gap", fmt.percent(max(plan.mix.gap_frac, 0.0), 2), note, "gray",
+                   "The plan costs at most this much more than the best possible one.")  # fmt: skip
+
+
+def _coverage(plan: Plan) -> ui.Card:
+    help_text = (
+        "The share of simulated futures with no hour above what the plan serves, in the month and service where it is "
+        "nearest to what the tier promises."
+    )
+    rows = planned.coverage_units(plan).rows
+    if not rows or rows[0][2] is None:
+        return ui.Card("Tightest coverage", fmt.NONE, "not simulated", "gray", help_text)
+    name, _, found, promised = rows[0][:4]
+    kept = promised is None or found >= promised
+    note = f"{fmt.percent(promised, 1)} promised: {fmt.shorten(fmt.visible(name), 26)}"
+    return ui.Card("Tightest coverage", fmt.percent(found, 1), note, "green" if kept else "red", help_text)
+
+
+def _headroom_cost(plan: Plan) -> ui.Card:
+    help_text = "What it costs over the horizon that 95% of the futures fit and not only half of them."
+    found = bought.headroom_cost(plan)
+    if found is None:
+        return ui.Card("Cost of headroom", fmt.NONE, "not planned at P50 and P95", "gray", help_text)
+    note = f"{fmt.percent(found[1], 1)} more: P95 against P50"
+    return ui.Card("Cost of headroom", fmt.money_short(found[0], plan.currency), note, "gray", help_text)
+
+
+# --- headroom ------------------------------------------------------------------------------------------------
+
+
+def _price(plan: Plan) -> None:
+    note = "What the fleet costs over the horizon, by the share of futures that must fit. The best possible plan lies "
+    with ui.card(
+        "Price of headroom", f"{note}between the proven bound and the cost shown; the axis does not begin at 0."
+    ):
+        table = bought.cost_curve(plan)
+        if not table.rows:
+            st.caption(bought.NO_CURVE)
+            return
+        left, right = st.columns([3, 2], gap="medium", vertical_alignment="center")
+        with left:
+            ui.chart(charts.headroom_price(plan.frame("cost_curve"), ui.theme(), fmt.visible(plan.currency)),
+                     "Cost of the fleet at each service level, with its proven bound")  # fmt: skip
+        with right:
+            widths = {"Futures fit": 78, "Costs": 80, "Proven bound": 88, "Gap": 58, "More than the first": 100}
+            shown.table(table, "Cost and proven bound at each service level", "", widths, currency=plan.currency)
+
+
+def _headroom(plan: Plan) -> None:
+    note = "1 − the month's peak at the tier's service level over what is safe. The least comes first."
+    with ui.card("Headroom by month", note):
+        frame = plan.frame("headroom_months")
+        if frame.empty:
+            st.caption(planned.NO_HEADROOM)
+            return
+        st.text(planned.headroom_line(plan))
+        count = frame[["service", "region"]].drop_duplicates().shape[0]
+        if count > _HEATMAP_ROWS:
+            st.caption(f"The {_HEATMAP_ROWS} of {count} services with the least headroom.")
+        ui.chart(charts.headroom_months(frame, ui.theme(), _HEATMAP_ROWS),
+                 "Heat map of headroom by month: what runs beside what is planned, one row a service")  # fmt: skip
+        with st.expander(f"All {fmt.count(count, 'service')}: the month with the least headroom"):
+            widths = {"Service · region": 330, "Least in": 90, "Months that do not hold": 160}
+            shown.table(planned.headroom_units(plan), "Each service's month with the least headroom", "", widths, 12)
+
+
+# --- what to buy ---------------------------------------------------------------------------------------------
+
+
+def _purchases(plan: Plan) -> None:
+    with ui.card("What to buy", "Commitments, judged on joint futures of all usage over their whole term."):
+        table = bought.purchases(plan)
+        if not table.rows:
+            st.text(bought.nothing_to_buy(plan))
+        else:
+            st.text(bought.buying_line(plan))
+            rows = bought.in_order(plan)
+            names = [f"{bought.purchase_name(r)}, {r['month']}" for r in rows.to_dict("records")]
+            ui.chart(charts.purchase_use(rows, names, ui.theme()),
+                     "How far each commitment is used, P10 to P90 of the futures")  # fmt: skip
+            _purchase_table(plan)
+        refused = bought.refusals(plan)
+        if refused.rows:
+            with st.expander(f"Offers refused ({len(refused.rows)})"):
+                shown.table(refused, "Offers that were not considered, and why", "", {"Offer": 380, "Why not": 700},
+                            lines=2)  # fmt: skip
+
+
+def _purchase_table(plan: Plan) -> None:
+    widths = {
+        "Commitment": 180, "Scope": 84, "Buy in": 62, "An hour": 62, "Upfront": 72, "Used, P90": 66, "Break-even": 74,
+        "Saves": 72, "Saves, P10 to P90": 122, "Regret, at P10 to P90": 118, "If not bought": 88,
+    }  # fmt: skip
+    used = ui.chance("Used, P10", "Share of the commitment that is used over its term, in the future at P10 of usage")
+    st.caption(
+        f"Amounts in {fmt.plain(plan.currency)}, over the term. Regret: against the best size, had usage been known."
+    )
+    shown.table(bought.purchases(plan), "Commitments to buy with cost, use, saving and regret", "", widths, lines=2,
+                instead={"Used, P10": used}, currency=plan.currency)  # fmt: skip
+
+
+# --- what requirements cost, what else would do --------------------------------------------------------------
+
+
+def _requirements(plan: Plan) -> None:
+    note = "By solving again with one requirement moved by one step: the price lies between the two ends."
+    with ui.card("What each requirement costs", note):
+        frame = plan.frame("requirement_prices")
+        if frame.empty:
+            st.caption(bought.NO_PRICE)
+            return
+        ui.chart(charts.requirement_prices(frame, ui.theme(), fmt.visible(plan.currency)),
+                 "What one step of each requirement costs a year, from low to high")  # fmt: skip
+        table = bought.requirement_prices(plan)
+        widths = {"Of": 190, "Requirement": 200, "Moved by": 120, "From": 85, "To": 85, "In words": 420}
+        with st.expander(f"All {fmt.count(len(table.rows), 'price')}, in words"):
+            shown.table(table, "Each requirement's price a year, in words", "", widths, lines=2,
+                        currency=f"{plan.currency} a year")  # fmt: skip
+
+
+def _alternatives(plan: Plan) -> None:
+    with ui.card("Plans that cost nearly the same", "Verified like the plan itself, at most 1% dearer, and different."):
+        rows = bought.alternatives(plan).rows
+        if not rows:
+            st.caption(bought.NO_ALTERNATIVE)
+            return
+        for column, row in zip(st.columns(_SHOWN_ALTERNATIVES), rows, strict=False):
+            with column:
+                note = f"{fmt.percent(row[2], 1)} more, {fmt.percent(row[3])} of it different"
+                value = fmt.money_short(row[1], plan.currency)
+                ui.cards([ui.Card(fmt.plain(fmt.shorten(row[0], 36)), value, note)])
+                st.text(fmt.shorten(fmt.sentence(row[4]), 240))
+        _shapes(plan)
+
+
+def _shapes(plan: Plan) -> None:
+    """Instances by family of this plan and the others, as bars and as numbers."""
+    shapes = bought.shapes(plan)
+    ui.chart(charts.fleet_shapes(shapes, ui.theme()), "Instances by family, one bar a plan")
+    counts = charts.family_counts(shapes)
+    if counts.empty:
+        return
+    wide = counts.pivot_table(index="family", columns="name", values="instances", aggfunc="sum", fill_value=0)
+    wide = wide.reindex(index=list(dict.fromkeys(counts.sort_values("rank")["family"])),
+                        columns=list(dict.fromkeys(counts["name"])))  # fmt: skip
+    frame = wide.rename_axis(columns=None).rename_axis("Family").reset_index()
+    frame.columns = pd.Index([fmt.visible(c) for c in frame.columns])
+    numbers = {c: st.column_config.NumberColumn(format="localized") for c in frame.columns[1:]}
+    ui.table(frame, "Instances by family, a column a plan", numbers)
+
+
+def _total(plan: Plan) -> None:
+    note = "All money of the plan's months: the fleet as planned, and what is forecast beside it."
+    with ui.card("The plan's total", note):
+        table = planned.plan_total(plan)
+        if not table.rows:
+            st.caption(planned.NO_TOTAL)
+            return
+        exact = planned.adds_up(plan)
+        st.badge("Adds up exactly" if exact else "Does not add up", color="green" if exact else "red",
+                 icon=":material/check:" if exact else ":material/close:")  # fmt: skip
+        ui.chart(charts.plan_total(planned.total_parts(plan), ui.theme(), fmt.visible(plan.currency)),
+                 "All money of the plan by month and part")  # fmt: skip
+        whole = planned.with_total(table)
+        shown.table(whole, "The plan's money by part and month, with its total", "", {"Part": 190}, most_rows=14,
+                    currency=plan.currency)  # fmt: skip
+        if table.note:
+            st.caption(table.note)
+        ui.link("cost", "The bill of closed months, by service")
