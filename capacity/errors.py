@@ -82,11 +82,16 @@ class PlanError(CapacityError):
 
 
 class InfeasiblePlanError(PlanError):
-    """No plan meets all requirements; ``conflicts`` names a minimal set that cannot hold together."""
+    """No plan meets all requirements; ``conflicts`` names a minimal set that cannot hold together.
 
-    def __init__(self, message: str, conflicts: Sequence[str]) -> None:
-        self.conflicts = tuple(conflicts)
-        super().__init__("\n".join([message, *(f"  - {c}" for c in self.conflicts)]))
+    ``relaxations`` says, where it is known, what would make a plan possible and what that plan would cost.
+    """
+
+    def __init__(self, message: str, conflicts: Sequence[str], relaxations: Sequence[str] = ()) -> None:
+        self.message, self.conflicts, self.relaxations = message, tuple(conflicts), tuple(relaxations)
+        remedy = ["the smallest change that makes a plan possible:", *(f"  - {r}" for r in self.relaxations)]
+        lines = [message, *(f"  - {c}" for c in self.conflicts), *(remedy if self.relaxations else ())]
+        super().__init__("\n".join(lines))
 
 
 class NoPlanInTimeError(PlanError):

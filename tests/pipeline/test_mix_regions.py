@@ -174,7 +174,7 @@ def test_live_linux_reservations_of_planned_accounts_are_in_the_problem(tmp_path
         ("cr-6", "9", "m5.xlarge", 4, "active", "Linux", "default", None),
         ("cr-7", "1", "m5.xlarge", 4, "active", "Linux", "dedicated", None),
     )
-    text = company.CONFIG.replace("{load_blocks: 3}", "{load_blocks: 3, most_types: null}")
+    text = company.CONFIG.replace("why_seconds: 0}", "why_seconds: 0, most_types: null}")
     ground = mix_kit.ground_of(tmp_path, text, stored={"capacity_reservations": held})
     assert [(r.id, r.count, r.end is None) for r in ground.inputs.reservations] == [
         ("cr-1", 3, True), ("cr-2", 2, False), ("cr-6", 4, True),

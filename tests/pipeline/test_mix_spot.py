@@ -53,7 +53,7 @@ def test_a_services_own_rules_go_before_the_tiers(tmp_path: Path) -> None:
 
 
 def test_the_catalogues_savings_stand_in_where_asked_for_with_their_day(tmp_path: Path) -> None:
-    text = ALLOWED.replace("optimize: {load_blocks: 3}", "optimize: {load_blocks: 3, spot_rates: catalogue}")
+    text = ALLOWED.replace("why_seconds: 0}", "why_seconds: 0, spot_rates: catalogue}")
     ground = mix_kit.ground_of(tmp_path, text)
     need = mix_kit.needs_of(ground)[API]
     known = catalogue.load()

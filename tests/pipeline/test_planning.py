@@ -221,6 +221,8 @@ def test_a_quota_that_cannot_hold_is_named(folder: Path) -> None:
         run(settings)
     assert "L-1216C47A" in str(error.value)
     assert error.value.exit_code == 4
+    assert any("L-1216C47A" in line and "24" in line for line in error.value.relaxations)
+    assert "a verified plan costs $" in error.value.relaxations[-1]
 
 
 def test_missing_and_stale_data_are_told(folder: Path) -> None:

@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from capacity import forecast, optimize, saturation
+from capacity import forecast, optimize, saturation, words
+from capacity.config import Config, OptimizeConfig
 from capacity.domain import CapacityReservation, MixProblem, MixSolution, Offer, Unit
+from capacity.errors import InfeasiblePlanError, PlanError
 from capacity.pipeline.demand import UnitData
 from capacity.pipeline.futures import Future
 from capacity.pipeline.inputs import Inputs
+from capacity.pipeline.mix._fleet import tier_of
 from capacity.pipeline.mix._need import UnitNeed
 from capacity.pipeline.progress import Progress, silent
 
@@ -53,11 +56,10 @@ def solve_mix(
     settings = inputs.config.optimize
     problem, notes = _problem(inputs, needs, pinned or {}, offered)
     progress("solve the mix", 0, 1)
-    limits = (settings.time_limit_seconds, settings.gap_frac, settings.solver, seed)
-    if settings.most_types is None:
-        solution = optimize.solve(problem, *limits)
-    else:
-        solution = optimize.solve_few_types(problem, settings.most_types, *limits)
+    try:
+        solution = _solved(problem, settings, seed)
+    except InfeasiblePlanError as error:
+        raise _with_relaxation(error, inputs.config, problem, seed) from None
     progress("solve the mix", 1, 1)
     return Mix(
         needs=needs,
@@ -66,6 +68,29 @@ def solve_mix(
         running_spend=optimize.price_running(_as_it_ran(problem, needs)),
         coverage=coverage_frame(needs, solution),
     )
+
+
+def _solved(problem: MixProblem, settings: OptimizeConfig, seed: int) -> MixSolution:
+    limits = (settings.time_limit_seconds, settings.gap_frac, settings.solver, seed)
+    if settings.most_types is None:
+        return optimize.solve(problem, *limits)
+    return optimize.solve_few_types(problem, settings.most_types, *limits)
+
+
+def _with_relaxation(error: InfeasiblePlanError, config: Config, problem: MixProblem, seed: int) -> InfeasiblePlanError:
+    """The same, with the smallest change that makes a plan possible, and what that plan costs."""
+    headroom = {r.unit: tier_of(config, r.unit).min_headroom_frac for r in problem.requirements}
+    found = optimize.smallest_relaxation(problem, headroom_frac=headroom)
+    lines = [*found.words]
+    if found.possible:
+        try:
+            relaxed = _solved(found.problem, config.optimize, seed)
+        except PlanError as unsolved:
+            lines.append(f"a plan with that change was not found: {unsolved}".splitlines()[0])
+        else:
+            spend = words.money(float(relaxed.spend["total_usd"].sum()), config.currency)
+            lines.append(f"with that change a verified plan costs {spend} over the horizon")
+    return InfeasiblePlanError(error.message, error.conflicts, lines)
 
 
 def _problem(
