@@ -17,6 +17,7 @@ from capacity.pipeline.base import Base
 from capacity.pipeline.demand import UnitData
 from capacity.pipeline.futures import Future, without
 from capacity.pipeline.inputs import Inputs, on_demand
+from capacity.pipeline.mix import resource_needs
 from capacity.plan import EventSummary
 from capacity.saturation import CallGraph, EventInputs, HardLimitInputs
 
@@ -76,6 +77,7 @@ def _event_inputs(event: EventConfig, inputs: Inputs, data: UnitData, future: Fu
             if (level := base.limits.get((data.unit, hard.metric))) is not None
         ],
         usd_per_instance_hour=float(np.mean(dearest)) if dearest else None,
+        needs=resource_needs(inputs, data)[0],
     )
     return _with_learned(found, event, future.peak, tz, inputs.config.seed)
 

@@ -31,7 +31,7 @@ from capacity.domain import (
 from capacity.errors import UsageError
 from capacity.saturation import _event_words as words
 from capacity.saturation.callgraph import CallGraph
-from capacity.saturation.capacity import Running, per_instance, reference_scale, safe_capacity
+from capacity.saturation.capacity import ResourceNeed, Running, per_instance, reference_scale, safe_capacity
 
 # The vCPU of all standard families (A, C, D, H, I, M, R, T, Z) of an account in a region.
 STANDARD_QUOTA = "L-1216C47A"
@@ -141,6 +141,7 @@ def event_inputs(
     account_id: str,
     hard_limits: Sequence[HardLimitInputs] = (),
     usd_per_instance_hour: float | None = None,
+    needs: tuple[ResourceNeed, ...] = (),
 ) -> EventInputs:
     """The inputs of one unit from its running fleet. More instances are taken to be the running mix, over its zones.
 
@@ -156,15 +157,17 @@ def event_inputs(
         Whose quota it draws on.
     hard_limits, usd_per_instance_hour
         As in :class:`HardLimitInputs`; the price is for the remedy's cost only.
+    needs
+        What demand needs beside vCPU, as for :func:`safe_capacity`.
     """
     limits = tuple(hard_limits)
     if service.kind == "usage_priced":
         return EventInputs(service, tier, account_id, baseline, None, hard_limits=limits)
     if cost is None:
         raise UsageError(f"event check: {unit} runs instances but has no cost per unit of demand; give one")
-    now = safe_capacity(unit, running, types, service, tier, cost)
+    now = safe_capacity(unit, running, types, service, tier, cost, needs)
     scale = reference_scale(running, types, service)
-    each = [(n, per_instance(types[name], service, tier, cost, scale)) for (name, _), n in running.items()]
+    each = [(n, per_instance(types[name], service, tier, cost, scale, needs)) for (name, _), n in running.items()]
     count = max(now.instances, 1)
     zones = len({zone for (_, zone), n in running.items() if n > 0})
     surviving = max(0, zones - tier.zones_survived) / zones if zones else 0.0

@@ -13,7 +13,7 @@ from saturation_makers import TYPES, cost, even, service, tier
 from capacity.config import EventConfig, HardLimitConfig, LeadTimes, ServiceConfig
 from capacity.domain import EventVerdict, Quota, Unit
 from capacity.errors import UsageError
-from capacity.saturation import CallGraph, EventInputs, HardLimitInputs, check_event, event_inputs
+from capacity.saturation import CallGraph, EventInputs, HardLimitInputs, ResourceNeed, check_event, event_inputs
 
 EAST = "us-east-1"
 WEB, DB = Unit("web", EAST), Unit("db", EAST)
@@ -69,7 +69,7 @@ def test_go_where_p95_is_within_what_survives() -> None:
     assert found.go
     assert found.demand_p50 == pytest.approx(180)
     assert found.demand_p95 == pytest.approx(180 * 1.18)
-    assert found.safe_now == pytest.approx(216)
+    assert found.now == pytest.approx(216)
     assert found.multiplier == pytest.approx(2)
     assert found.remedies == ()
     assert "P95 demand 212 is within safe capacity 216 (9 instances, 1 zone(s) lost)" in found.reasons[0]
@@ -211,14 +211,14 @@ def test_a_usage_priced_service_is_bound_by_its_limits_alone() -> None:
     s = service("web", kind="usage_priced")
     free = event_inputs(WEB, spread(100.0), {}, None, TYPES, s, tier(), None, "1")
     found = only(check(sale(), {WEB: free}))
-    assert (found.go, found.safe_now, found.probability_holds) == (True, 240.0, 1.0)  # the largest path
+    assert (found.go, found.now, found.probability_holds) == (True, 240.0, 1.0)  # the largest path
     assert found.reasons == ("nothing limits it: usage-priced, without hard limits",)
     config = HardLimitConfig(metric="requests_per_second", limit=150.0, unit="1/s")
     bound = event_inputs(
         WEB, spread(100.0), {}, None, TYPES, s, tier(), None, "1", [HardLimitInputs(config, spread(100.0))]
     )
     found = only(check(sale(), {WEB: bound}))
-    assert (found.go, found.safe_now, found.safe_at_group_maximum) == (False, 150.0, 150.0)
+    assert (found.go, found.now, found.safe_at_group_maximum) == (False, 150.0, 150.0)
     assert len(found.reasons) == len(found.remedies) == 1
 
 
@@ -321,11 +321,23 @@ def test_more_capacity_never_turns_go_into_no_go(more: int, vcpu: float, which: 
 def test_a_verdict_is_consistent_with_its_own_figures(**case: Any) -> None:
     for verdict in judged(**case).values():
         assert verdict.demand_p50 <= verdict.demand_p95
-        assert verdict.safe_now <= verdict.safe_at_group_maximum + 1e-9
+        assert verdict.now <= verdict.safe_at_group_maximum + 1e-9
         assert 0 <= verdict.probability_holds <= 1
         assert verdict.go == (not verdict.remedies)
         if verdict.go:
             assert verdict.demand_p95 <= verdict.safe_at_group_maximum + 1e-9
-        if verdict.demand_p95 <= verdict.safe_now:
+        if verdict.demand_p95 <= verdict.now:
             assert verdict.go
         assert [r.lead_time_days for r in verdict.remedies] == sorted(r.lead_time_days for r in verdict.remedies)
+
+
+def test_memory_bounds_what_runs_where_each_request_needs_it() -> None:
+    """m6i.xlarge has 16 GiB: at half a GiB a unit of demand it holds 32, below what its vCPU serve."""
+    s, t = service("web"), tier()
+    need = ResourceNeed("memory_gib", per_demand=0.5)
+    with_memory = event_inputs(WEB, spread(100), even(3), None, TYPES, s, t, cost(), "1", needs=(need,))
+    without = inputs()
+    assert with_memory.now is not None
+    assert without.now is not None
+    assert with_memory.now.zone_loss.mid == pytest.approx(6 * 32.0)
+    assert with_memory.now.zone_loss.mid < without.now.zone_loss.mid

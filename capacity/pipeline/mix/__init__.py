@@ -9,6 +9,7 @@ from capacity.pipeline.mix._fleet import fleet_needs, tier_of
 from capacity.pipeline.mix._need import UnitNeed, scaled_cost, unit_need
 from capacity.pipeline.mix._offers import offers
 from capacity.pipeline.mix._pools import pool_need
+from capacity.pipeline.mix._resources import resource_needs
 from capacity.pipeline.mix._solve import Mix, coverage_frame, pins, planned_safe, solve_mix, weekly_headroom
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "pins",
     "planned_safe",
     "pool_need",
+    "resource_needs",
     "scaled_cost",
     "solve_mix",
     "tier_of",
