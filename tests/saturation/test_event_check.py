@@ -69,7 +69,7 @@ def test_go_where_p95_is_within_what_survives() -> None:
     assert found.go
     assert found.demand_p50 == pytest.approx(180)
     assert found.demand_p95 == pytest.approx(180 * 1.18)
-    assert found.now == pytest.approx(216)
+    assert found.safe_now == pytest.approx(216)
     assert found.multiplier == pytest.approx(2)
     assert found.remedies == ()
     assert "P95 demand 212 is within safe capacity 216 (9 instances, 1 zone(s) lost)" in found.reasons[0]
@@ -211,14 +211,14 @@ def test_a_usage_priced_service_is_bound_by_its_limits_alone() -> None:
     s = service("web", kind="usage_priced")
     free = event_inputs(WEB, spread(100.0), {}, None, TYPES, s, tier(), None, "1")
     found = only(check(sale(), {WEB: free}))
-    assert (found.go, found.now, found.probability_holds) == (True, 240.0, 1.0)  # the largest path
+    assert (found.go, found.safe_now, found.probability_holds) == (True, 240.0, 1.0)  # the largest path
     assert found.reasons == ("nothing limits it: usage-priced, without hard limits",)
     config = HardLimitConfig(metric="requests_per_second", limit=150.0, unit="1/s")
     bound = event_inputs(
         WEB, spread(100.0), {}, None, TYPES, s, tier(), None, "1", [HardLimitInputs(config, spread(100.0))]
     )
     found = only(check(sale(), {WEB: bound}))
-    assert (found.go, found.now, found.safe_at_group_maximum) == (False, 150.0, 150.0)
+    assert (found.go, found.safe_now, found.safe_at_group_maximum) == (False, 150.0, 150.0)
     assert len(found.reasons) == len(found.remedies) == 1
 
 
@@ -321,7 +321,7 @@ def test_more_capacity_never_turns_go_into_no_go(more: int, vcpu: float, which: 
 def test_a_verdict_is_consistent_with_its_own_figures(**case: Any) -> None:
     for verdict in judged(**case).values():
         assert verdict.demand_p50 <= verdict.demand_p95
-        assert verdict.now <= verdict.safe_at_group_maximum + 1e-9
+        assert verdict.safe_now <= verdict.safe_at_group_maximum + 1e-9
         assert 0 <= verdict.probability_holds <= 1
         assert verdict.go == (not verdict.remedies)
         if verdict.go:
