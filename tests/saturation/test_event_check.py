@@ -326,7 +326,7 @@ def test_a_verdict_is_consistent_with_its_own_figures(**case: Any) -> None:
         assert verdict.go == (not verdict.remedies)
         if verdict.go:
             assert verdict.demand_p95 <= verdict.safe_at_group_maximum + 1e-9
-        if verdict.demand_p95 <= verdict.now:
+        if verdict.demand_p95 <= verdict.safe_now:
             assert verdict.go
         assert [r.lead_time_days for r in verdict.remedies] == sorted(r.lead_time_days for r in verdict.remedies)
 
