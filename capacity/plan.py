@@ -40,12 +40,14 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
                    "running_total_usd"),
     # share of futures with no hour above safe capacity, as an independent simulation of the plan found it; the same
     # with one instance a zone fewer in the block that binds
-    "coverage": ("service", "region", "month", "coverage_frac", "required_frac", "one_fewer_frac", "hours_above_frac"),
+    "coverage": ("service", "region", "month", "coverage_frac", "required_frac", "one_fewer_frac", "hours_above_frac",
+                 "headroom_coverage_frac", "zone_loss_coverage_frac"),
     # buffer between a month's peak (at the tier's service level) and what is safe, of what runs and of what is planned
     "headroom_months": ("service", "region", "month", "peak", "safe_running", "headroom_running_frac", "safe_planned",
-                        "headroom_planned_frac", "policy_frac", "holds"),
+                        "headroom_planned_frac", "policy_frac", "holds", "holds_running", "survives_running",
+                        "survives_planned"),
     # what each service level would cost over the horizon: the price of headroom
-    "cost_curve": ("service_level", "cost_usd", "bound_usd"),
+    "cost_curve": ("service_level", "cost_usd", "bound_usd", "status"),
     # commitments to buy, by offer and month; quantiles are over joint futures of usage, money over the whole term
     "purchases": ("offer", "product", "scope", "region", "account_id", "term_years", "payment", "month", "hourly_usd",
                   "count", "upfront_usd", "monthly_usd", "utilisation_q10", "utilisation_q50", "utilisation_q90",

@@ -16,7 +16,7 @@ from capacity.pipeline.base import own_error
 from capacity.pipeline.demand import UnitData
 from capacity.pipeline.explain import words_of
 from capacity.pipeline.frames import frames
-from capacity.pipeline.mix import Mix, UnitNeed, planned_safe, weekly_headroom
+from capacity.pipeline.mix import Mix, UnitNeed, planned_safe, pool_lines, weekly_headroom
 from capacity.pipeline.money import Money, cost_months
 from capacity.pipeline.outlook import by_type
 from capacity.pipeline.parts import Parts
@@ -240,7 +240,11 @@ def _mix_summary(parts: Parts) -> MixSummary | None:
         checks=tuple(
             f"{c.name}: {c.rows} rows, worst slack {max(c.worst_slack, 0.0) + 0.0:.6g}" for c in solution.checks
         ),
-        notes=(*solution.notes, *parts.purchases.notes),
+        notes=(
+            *pool_lines(parts.inputs.config, solution.spend, solution.provisioned),
+            *solution.notes,
+            *parts.purchases.notes,
+        ),
         rates_from=days[0] if days else None,
         rates_to=days[1] if days else None,
     )

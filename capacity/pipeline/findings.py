@@ -10,7 +10,7 @@ from capacity.pipeline import watch
 from capacity.pipeline.promise_words import promised_findings
 from capacity.pipeline.quality import TWICE
 from capacity.plan import EventSummary, Finding, LimitOutlook, Plan, UnitPlan
-from capacity.words import day, money, quantity
+from capacity.words import day, money, plural, quantity
 
 # From this probability on a budget that will be passed is a matter for a decision.
 BUDGET_ALARM = 0.5
@@ -26,6 +26,7 @@ def findings(plan: Plan, problems: tuple[str, ...] = ()) -> tuple[Finding, ...]:
         *_saturation(plan),
         *_events(plan),
         *_mix(plan),
+        *_purchases(plan),
         *_money(plan),
         *_spend(plan),
         *promised_findings(plan),
@@ -124,6 +125,20 @@ def _mix(plan: Plan) -> Iterator[Finding]:
     yield Finding("act" if abs(share) >= 0.01 else "info", "mix", text, usd=saving)
     for violation in plan.violations:
         yield Finding("act", "mix", f"policy violated: {violation}")
+
+
+def _purchases(plan: Plan) -> Iterator[Finding]:
+    """All purchases in one sentence; their saving is beside the plan's own."""
+    rows = plan.frame("purchases")
+    if rows.empty:
+        return
+    saving, first = float(rows["saving_mean"].sum()), str(rows["month"].min())
+    count = plural(len(rows), "commitment")
+    text = (
+        f"buy {count} for {float(rows['hourly_usd'].sum()):,.2f} {plan.currency} an hour, the first in {first}: "
+        f"{money(saving, plan.currency)} less than on demand over their terms is expected, beside the mix's own saving"
+    )
+    yield Finding("act", "mix", text, usd=saving)
 
 
 def _money(plan: Plan) -> Iterator[Finding]:

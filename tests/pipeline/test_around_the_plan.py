@@ -65,7 +65,7 @@ def test_requirements_have_prices_and_types_have_reasons(plan: Plan) -> None:
     assert (survived["low_usd_per_year"] >= 0).all()
     choice = plan.frame("type_choice")
     for _, rows in choice.groupby(["service", "region"]):
-        assert list(rows["chosen"])[0]
+        assert next(iter(rows["chosen"]))
         assert not rows["chosen"].iloc[1:].any()
         assert rows["reason"].str.len().min() > 0
 
@@ -78,6 +78,20 @@ def test_what_to_buy_and_what_was_refused(plan: Plan) -> None:
     assert bought["count"].gt(0).all()
     assert {"compute_sp_1y_no_upfront", "ec2_instance_sp_3y_all_upfront"} <= set(refused["offer"])
     assert refused["reason"].str.contains("no rate is known").any()
+
+
+def test_a_pool_without_nodes_is_told_with_what_it_leaves_out(tmp_path_factory: pytest.TempPathFactory) -> None:
+    pod = "{service: api, cpu_request_vcpu: 0.5, memory_request_gib: 1, demand_per_pod: 20}"
+    tier = config.load(company.write(tmp_path_factory.mktemp("tier"))).tiers[0].name
+    pool = f"pools: [{{name: nodes, tier: {tier}, regions: [us-east-1], services: [{pod}]}}]\nbudgets:"
+    settings = config.load(
+        company.write(tmp_path_factory.mktemp("pool"), config=company.CONFIG.replace("budgets:", pool))
+    )
+    pipeline.require_complete(pipeline.ingest(settings, pipeline.open_store(settings), AS_OF))
+    made = pipeline.run(settings, pipeline.open_store(settings), as_of=AS_OF).plans[0]
+    assert any("no node of this pool" in f.text and "api/us-east-1: 8 instances" in f.text for f in made.findings)
+    assert made.mix is not None
+    assert any(note.startswith("pool nodes/us-east-1 (api): ") for note in made.mix.notes)
 
 
 def test_the_total_is_the_sum_of_its_parts_and_holds_the_mix(plan: Plan) -> None:
@@ -135,7 +149,7 @@ def test_a_load_test_without_an_slo_and_one_without_a_file(tmp_path_factory: pyt
     with pytest.raises(UsageError, match="slo_p99_ms"):
         read_load_tests(without.model_copy(update={"services": [web, *others]}))
     absent = with_test(tmp_path_factory, "{path: absent.csv, kind: table, instance_type: m5.xlarge, slo_p99_ms: 100}")
-    with pytest.raises(MissingDataError, match="absent.csv"):
+    with pytest.raises(MissingDataError, match=r"absent\.csv"):
         read_load_tests(absent)
     twice = "{path: steps.csv, kind: table, instance_type: m5.xlarge, slo_p99_ms: 100}"
     with pytest.raises(UsageError, match="tested twice"):

@@ -39,7 +39,11 @@ class Horizon:
 
 
 def horizon_of(problem: PurchaseProblem, least_months: int) -> Horizon:
-    """The lots of ``problem``, carried on to ``least_months`` months."""
+    """The lots of ``problem``, carried on to ``least_months`` months.
+
+    Where they are carried on, the last month of ``problem`` is made whole: a plan's horizon ends inside a month, a term
+    does not.
+    """
     months = list(problem.months)
     while len(months) < least_months:
         months.append(_next(months[-1]))
@@ -47,6 +51,9 @@ def horizon_of(problem: PurchaseProblem, least_months: int) -> Horizon:
     usd = np.stack([np.asarray(g.usd, dtype=float) for g in problem.groups], axis=-1)
     last = np.flatnonzero(np.array(month) == len(problem.months) - 1)
     share = np.array([hours[k] for k in last]) / sum(hours[k] for k in last)
+    if len(months) > len(problem.months) > 1:
+        for k, part in zip(last, share, strict=True):
+            hours[int(k)] = float(part) * _calendar_hours(problem.months[-1])
     score = _scores(usd[:, last].sum(axis=-1) @ share)
     parts = [usd]
     for t in range(len(problem.months), len(months)):

@@ -12,6 +12,8 @@ from capacity.optimize.purchases._recourse import SecondStage
 from capacity.optimize.purchases.types import Recommendation, Spread
 
 _HALVINGS = 40
+# A provider's year: 365 days.
+HOURS_A_YEAR = 8760
 
 
 def spread(values: Floats) -> Spread:
@@ -31,7 +33,7 @@ def judge(setting: Setting, j: int, bought: Floats, bill: PathBill) -> Recommend
     saving, hourly = spread(without.cost - bill.cost), float(bought[j]) * pool.unit_usd
     middle = on_path(setting, path_at(setting, column, 0.5))
     when = break_even(middle, j, bought, bill_paths(middle, bought))
-    whole, months = hourly * column.hours, horizon.months
+    whole, months = hourly * HOURS_A_YEAR * offer.term_years, horizon.months
     first_month = _first_month(setting, j, bought, bill, without)
     return Recommendation(
         id=f"{offer.id}@{months[column.start]}",
@@ -46,7 +48,7 @@ def judge(setting: Setting, j: int, bought: Floats, bill: PathBill) -> Recommend
         hourly_usd=hourly,
         count=round(float(bought[j])) if column.integer else 0,
         upfront_usd=offer.upfront_frac * whole,
-        monthly_usd=(1 - offer.upfront_frac) * whole / (column.end - column.start),
+        monthly_usd=(1 - offer.upfront_frac) * whole / (12 * offer.term_years),
         utilisation=spread(utilisation(setting, column, bill)),
         coverage_before_frac=_coverage(setting, j, without),
         coverage_after_frac=_coverage(setting, j, bill),
@@ -58,11 +60,18 @@ def judge(setting: Setting, j: int, bought: Floats, bill: PathBill) -> Recommend
         regret_p90_usd=_regret(setting, j, bought, 0.9),
         waiting_month_usd=first_month,
         waiting_term_usd=saving.mean,
-        if_not_bought=(
-            f"every month of waiting costs about {first_month:,.0f} USD; never buying it {saving.mean:,.0f} USD over "
-            f"the term (P10 {saving.p10:,.0f}, P90 {saving.p90:,.0f})"
-        ),
+        if_not_bought=_if_not_bought(first_month, saving),
     )
+
+
+def _if_not_bought(first_month: float, saving: Spread) -> str:
+    waiting = (
+        f"every month of waiting costs about {first_month:,.0f} USD"
+        if first_month >= 0
+        else f"a month of waiting would save about {-first_month:,.0f} USD: what is owned covers its usage until then"
+    )
+    never = f"never buying it {saving.mean:,.0f} USD over the term (P10 {saving.p10:,.0f}, P90 {saving.p90:,.0f})"
+    return f"{waiting}; {never}"
 
 
 def _first_month(setting: Setting, j: int, bought: Floats, bill: PathBill, without: PathBill) -> float:

@@ -5,7 +5,7 @@ so for services that share nodes, ``_failover`` for the loss of a region; ``_fle
 are the commitments that could be bought, ``_solve`` poses and reads the problem.
 """
 
-from capacity.pipeline.mix._fleet import fleet_needs, tier_of
+from capacity.pipeline.mix._fleet import fleet_needs, pool_lines, tier_of
 from capacity.pipeline.mix._need import UnitNeed, scaled_cost, unit_need
 from capacity.pipeline.mix._offers import offers
 from capacity.pipeline.mix._pools import pool_need
@@ -20,6 +20,7 @@ __all__ = [
     "offers",
     "pins",
     "planned_safe",
+    "pool_lines",
     "pool_need",
     "resource_needs",
     "scaled_cost",
