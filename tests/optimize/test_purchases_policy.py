@@ -252,3 +252,52 @@ def test_a_time_limit_is_not_called_optimal() -> None:
     assert cut.status.bound <= whole.status.objective * (1 + 1e-6) <= cut.status.objective * (1 + 2e-6)
     assert cut.status.gap > 1e-6
     assert whole.status.status == "optimal"
+
+
+def test_a_horizon_that_ends_inside_a_month_keeps_the_term_whole() -> None:
+    """Seven months, the last of four days: a year's commitment is paid and used for the whole year after it."""
+    months = YEAR[:7]
+    hours = [744.0, 672.0, 744.0, 720.0, 744.0, 720.0, 96.0]
+    plan = recommend(
+        question([group(np.full((5, 7), 10.0))], [offer("sp", rate=0.7, upfront=1.0)], months=months, hours=hours)
+    )
+    (r,) = plan.recommendations
+    assert r.upfront_usd == pytest.approx(7.0 * 8760, rel=1e-5)
+    assert r.saving.mean == pytest.approx(3.0 * 8760, rel=1e-5)
+
+
+def test_what_is_owned_until_later_makes_waiting_pay() -> None:
+    """A plan that covers all until July: bought in January, the new one would cost its price for nothing until then."""
+    owned = Commitment("own", ACCOUNT, "compute_sp", "", "", 7.0, 1, datetime(2025, 7, 1, tzinfo=UTC),
+                       datetime(2026, 7, 1, tzinfo=UTC))  # fmt: skip
+    asked = question(
+        [group(np.full((5, 12), 10.0))], [offer("sp", rate=0.7)], commitments=(owned,), committed_rate={"own": 0.7}
+    )
+    ladder = replace(asked, policy=replace(asked.policy, ladder=True, buy_months=YEAR))
+    (r,) = recommend(ladder).recommendations
+    assert r.buy_month == "2026-07"
+    assert r.waiting_month_usd > 0
+    early = recommend(replace(asked, policy=replace(asked.policy, ladder=False, buy_months=YEAR[:1])))
+    for r in early.recommendations:
+        assert r.waiting_month_usd < 0
+        assert "waiting would save" in r.if_not_bought
+
+
+def test_what_is_too_small_to_decide_is_not_bought() -> None:
+    asked = question([group(np.full((5, 12), 0.5))], [offer("sp", rate=0.7)], policy={"least_hourly_usd": 0.4})
+    plan = recommend(asked)
+    assert plan.recommendations == ()
+    assert any("not worth a decision" in x.reason for x in plan.refused)
+    assert len(recommend(replace(asked, policy=replace(asked.policy, least_hourly_usd=0.3))).recommendations) == 1
+
+
+def test_an_owned_commitment_of_what_no_longer_runs_is_no_fault() -> None:
+    owned = Commitment("ri", ACCOUNT, "standard_ri", "r5.large", REGION, 1.0, 10, datetime(2025, 7, 1, tzinfo=UTC),
+                       datetime(2026, 7, 1, tzinfo=UTC))  # fmt: skip
+    types = ("m5.large", "c5.large")
+    asked = question(
+        [group(np.full((5, 12), 10.0), kind) for kind in types],
+        [offer("sp", rate={"m5.large": 0.7, "c5.large": 0.65})],
+        commitments=(owned,),
+    )
+    assert recommend(asked).recommendations
