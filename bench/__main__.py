@@ -5,8 +5,8 @@
 Parts: start, demo, real (recordings, where CAPACITY_REAL_DATA names their folder), bills (5,000,000 rows), store
 (queries, 10,000,000 points), focus (the rules over 1,000,000 rows), prophet, coverage (simulated
 series), scale (100, 300 and 1,000 services; ten minutes), mix (fleets of 200 and 1,000 services; minutes), conflicts,
-commitments, stateless (facts of a public model, where CAPACITY_REAL_DATA's neighbour holds them), queueing (rho* against
-simulated queues); all where none is named.
+commitments, stateless (facts of a public model, where they lie beside the recordings), queueing (rho* against simulated
+queues); all where none is named.
 """
 
 from __future__ import annotations

@@ -230,3 +230,141 @@ def _owned(
             Commitment(f"ri-{name}", "", "standard_ri", name, REGIONS[0], 0.6 * count * prices[name], count, start, end)
         )
     return tuple(owned), rates
+
+
+# --- cases -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What a case must hold: wall seconds, gap and MiB."""
+
+    seconds: float
+    gap_frac: float
+    mib: float = 2048.0
+
+
+def variants() -> list[Shape]:
+    """20 fleets: tight and loose quotas, static and autoscaled, switching, two types asked for, memory not folded."""
+    return [
+        Shape(
+            seed=seed,
+            quota_times=(1.3, 3.0, 6.0, 2.0)[seed % 4],
+            static_frac=(0.3, 0.0, 1.0)[seed % 3],
+            least_types=2 if seed % 5 == 1 else 1,
+            switching_frac=0.02 if seed % 2 else 0.0,
+            unfolded=seed % 5 == 3,
+            spot_frac=0.3 if seed % 5 == 4 else 0.0,
+        )
+        for seed in range(SEEDS)
+    ]
+
+
+def _year() -> list[Shape]:
+    return [Shape(services=1000, months=12, blocks=4, quota_times=2.6)]
+
+
+CASES: dict[str, tuple[Callable[[], list[Shape]], Bar, float, float]] = {
+    # case -> shapes, bar, time limit and gap that are asked of the solver
+    "whole": (lambda: [Shape(quota_times=3.0)], Bar(30.0, 0.005), 18.0, 0.004),
+    "seeds": (variants, Bar(60.0, 0.01), 45.0, 0.008),
+    "year": (_year, Bar(120.0, 0.02), 105.0, 0.018),
+}
+SCENARIOS = 10
+SCENARIOS_BAR_SECONDS = 60.0
+
+
+def main(wanted: Sequence[str]) -> None:
+    if wanted[:1] == ["--run"]:
+        print(json.dumps(_one(Shape(**json.loads(wanted[1])), float(wanted[2]), float(wanted[3]))))
+        return
+    if wanted[:1] == ["--scenarios"]:
+        _scenarios()
+        return
+    for name, (shapes, bar, limit, gap) in CASES.items():
+        if name in wanted or not wanted:
+            print(f"{name}: at most {bar.seconds:g} s, gap {bar.gap_frac:.1%}, {bar.mib:g} MiB")
+            print(f"{'fleet':<44} {'data s':>7} {'solve s':>8} {'CPU s':>7} {'USD':>14} {'gap':>7} {'MiB':>6}")
+            for shape in shapes():
+                _row(shape, bar, limit, gap)
+    if "scenarios" in wanted or not wanted:
+        subprocess.run([sys.executable, "-m", "bench.mix", "--scenarios"], check=False)
+
+
+def _row(shape: Shape, bar: Bar, limit: float, gap: float) -> None:
+    asked = json.dumps({k: getattr(shape, k) for k in Shape.__dataclass_fields__})
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.mix", "--run", asked, str(limit), str(gap)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    words = f"seed {shape.seed}, quota x{shape.quota_times:g}, static {shape.static_frac:.0%}"
+    words += f"{', 2 types' if shape.least_types > 1 else ''}{', memory' if shape.unfolded else ''}"
+    words += ", spot" if shape.spot_frac else ""
+    if done.returncode:
+        print(f"{words:<44} exit {done.returncode}: {done.stderr.strip().splitlines()[-1][:90]}", flush=True)
+        return
+    r = json.loads(done.stdout.strip().splitlines()[-1])
+    kept = r["data"] + r["solve"] <= bar.seconds and r["gap"] <= bar.gap_frac and r["mib"] <= bar.mib
+    print(
+        f"{words:<44} {r['data']:>7.1f} {r['solve']:>8.1f} {r['cpu']:>7.1f} {r['usd']:>14,.0f} {r['gap']:>7.2%} "
+        f"{r['mib']:>6.0f}  {'kept' if kept else 'MISSED'}", flush=True,
+    )  # fmt: skip
+
+
+def _one(shape: Shape, limit: float, gap: float) -> dict[str, float]:
+    """One fleet from its data to its verified plan. The bound is over all candidates: pruning loses nothing of it."""
+    from capacity.optimize import solve
+
+    began, cpu = time.perf_counter(), time.process_time()
+    problem = fleet(shape)
+    data = time.perf_counter() - began
+    found = solve(problem, time_limit_seconds=limit, gap_frac=gap)
+    peak = max(resource.getrusage(w).ru_maxrss for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return {
+        "data": data,
+        "solve": time.perf_counter() - began - data,
+        "cpu": time.process_time() - cpu,
+        "usd": found.status.objective,
+        "gap": found.status.gap,
+        "mib": peak / 1024,
+    }
+
+
+def _scenarios() -> None:
+    """Ten changes of the fleet of "whole", each solved again from what the base left behind."""
+    from capacity.optimize.solve import Memory, solve
+
+    base, memory = fleet(Shape(quota_times=3.0)), Memory()
+    solve(base, time_limit_seconds=18.0, gap_frac=0.004, warm=memory)
+    print(f"scenarios: {SCENARIOS} in at most {SCENARIOS_BAR_SECONDS:g} s")
+    began, worst = time.perf_counter(), 0.0
+    for k in range(SCENARIOS):
+        found = solve(_changed(base, k), time_limit_seconds=15.0, gap_frac=0.006, warm=memory)
+        worst = max(worst, found.status.gap)
+        print(f"  {k}: {found.status.runtime_seconds:.1f} s, gap {found.status.gap:.2%}", flush=True)
+    seconds = time.perf_counter() - began
+    verdict = "kept" if seconds <= SCENARIOS_BAR_SECONDS else "MISSED"
+    print(f"  together {seconds:.1f} s, worst gap {worst:.2%}  {verdict}")
+
+
+def _changed(base: MixProblem, k: int) -> MixProblem:
+    """Demand of a tenth of the services, all prices of a family, or a quota."""
+    if k % 3 == 2:
+        first, *rest = base.quotas
+        return replace(base, quotas=(replace(first, limit=round(first.limit * (0.9 + 0.02 * k))), *rest))
+    units = []
+    for i, r in enumerate(base.requirements):
+        if k % 3 == 0 and i % 10 == k % 10:
+            r = replace(r, blocks=tuple(replace(b, demand=b.demand * (1.05 + 0.02 * k)) for b in r.blocks))
+        if k % 3 == 1:
+            dearer = tuple(
+                replace(c, usd_per_hour=c.usd_per_hour * (1.03 + 0.01 * k)) if c.family == "c8a" else c
+                for c in r.candidates
+            )
+            r = replace(r, candidates=dearer)
+        units.append(r)
+    return replace(base, requirements=tuple(units))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -51,10 +51,10 @@ class _Child:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
-        assert self.process.stdout is not None
+        stream = cast(BinaryIO, self.process.stdout)
         while True:
             try:
-                message = read(self.process.stdout)
+                message = read(stream)
             except (OSError, ValueError, EOFError):
                 message = None
             self.messages.put(message)
@@ -62,8 +62,7 @@ class _Child:
                 return
 
     def send(self, job: Mapping[str, Any]) -> None:
-        assert self.process.stdin is not None
-        write(self.process.stdin, job)  # type: ignore[arg-type]
+        write(cast(BinaryIO, self.process.stdin), job)
 
     @property
     def alive(self) -> bool:

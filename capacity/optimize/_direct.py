@@ -22,7 +22,7 @@ _STRENGTHEN_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Direct:
-    """``plan`` None where none was found. ``outcome`` "nothing": the plan is only the start, and may break something."""
+    """``plan`` None where none was found; where ``outcome`` is "nothing" it is only the start and may break a rule."""
 
     plan: Plan | None
     outcome: str
@@ -68,7 +68,9 @@ def _plan(model: MixModel, values: Floats) -> Plan:
         row, kept = offsets[s] + i, _is_asked(fleet, s, t)
         # Elsewhere n is what runs in some block: the solver may leave it larger at no cost.
         provisioned[row, t] = whole[variable] if kept else running[row, t].max()
-    bought = {key: float(given[q]) for key, q in model.purchases.items() if given[q] > 1e-9}
+    # An RI is counted in whole instances: what floating point leaves of one is none.
+    amounts = {key: float(whole[q] if q.cat == "Integer" else given[q]) for key, q in model.purchases.items()}
+    bought = {key: amount for key, amount in amounts.items() if amount > 1e-9}
     return Plan(running, spot, provisioned, bought)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator
 
 from capacity.domain import Candidate, CapacityReservation, LoadBlock, MixProblem, Offer, UnitRequirement
@@ -10,6 +11,7 @@ from capacity.errors import MissingDataError, UsageError
 
 # Hours of blocks and months come from the same calendar; what is left is floating point.
 HOURS_TOLERANCE = 1e-6
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 # A rate is a share of on demand. Above 1 a commitment costs more than it covers, which a bad price list can say; above
 # this it is a price, not a share.
@@ -98,7 +100,15 @@ def _bad_calendar(problem: MixProblem) -> list[str]:
         return ["months must be in order, each once, with one month_hours each"]
     if not problem.months:
         return ["no month to plan for"]
-    out = [f"{u}: given twice" for u in _twice(r.unit for r in problem.requirements)]
+    # By its text: two units that read alike could not be told apart in any table.
+    out = [f"{u}: given twice" for u in _twice(str(r.unit) for r in problem.requirements)]
+    out += [f"month {m}: not YYYY-MM" for m in problem.months if not _MONTH.fullmatch(m)]
+    out += [f"hours {h} of a month: finite and above 0" for h in problem.month_hours if not 0 < h < math.inf]
+    out += [
+        f"quota {q.code} in {q.region} of account {q.account_id}: limit {q.limit} is no number"
+        for q in problem.quotas
+        if math.isnan(q.limit)
+    ]
     if not 0 <= problem.switching_penalty_frac < math.inf:
         out.append(f"switching_penalty_frac {problem.switching_penalty_frac}: must be 0 or more")
     return out
@@ -111,6 +121,10 @@ def _bad_contracts(problem: MixProblem) -> Iterator[str]:
     for c in problem.commitments:
         if c.product != "compute_sp" and (not c.scope or (c.product == "standard_ri" and c.count < 1)):
             yield f"commitment {c.id}: {c.product} needs a scope and an RI a count of at least 1"
+        if not 0 <= c.hourly_usd < math.inf:
+            yield f"commitment {c.id}: {c.hourly_usd} USD an hour: finite and 0 or more"
+        if (c.start.tzinfo is None) == (c.end.tzinfo is None) and c.end <= c.start:
+            yield f"commitment {c.id}: ends on {c.end}, not after its start on {c.start}"
     owned = {c.id for c in problem.commitments}
     for offer in problem.offers:
         yield from (f"offer {offer.id}: {text}" for text in _bad_offer(offer))
@@ -167,8 +181,9 @@ def _bad_unit(problem: MixProblem, requirement: UnitRequirement) -> list[str]:
 def _bad_numbers(requirement: UnitRequirement) -> Iterator[str]:
     if requirement.zones < 1 or requirement.zones_survived < 0:
         yield f"zones {requirement.zones}, zones_survived {requirement.zones_survived}: at least 1 and 0"
-    if requirement.min_per_zone < 0 or requirement.max_per_zone < 0:
-        yield "min_per_zone and max_per_zone must be 0 or more"
+    for name, count in (("min_per_zone", requirement.min_per_zone), ("max_per_zone", requirement.max_per_zone)):
+        if count < 0 or count != int(count):
+            yield f"{name} {count}: a whole number, 0 or more"
     counts = [*requirement.running.values(), *(requirement.pinned or {}).values()]
     if any(c < 0 or c != int(c) for c in counts):
         yield "running and pinned counts must be whole numbers, 0 or more"
@@ -202,6 +217,8 @@ def _bad_candidates(candidates: tuple[Candidate, ...]) -> Iterator[str]:
         where = f"candidate {c.instance_type}"
         if not all(0 <= x < math.inf for x in (c.usd_per_hour, c.safe, c.zone_loss)):
             yield f"{where}: price and capacities must be finite and 0 or more"
+        if c.vcpu < 0:
+            yield f"{where}: {c.vcpu} vCPU"
         if c.spot_usd_per_hour is not None and not 0 <= c.spot_usd_per_hour < math.inf:
             yield f"{where}: spot price {c.spot_usd_per_hour} must be finite and 0 or more, or None where there is none"
         if not 0 <= c.spot_buffer_frac < 1:

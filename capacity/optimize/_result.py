@@ -89,7 +89,9 @@ def _status(objective: float, proof: Proof) -> SolveStatus:
     # The solver's own gap leaves out what rounding adds; a gap at the target to 1e-9 is at the target.
     status: Literal["optimal", "feasible"] = "optimal" if gap <= proof.gap_frac + 1e-9 else "feasible"
     runtime = time.perf_counter() - proof.began
-    return SolveStatus(status, proof.termination, float(objective), float(bound), float(gap), runtime, proof.solver)
+    # "optimal" is a word of the last search, over what it was given to choose from: of the plan it holds only here.
+    ended = proof.termination if status == "optimal" or proof.termination != "optimal" else "ended with a gap"
+    return SolveStatus(status, ended, float(objective), float(bound), float(gap), runtime, proof.solver)
 
 
 def penalty_usd(fleet: Fleet, running: Counts) -> float:

@@ -14,7 +14,6 @@ from itertools import combinations
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from capacity.domain import Candidate, Floats, MixProblem, MixSolution, Unit, UnitRequirement
 from capacity.errors import InfeasiblePlanError, NoPlanInTimeError
@@ -28,6 +27,8 @@ _BOUND_GAP_FRAC = 0.005
 _AS_CHEAP_FRAC = 0.005
 # Each widening frees the units of one conflict; a plan that needs more of them is no plan of few types.
 _WIDENINGS = 4
+# Instances of a first type that are tried beside a second where the first alone never holds all.
+_MOST_BESIDE = 64
 
 
 def solve_few_types(
@@ -104,17 +105,20 @@ def _solve_narrowed(
 def narrowed(problem: MixProblem, most_types: int, wide: Collection[Unit] = ()) -> MixProblem:
     """The problem with each unit's candidates narrowed; pinned, vertical and ``wide`` units keep theirs."""
     penalty = problem.switching_penalty_frac
-    chosen = tuple(r if r.unit in wide else _narrowed(r, most_types, penalty) for r in problem.requirements)
+    # Reservations and offers of a type are priced by the candidates that have it.
+    priced = {held.instance_type for held in problem.reservations}
+    priced |= {offer.scope for offer in problem.offers if offer.product == "standard_ri"}
+    chosen = tuple(r if r.unit in wide else _narrowed(r, most_types, penalty, priced) for r in problem.requirements)
     return replace(problem, requirements=chosen)
 
 
-def _narrowed(r: UnitRequirement, most_types: int, penalty_frac: float) -> UnitRequirement:
+def _narrowed(r: UnitRequirement, most_types: int, penalty_frac: float, priced: Collection[str]) -> UnitRequirement:
     allowed = [c for c in r.candidates if c.allowed and min(c.safe, c.zone_loss) > 0]
-    if r.vertical or r.pinned is not None or len(allowed) <= most_types:
+    if r.vertical or r.pinned is not None or len(allowed) <= most_types or r.least_types > most_types:
         return r
     kept = {c.instance_type for c in cheapest_types(r, allowed, most_types, penalty_frac)}
     # What runs stays known, so that it can be priced; what may not be planned is no choice anyway.
-    running = {name for name, _ in r.running}
+    running = {name for name, _ in r.running} | {*priced}
     candidates = tuple(
         c if c.instance_type in kept else replace(c, allowed=False)
         for c in r.candidates
@@ -133,45 +137,77 @@ def cheapest_types(
     every instance has a system, an agent and an alarm of its own. Ties go to the cheaper, then to fewer types.
     """
     needs, hours = _loads(r)
-    weight = np.array([min(c.safe * r.zones, c.zone_loss * (r.zones - r.zones_survived)) for c in allowed])
+    weight = _weights(r, allowed)
     runs = {name for name, _ in r.running}
     price = np.array([c.usd_per_hour * (1.0 if c.instance_type in runs else 1.0 + penalty_frac) for c in allowed])
     found = []
-    for size in range(1, min(most_types, 2) + 1):
+    for size in range(min(r.least_types, most_types, 2), min(most_types, 2) + 1):
         for chosen in combinations(range(len(allowed)), size):
             at = list(chosen)
-            cost, count = _cover(needs, weight[at], price[at], r.min_per_zone)
+            cost, count = _cover(needs, weight[:, at], price[at], r.min_per_zone)
+            if not np.isfinite(count).all():
+                continue
             found.append((float(cost @ hours), float(count.max(initial=0.0)), size, chosen))
     found = [f for f in found if f[1] <= r.max_per_zone] or found
+    if not found:  # no one or two types hold all resources: the choice is left to the search
+        return tuple(allowed)
     least = min(f[0] for f in found)
     near = [f for f in found if f[0] <= least * (1.0 + _AS_CHEAP_FRAC)]
     best = min(near, key=lambda f: (f[1], round(f[0], 6), f[2], f[3]))
     return tuple(allowed[i] for i in best[3])
 
 
+def _resources(r: UnitRequirement) -> list[str]:
+    return sorted({name for b in r.blocks for name in b.further})
+
+
 def _loads(r: UnitRequirement) -> tuple[Floats, Floats]:
-    """Demand and hours: of each block where the unit follows its load, else each month's largest for all its hours."""
+    """(R, B) needs of demand and of each further resource, and (B,) hours.
+
+    Of each block where the unit follows its load, else each month's largest for all its hours.
+    """
+    names = _resources(r)
+    table = np.array([[b.demand, *(b.further.get(name, 0.0) for name in names)] for b in r.blocks]).T
+    hours = np.array([b.hours for b in r.blocks])
     if r.autoscaled:
-        return np.array([b.demand for b in r.blocks]), np.array([b.hours for b in r.blocks])
-    months = sorted({b.month for b in r.blocks})
-    demand = [max(b.demand for b in r.blocks if b.month == m) for m in months]
-    hours = [sum(b.hours for b in r.blocks if b.month == m) for m in months]
-    return np.array(demand), np.array(hours)
+        return table, hours
+    months = np.array([b.month for b in r.blocks])
+    parts = [months == m for m in sorted(set(months))]
+    return np.stack([table[:, at].max(axis=1) for at in parts], axis=1), np.array([hours[at].sum() for at in parts])
+
+
+def _weights(r: UnitRequirement, allowed: Sequence[Candidate]) -> Floats:
+    """(R, T) what one instance a zone holds of each row of :func:`_loads`, in the state that binds."""
+    survivors = r.zones - r.zones_survived
+    pairs = [[(c.safe, c.zone_loss) for c in allowed]]
+    pairs += [[c.further.get(name, (0.0, 0.0)) for c in allowed] for name in _resources(r)]
+    return np.array([[min(up * r.zones, lost * survivors) if r.zones_survived else up * r.zones for up, lost in row]
+                     for row in pairs])  # fmt: skip
 
 
 def _cover(needs: Floats, weight: Floats, price: Floats, least: int) -> tuple[Floats, Floats]:
-    """(B,) $/h and (B,) instances, a zone, of the cheapest whole instances of one or two types that hold each need."""
-    if len(weight) == 1:
-        counts = np.maximum(_whole(needs / weight[0]), least)
+    """(B,) $/h and (B,) instances, a zone, of the cheapest whole instances of one or two types that hold each need.
+
+    ``needs`` is (R, B), ``weight`` (R, 1 or 2); infinite where no number of them does.
+    """
+    if weight.shape[1] == 1:
+        counts = np.maximum(_enough(needs, weight[:, 0]), least)
         return counts * price[0], counts
-    most = int(_whole(needs.max(initial=0.0) / weight[:1])[0])
+    alone = _enough(needs, weight[:, 0])
+    most = int(alone[np.isfinite(alone)].max(initial=0.0)) if np.isfinite(alone).any() else _MOST_BESIDE
     first = np.arange(most + 1)[:, None]
-    second = _whole(np.maximum(needs[None, :] - first * weight[0], 0.0) / weight[1])
-    second = np.maximum(second, least - first)
+    left = np.maximum(needs[:, None, :] - first[None] * weight[:, :1, None], 0.0)
+    second = np.maximum(_enough(left, weight[:, 1]), least - first)
     cost = first * price[0] + second * price[1]
-    cheapest, column = cost.argmin(axis=0), np.arange(len(needs))
+    cheapest, column = cost.argmin(axis=0), np.arange(needs.shape[1])
     return cost[cheapest, column], (first + second)[cheapest, column]
 
 
-def _whole(value: Floats) -> npt.NDArray[np.float64]:
-    return np.ceil(value - _TOLERANCE)
+def _enough(needs: Floats, weight: Floats) -> Floats:
+    """Whole instances of one type that hold all rows of ``needs`` (R, ...); infinite where they never do."""
+    by_row = weight.reshape(-1, *(1,) * (needs.ndim - 1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        counts = np.ceil(needs / by_row - _TOLERANCE)
+    met = needs <= _TOLERANCE * np.maximum(needs.max(initial=0.0), 1.0)
+    out: Floats = np.where(met, 0.0, np.where(by_row > 0, counts, np.inf)).max(axis=0)
+    return out

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import time
-from typing import Literal
+from dataclasses import replace
+from typing import Literal, NoReturn
 
 import pandas as pd
 
-from capacity.domain import MixProblem, MixSolution
+from capacity.domain import Candidate, MixProblem, MixSolution, UnitRequirement
 from capacity.errors import CapacityError, InfeasiblePlanError, NoPlanInTimeError, PlanCheckError
 from capacity.optimize._billing import bill, running_usage
 from capacity.optimize._direct import Direct, plan_directly
 from capacity.optimize._fleet import Fleet, fleet_of
 from capacity.optimize._highs import search_highs
 from capacity.optimize._result import Proof, solution_of
+from capacity.optimize.columns.memory import Memory
 from capacity.optimize.columns.plan import plan_by_columns
-from capacity.optimize.columns.rounds import Memory
 from capacity.optimize.explain import explain_infeasible, nothing_may_serve
 
 __all__ = ["Memory", "price_running", "solve"]
 
 # Pairs of a load and a type up to which the whole model is solved as one: it is exact there, and as quick.
-DIRECT_PAIRS = 4000
+DIRECT_PAIRS = 6000
+
+# Beyond this many even building the whole model takes longer than most limits (10 s at 80,000), and its search ends
+# at gaps of tens of per cent.
+HOPELESS_PAIRS = 20_000
 
 
 def solve(
@@ -70,12 +75,15 @@ def solve(
     if conflicts := nothing_may_serve(fleet):
         raise InfeasiblePlanError("no plan exists: what is asked cannot be met by any instance type", conflicts)
     notes: tuple[str, ...] = ()
+    deadline = began + time_limit_seconds
     if solver == "highs" and _pairs(fleet) > DIRECT_PAIRS:
         found = _by_columns(fleet, began, time_limit_seconds, gap_frac, seed, Memory() if warm is None else warm)
         if found is not None:
             return found
+        if _pairs(fleet) > HOPELESS_PAIRS or time.perf_counter() >= deadline:
+            _refused(problem, time_limit_seconds)
         notes = ("no choice of columns met the quotas: the whole model was searched instead",)
-    left = max(began + time_limit_seconds - time.perf_counter(), 0.01)
+    left = max(deadline - time.perf_counter(), 0.01)
     direct = plan_directly(fleet, time.perf_counter(), left, gap_frac, solver, seed)
     if direct.outcome == "infeasible":
         _raise_infeasible(problem)
@@ -115,10 +123,42 @@ def _by_columns(
     def search(lp: object, start: object, left: float, gap: float) -> object:
         return search_highs(lp, start, left, gap, seed)  # type: ignore[arg-type]
 
-    found = plan_by_columns(fleet, memory, began + seconds, gap_frac, search, seed)  # type: ignore[arg-type]
+    asked, notes = _without_idle_types(fleet)
+    found = plan_by_columns(asked, memory, began + seconds, gap_frac, search, seed)  # type: ignore[arg-type]
     if found.plan is None:
         return None
-    return solution_of(fleet, found.plan, Proof(found.bound, found.termination, gap_frac, "highs", began, found.notes))
+    proof = Proof(found.bound, found.termination, gap_frac, "highs", began, (*notes, *found.notes))
+    try:
+        return solution_of(asked, found.plan, proof)
+    except PlanCheckError:
+        # A rule that columns do not know (a pin against the unit's own limits): the whole model does.
+        return None
+
+
+def _without_idle_types(fleet: Fleet) -> tuple[Fleet, tuple[str, ...]]:
+    """Without types that hold nothing of some need, where several types are asked for.
+
+    As one type among several such a type may still run; the covers that bounds are made of do not know it.
+    """
+    changed, out = [], []
+    for r in fleet.requirements:
+        needed = {name for b in r.blocks for name in b.further}
+        idle = {c.instance_type for c in r.candidates if c.allowed and _is_idle(r, c, needed)}
+        if r.least_types > 1 and idle:
+            changed.append(f"{r.unit}: {', '.join(sorted(idle))}")
+            kept = tuple(replace(c, allowed=c.allowed and c.instance_type not in idle) for c in r.candidates)
+            out.append(replace(r, candidates=kept))
+        else:
+            out.append(r)
+    if not changed:
+        return fleet, ()
+    note = f"types that hold nothing of what is needed are left out ({'; '.join(changed)})"
+    return fleet_of(replace(fleet.problem, requirements=tuple(out))), (note,)
+
+
+def _is_idle(r: UnitRequirement, c: Candidate, needed: set[str]) -> bool:
+    pairs = [(c.safe, c.zone_loss), *(c.further.get(name, (0.0, 0.0)) for name in needed)]
+    return any(up <= 0 or (r.zones_survived > 0 and lost <= 0) for up, lost in pairs)
 
 
 def _verified(fleet: Fleet, direct: Direct, proof: Proof, seconds: float) -> MixSolution:
@@ -130,6 +170,13 @@ def _verified(fleet: Fleet, direct: Direct, proof: Proof, seconds: float) -> Mix
         if direct.outcome == "nothing":  # only the start was at hand, and it breaks a requirement
             raise _no_plan(direct.termination, seconds) from None
         raise
+
+
+def _refused(problem: MixProblem, seconds: float) -> NoReturn:
+    """Name the conflict where there is one; else no plan was found, which proves nothing."""
+    if conflicts := explain_infeasible(problem):
+        raise InfeasiblePlanError("no plan exists: these requirements cannot hold together", conflicts)
+    raise _no_plan("no choice of columns meets the quotas", seconds)
 
 
 def _no_plan(termination: str, seconds: float) -> NoPlanInTimeError:

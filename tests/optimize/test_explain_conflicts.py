@@ -28,17 +28,11 @@ MENDED_BY_TYPES = {"no_candidate", "further_that_no_type_holds"}
 STEPS = {"maximum", "minimum", "zones_survived", "least_types", "quota", "vertical"}
 
 
-# Where plans need spot, which the search of ``solve`` is still taught, a plan is one of the whole model (HiGHS).
-BY_MODEL = ("spot",)
-
-
-def _plan_exists(p: MixProblem, kind: str) -> bool:
-    """A verified plan, or, by the whole model (every block, with its money), that one exists."""
+def _plan_exists(p: MixProblem) -> bool:
+    """A verified plan, by the whole model (every block, with its money) and by the search."""
     model = build_model(fleet_of(p))
     if search_highs(model.lp, {}, 10.0, 0.01, 1).outcome != "found":
         return False
-    if kind.startswith(BY_MODEL):
-        return True
     return all(c.worst_slack >= -1e-6 for c in solve(p, 10.0).checks)
 
 
@@ -61,7 +55,7 @@ def test_every_requirement_is_named_and_no_other(kind: str, seed: int) -> None:
 def test_without_any_one_of_them_a_plan_exists(kind: str, seed: int) -> None:
     conflict = seeded(kind, seed)
     for piece, remove in conflict.parts:
-        assert _plan_exists(remove(conflict.problem), kind), piece
+        assert _plan_exists(remove(conflict.problem)), piece
 
 
 @pytest.mark.parametrize(("kind", "seed"), CASES)
@@ -78,7 +72,7 @@ def test_the_relaxed_problem_has_a_verified_plan(kind: str, seed: int) -> None:
     assert relaxed.points == pytest.approx(sum(c.points for c in relaxed.changes))
     assert relaxed.least_points <= relaxed.points + 1e-6
     assert all(change.words in relaxed.words for change in relaxed.changes)
-    assert _plan_exists(relaxed.problem, kind)
+    assert _plan_exists(relaxed.problem)
 
 
 @pytest.mark.parametrize(("kind", "seed"), CASES)

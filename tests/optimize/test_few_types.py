@@ -48,15 +48,17 @@ def test_no_unit_mixes_more_types_than_allowed_and_the_bound_is_of_all_mixes(dem
         assert found.status.status == "feasible"
 
 
-@given(st.floats(1, 3000), st.integers(0, 5), st.integers(0, 5))
+@given(st.floats(1, 60), st.integers(0, 5), st.integers(0, 5))
 def test_the_cover_of_two_types_is_the_cheapest_by_trying_all(need: float, i: int, j: int) -> None:
-    weight, price = np.array([3.0 + i, 7.0 + 2 * j]), np.array([1.0, 1.9])
-    cost, count = _cover(np.array([need]), weight, price, 1)
+    # Two resources: the second type holds little of the second one.
+    weight, price = np.array([[3.0 + i, 7.0 + 2 * j], [2.0, 1.0 + j]]), np.array([1.0, 1.9])
+    needs = np.array([[need], [need / 3]])
+    cost, count = _cover(needs, weight, price, 1)
     tried = [
         (n * price[0] + m * price[1], n + m)
-        for n in range(int(need / weight[0]) + 2)
-        for m in range(int(need / weight[1]) + 2)
-        if n * weight[0] + m * weight[1] >= need - 1e-9 and n + m >= 1
+        for n in range(int(need / 2) + 2)
+        for m in range(int(need) + 2)
+        if (n * weight[:, 0] + m * weight[:, 1] >= needs[:, 0] - 1e-9).all() and n + m >= 1
     ]
     assert cost[0] == pytest.approx(min(c for c, _ in tried))
     assert (pytest.approx(cost[0]), count[0]) in tried

@@ -91,8 +91,9 @@ def _sack(u: Lanes, usd: Floats, spot: Floats, lane: int) -> tuple[Sacks, float,
     spot_price = spot[:, lane] if u.spot_room[lane] > 0 else np.full(len(price), np.inf)
     leave = u.leave_usd[:, lane]
     rows = np.flatnonzero(u.need[:, lane] > 0)
-    weight = u.weight[rows] / u.need[rows, lane][:, None]
-    spot_weight = u.spot_weight[rows] / u.need[rows, lane][:, None]
+    # One instance that holds more than all of it counts as all of it: counts are whole.
+    weight = np.minimum(u.weight[rows] / u.need[rows, lane][:, None], 1.0)
+    spot_weight = np.minimum(u.spot_weight[rows] / u.need[rows, lane][:, None], 1.0)
     blend, linear, spot_blend = _blended(weight, spot_weight, price, spot_price)
     kept = [(int(i), int(u.runs[i]), float(leave[i]), r.zones) for i in np.flatnonzero((u.runs > 0) & (leave > 0))]
     start = float((u.runs * leave).sum()) + float(_gains(u, usd)[lane])

@@ -127,8 +127,9 @@ def _within(
     for pool, price in zip(pools, costs, strict=True):
         if pool.spot.any():
             continue
+        footing = np.asarray((pool.running[lanes] <= cap[None, :]).all(axis=1))[None, :]
         allowed = (pool.a[:, lanes] <= cap[pool.first][:, None]) & (pool.b[:, lanes] <= cap[pool.second][:, None])
-        allowed &= (pool.running[lanes] <= cap[None, :]).all(axis=1)[None, :]
+        allowed = np.asarray(allowed & footing)
         cost = np.where(allowed, price, np.inf)
         choice = cost.argmin(axis=0)
         better = np.flatnonzero(cost[choice, np.arange(len(lanes))] < best)
@@ -169,7 +170,9 @@ def _options_of(
             chosen: list[int] = []
             for times, count in _SHARES:
                 value = cost[:, k] + times * own * u.hours[lane] * used
-                near = np.argpartition(value, min(count, len(value) - 1))[:count] if len(value) else []
+                near: list[int] = (
+                    np.argpartition(value, min(count, len(value) - 1))[:count].tolist() if len(value) else []
+                )
                 chosen += [int(c) for c in near if np.isfinite(value[c])]
             if chosen:
                 c = np.unique(chosen)

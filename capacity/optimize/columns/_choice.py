@@ -15,7 +15,7 @@ from capacity.optimize._highs import Search
 from capacity.optimize.columns._coupling import Coupling
 from capacity.optimize.columns._lanes import Counts
 from capacity.optimize.columns._master import Table
-from capacity.optimize.columns.rounds import Part
+from capacity.optimize.columns._part import Part
 
 # Columns a lane that the MIP chooses from, beside those of the relaxed optimum: more were never worth .01 %.
 _MOST_COLUMNS = 4
@@ -39,8 +39,9 @@ class Choice:
 
 def worth_having(part: Part, slack_usd: float) -> Counts:
     """Positions of columns that the relaxed optimum uses, and of the next best of each lane within ``slack_usd``."""
-    assert part.relaxed is not None
     table, relaxed = part.master.table(), part.relaxed
+    if relaxed is None:
+        return np.arange(len(table))
     values = np.zeros(len(table))
     values[: len(relaxed.columns)] = relaxed.columns[: len(table)]
     reduced = reduced_costs(table, part.coupling, relaxed.duals) - relaxed.lane_duals[table.lane]
@@ -61,13 +62,14 @@ def reduced_costs(table: Table, coupling: Coupling, duals: Floats) -> Floats:
 def choose(
     coupling: Coupling, table: Table, start: Floats, search: Searcher, deadline: float, gap_frac: float
 ) -> Choice:
-    """One column a group (``table.lane`` numbers them from 0), at least cost. ``start`` weighs columns to start from."""
+    """One column a group (``table.lane``, from 0), at least cost; ``start`` weighs columns to begin with."""
     groups = int(table.lane.max(initial=-1)) + 1
     first = _largest(table, start, groups)
     if len(table) == groups and not coupling.cost:
         return Choice(first, np.zeros(0), False, "nothing to decide")
     lp, picks, own = _program(coupling, table)
-    given = {picks[c]: float(c in set(first.tolist())) for c in range(len(table))} if groups else {}
+    started = set(first.tolist())
+    given = {pick: float(c in started) for c, pick in enumerate(picks)}
     seconds = deadline - time.perf_counter()
     found = (
         search(lp, given, seconds, gap_frac)

@@ -129,7 +129,7 @@ def _cover_group(
     held: dict[int, int],
     bought: dict[int, int],
 ) -> None:
-    ids, offers, name, price = key
+    ids, offers, _, price = key
     fleet, lot = out.fleet, out.fleet.lots[k]
     owned = [c for c in ids if c in held]
     buyable = [(o, rate) for o, rate in offers if o in bought]

@@ -54,12 +54,9 @@ def covers_of(lanes: Lanes, kept: Counts) -> list[Covers]:
     """Every footing's covers over the ``kept`` types (positions among the unit's own)."""
     if lanes.requirement.vertical:
         return [_vertical(lanes, kept)]
-    out = []
     nothing = np.zeros((len(lanes.hours), len(lanes.types)), dtype=np.int64)
-    for footing in _diverse(lanes, kept):
-        out.append(_on_footing(lanes, kept, footing, nothing))
-    for spot in _spot_footings(lanes, kept):
-        out.append(_on_footing(lanes, kept, nothing, spot))
+    out = [_on_footing(lanes, kept, footing, nothing) for footing in _diverse(lanes, kept)]
+    out += [_on_footing(lanes, kept, nothing, spot) for spot in _spot_footings(lanes, kept)]
     return [c for c in out if c.works.any()]
 
 
@@ -115,7 +112,7 @@ def _still_needed(weight: Floats, need: Floats) -> Counts:
     with np.errstate(divide="ignore", invalid="ignore"):
         counts = np.ceil(need / weight * (1 - _WHOLE) - _WHOLE)
     counts = np.where(need > 0, np.where(weight > 0, counts, _NONE), 0)
-    return np.clip(counts, 0, _NONE).max(axis=0).astype(np.int64)
+    return np.asarray(np.clip(counts, 0, _NONE).max(axis=0), dtype=np.int64)
 
 
 def _pairs(

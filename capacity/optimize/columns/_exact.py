@@ -42,8 +42,8 @@ def solve_lane(
     ``usd`` and ``spot_usd`` may be below 0 (see ``_bound``): counts are bounded by what could be of use.
     """
     count = len(u.types)
-    most = _most_useful(u, lane)
     has_spot = np.isfinite(spot_usd) & (u.spot_room[lane] > 0)
+    most = np.where(_bettered(u, usd, lane) & ~has_spot.any(), 0.0, _most_useful(u, lane))
     spot_most = np.where(has_spot, np.floor(u.spot_room[lane] / np.maximum(u.spot_holds, 1e-12) + 1e-9), 0.0)
     spot_most = np.minimum(np.where(u.spot_holds > 0, spot_most, 0.0), u.requirement.max_per_zone)
     r, p, leave, seen, as_spot = (np.arange(count) + k * count for k in range(5))
@@ -77,15 +77,32 @@ def _variety(
     r, p, seen, as_spot = columns
     least = int(u.least_types[lane])
     if least > 1:
-        for i in range(len(r)):
-            rows.add([seen[i], r[i], p[i]], [1.0, -1.0, -1.0], -math.inf, 0.0)
+        for k in range(len(r)):
+            rows.add([seen[k], r[k], p[k]], [1.0, -1.0, -1.0], -math.inf, 0.0)
         rows.add(seen, np.ones(len(r)), float(least), math.inf)
     spot_least = u.requirement.spot_least_types
     if spot_least > 1 and (spot_most > 0).any():
         for i in np.flatnonzero(spot_most > 0):
             rows.add([as_spot[i], p[i]], [1.0, -1.0], -math.inf, 0.0)
             rows.add([p[i], any_spot], [1.0 / spot_most[i], -1.0], -math.inf, 0.0)
-        rows.add([*as_spot, any_spot], [*np.ones(len(r)), -float(spot_least)], 0.0, math.inf)
+        had = as_spot[spot_most > 0]
+        rows.add([*had, any_spot], [*np.ones(len(had)), -float(spot_least)], 0.0, math.inf)
+
+
+def _bettered(u: Lanes, usd: Floats, lane: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Types in whose place another does as much in every row for no more money; not where variety or pins count."""
+    count = len(u.types)
+    if u.least_types[lane] > 1 or u.fixed[lane] or (usd < 0).any():
+        return np.zeros(count, dtype=bool)
+    rows = u.need[:, lane] > 0
+    # What is beyond the whole need is of no use.
+    weight = np.minimum(u.weight[rows], u.need[rows, lane][:, None])
+    better = (usd[None, :] <= usd[:, None]) & (weight[:, None, :] >= weight[:, :, None]).all(axis=0)
+    # Of equals the first stays.
+    equal = better & better.T
+    better &= ~(equal & (np.arange(count)[None, :] >= np.arange(count)[:, None]))
+    stays = (u.runs > 0) & (u.leave_usd[:, lane] > 0)
+    return np.asarray(better.any(axis=1) & ~stays, dtype=bool)
 
 
 def _most_useful(u: Lanes, lane: int) -> Floats:

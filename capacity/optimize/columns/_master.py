@@ -128,7 +128,10 @@ class Master:
 
         self.solver.setOptionValue("time_limit", float(self.solver.getRunTime()) + max(seconds, 0.01))
         self.solver.run()
-        if self.solver.getModelStatus() not in (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kModelEmpty):
+        if self.solver.getModelStatus() not in (
+            highspy.HighsModelStatus.kOptimal,
+            highspy.HighsModelStatus.kModelEmpty,
+        ):
             return None
         solution: Any = self.solver.getSolution()
         duals = np.array(solution.row_dual, dtype=float)
@@ -161,4 +164,6 @@ def lagrangian_usd(coupling: Coupling, duals: Floats, lane_least: Floats) -> flo
         ),
         0.0,
     )
-    return float(coupling.constant_usd + duals @ upper + lane_least.sum() + gain.sum())
+    # A row without a limit has no price: 0, and not 0 times infinity.
+    priced = np.where(duals != 0, upper, 0.0)
+    return float(coupling.constant_usd + duals @ priced + lane_least.sum() + gain.sum())

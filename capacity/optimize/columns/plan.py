@@ -18,16 +18,21 @@ from capacity.optimize.columns._bundles import Bundle, bundles_of, first_prices,
 from capacity.optimize.columns._choice import Choice, Searcher, choose, reduced_costs, sub_table, worth_having
 from capacity.optimize.columns._coupling import lane_prices
 from capacity.optimize.columns._lanes import Counts, Lanes, follows_load
-from capacity.optimize.columns._master import Master, Table, joined, table_of
+from capacity.optimize.columns._loose import tighten
+from capacity.optimize.columns._master import Master, Relaxed, Table, joined, table_of
+from capacity.optimize.columns._part import Part, part_of
 from capacity.optimize.columns._split import concerned, split
-from capacity.optimize.columns.rounds import Memory, Part, cheapest, frugal_covers, generate, part_of, prove, tighten
+from capacity.optimize.columns.memory import Memory
+from capacity.optimize.columns.rounds import cheapest, frugal_covers, generate, prove
 
 # Of the gap that is asked for, what the relaxation and its bound may use, and what the last choice may.
 _PROOF_SHARE, _CHOICE_SHARE = 0.4, 0.3
 # Of the time: rounds, then proof; the rest is for the last choice.
-_ROUNDS_UNTIL, _PROOF_UNTIL = 0.4, 0.5
+_ROUNDS_UNTIL, _PROOF_UNTIL = 0.4, 0.8
 # Rounds of bundles and their duals.
 _BUNDLE_ROUNDS = 4
+_LIFTED_FRAC = 0.02
+_FIRST_SHARES = 3
 
 
 @dataclass
@@ -60,7 +65,9 @@ def plan_by_columns(
     bound, endings, rounds, complete = 0.0, [], [], True
     for number, months in enumerate(parts):
         now = time.perf_counter()
-        until = now + (deadline - now) / (len(parts) - number) if number + 1 < len(parts) else deadline
+        # The first part finds out what the others start from.
+        shares = len(parts) - number + (_FIRST_SHARES - 1 if number == 0 else 0)
+        until = now + (deadline - now) * (_FIRST_SHARES if number == 0 else 1) / shares
         part = part_of(fleet, months, seed)
         _work_out(part, memory, now, until, gap_frac)
         bound += part.bound
@@ -116,6 +123,7 @@ def _settle(part: Part, counts: _Counts, search: Searcher, until: float, gap_fra
     bundles = _free_bundles(part, small, choice)
     text = choice.termination
     if not _quotas_hold(part, bundles):
+        part.broken = _broken(part, bundles)
         nested = _nested_choice(part, bundles, search, until, gap_frac)
         if nested is None:
             return None
@@ -159,8 +167,11 @@ def _used(part: Part, bundles: dict[Key, Bundle | None]) -> Floats:
 
 
 def _quotas_hold(part: Part, bundles: dict[Key, Bundle | None]) -> bool:
-    if any(b is None for b in bundles.values()):
-        return False
+    return not any(b is None for b in bundles.values()) and not _broken(part, bundles)
+
+
+def _broken(part: Part, bundles: dict[Key, Bundle | None]) -> set[int]:
+    """Rows of quotas that ``bundles`` overfill."""
     coupling, used = part.coupling, _used(part, bundles)
     held = used.copy()
     for row, variable, value in coupling.entries:
@@ -169,17 +180,19 @@ def _quotas_hold(part: Part, bundles: dict[Key, Bundle | None]) -> bool:
             unused_row = next(r for r, v, _ in coupling.entries if v == variable and coupling.names[r][0] == "unused")
             held[row] += value * max(used[unused_row] - coupling.upper[unused_row], 0.0)
     rows = [r for r, name in enumerate(coupling.names) if name[0] in ("quota", "spot quota")]
-    return all(held[r] <= coupling.upper[r] * (1 + 1e-9) + 1e-9 for r in rows)
+    return {r for r in rows if held[r] > coupling.upper[r] * (1 + 1e-9) + 1e-9}
 
 
 def _nested_choice(
     part: Part, free: dict[Key, Bundle | None], search: Searcher, until: float, gap_frac: float
 ) -> tuple[dict[Key, Bundle | None], Choice] | None:
     """Choose again among whole months: bundles are priced as columns are, and their duals split the quotas."""
-    assert part.relaxed is not None
+    if part.relaxed is None:
+        return None
     began = time.perf_counter()
     options: dict[tuple[Key, bytes], Bundle] = {}
-    duals, relaxed, keys = part.relaxed.duals, None, list(free)
+    duals, keys = part.relaxed.duals, list(free)
+    relaxed: Relaxed | None = None
     for number in range(_BUNDLE_ROUNDS):
         added = _add_bundles(part, free, duals, options, first=number == 0)
         if {k for k, _ in options} != set(keys):
@@ -190,8 +203,12 @@ def _nested_choice(
         table = _bundle_table(part, options, keys)
         master = Master(part.coupling, len(keys), part.master.seed)
         master.add(table)
-        relaxed = master.solve(max(until - time.perf_counter(), 1.0)) or relaxed
-        duals = duals if relaxed is None else relaxed.duals
+        before, relaxed = relaxed, master.solve(max(until - time.perf_counter(), 1.0)) or relaxed
+        if relaxed is None:
+            continue
+        duals = relaxed.duals
+        if before is not None and before.usd - relaxed.usd <= _CHOICE_SHARE * gap_frac * abs(relaxed.usd):
+            break
     if relaxed is None:
         return None
     table = _bundle_table(part, options, keys)
@@ -200,7 +217,8 @@ def _nested_choice(
     for ((at, t), _), usd in zip(options, least, strict=True):
         of_unit = above.setdefault(at, {})
         of_unit[t] = min(of_unit.get(t, math.inf), float(usd))
-    _prove_again(part, relaxed.duals, above, began + 0.7 * (until - began), gap_frac)
+    if relaxed.usd - part.bound > (1 - _CHOICE_SHARE) * gap_frac * abs(relaxed.usd):
+        _prove_again(part, relaxed.duals, above, began + 0.7 * (until - began), gap_frac)
     weights = np.zeros(len(table))
     weights[: len(relaxed.columns)] = relaxed.columns
     again = choose(
@@ -221,7 +239,9 @@ def _prove_again(part: Part, duals: Floats, above: dict[int, dict[int, float]], 
     before = part.bound
     part.bound = -math.inf
     least = prove(part)
-    tighten(part, least, _PROOF_SHARE * gap_frac, until)
+    # Small MIPs lift a bound by a per cent or two, no more.
+    if part.bound > before * (1 - _LIFTED_FRAC):
+        tighten(part, least, _PROOF_SHARE * gap_frac, until)
     part.bound = max(part.bound, before)
 
 
@@ -244,7 +264,10 @@ def _add_bundles(
             if _concerned(part, u, t) or known is None:
                 offset = int(part.offsets[at])
                 found = [by_lane[edges[offset + int(k)] : edges[offset + int(k) + 1]] for k in lanes]
-                further = [_with(_counts_of(columns, c, len(u.types)), frugal.get((at, int(k)), [])) for c, k in zip(found, lanes, strict=True)]
+                further = [
+                    _with(_counts_of(columns, c, len(u.types)), frugal.get((at, int(k)), []))
+                    for c, k in zip(found, lanes, strict=True)
+                ]
                 at_duals = -vcpu * np.append(duals, 0.0)[rows]
                 scarce = (
                     first_prices(u, lanes, (rows >= 0).astype(float))
@@ -271,7 +294,9 @@ def _counts_of(table: Table, columns: Counts, types: int) -> tuple[Counts, Count
 
 
 def _concerned(part: Part, u: Lanes, t: int) -> bool:
-    return bool((part.coupling.quota_row[u.s][:, t] >= 0).any() or (part.coupling.spot_quota_row[u.s][:, t] >= 0).any())
+    """Whether a quota that a free choice would overfill counts the unit."""
+    rows = np.concatenate([part.coupling.quota_row[u.s][:, t], part.coupling.spot_quota_row[u.s][:, t]])
+    return bool(np.isin(rows, sorted(part.broken)).any())
 
 
 def _bundle_table(part: Part, options: dict[tuple[Key, bytes], Bundle], keys: list[Key]) -> Table:
@@ -305,7 +330,8 @@ def _bundle_table(part: Part, options: dict[tuple[Key, bytes], Bundle], keys: li
 
 def _enter(part: Part, counts: _Counts, bundles: dict[Key, Bundle | None], choice: Choice) -> None:
     for (at, t), bundle in bundles.items():
-        assert bundle is not None
+        if bundle is None:
+            continue
         u = part.units[at]
         rows = counts.first[u.s] + u.types
         for k, lane in enumerate(np.flatnonzero(u.months == t)):
@@ -323,7 +349,7 @@ def _enter(part: Part, counts: _Counts, bundles: dict[Key, Bundle | None], choic
 
 
 def _reprovisioned(fleet: Fleet, plan: Plan) -> Plan:
-    """n after trimming: what runs in some block, never more than before; more only where a lost region or a pin asks."""
+    """n after trimming: what runs in some block; more only where a lost region or a pin asks for it."""
     most = plan.running.max(axis=2, initial=0)
     n, row = plan.provisioned.copy(), 0
     for s, r in enumerate(fleet.requirements):

@@ -8,26 +8,26 @@ priced, and what was narrowed away by mistake comes back.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
 from capacity.domain import Floats
-from capacity.optimize._fleet import Fleet
 from capacity.optimize.columns._bound import least_costs, stacked
-from capacity.optimize.columns._coupling import Coupling, coupling_of, lane_prices
+from capacity.optimize.columns._coupling import lane_prices
 from capacity.optimize.columns._covers import Covers, counts_of, covers_of, priced
 from capacity.optimize.columns._deep import deep_sacks, walked
-from capacity.optimize.columns._exact import solve_lane
-from capacity.optimize.columns._lanes import Counts, Lanes, follows_load, lanes_of
-from capacity.optimize.columns._master import Master, Relaxed, Table, lagrangian_usd, table_of
+from capacity.optimize.columns._lanes import Counts, Lanes, follows_load
+from capacity.optimize.columns._master import Master, Relaxed, lagrangian_usd, table_of
+from capacity.optimize.columns._part import Part, add_columns
 from capacity.optimize.columns._split import concerned, split
+from capacity.optimize.columns.memory import Memory, any_month, content_of, recall, remember, types_of
 
 # Types a unit's covers are made of: 12 cost .6 % over all types, 16 .25 % (measured); what is missed comes back later.
 KEPT_TYPES = 16
-MOST_ROUNDS = 14
+MOST_ROUNDS = 24
+# Times that all types are priced once more: new types move the duals, and these may want others.
+_WIDENINGS = 4
 _DEEP_ROUNDS = 4
 # Times that quotas are split anew, while the relaxation gains so much by it.
 _SPLITS, _SPLIT_WORTH = 4, 1e-3
@@ -35,49 +35,6 @@ _SPLITS, _SPLIT_WORTH = 4, 1e-3
 _SETTLED_FRAC = 2e-4
 # Cells of the last knapsacks, by how many lanes there are: time grows with both.
 _CELLS, _CELL_LANES = 1024, 2_000_000
-
-
-@dataclass
-class Part:
-    """Units' lanes of some months, what couples them, and the columns found so far."""
-
-    fleet: Fleet
-    units: list[Lanes]
-    coupling: Coupling
-    offsets: Counts
-    master: Master
-    covers: dict[int, list[Covers]] = field(default_factory=dict)
-    kept: dict[int, Counts] = field(default_factory=dict)
-    history: list[tuple[float, float]] = field(default_factory=list)
-    bound: float = -np.inf
-    duals: Floats = field(default_factory=lambda: np.zeros(0))
-    relaxed: Relaxed | None = None
-    seen: set[bytes] = field(default_factory=set)
-
-    @property
-    def lanes(self) -> int:
-        return int(self.offsets[-1])
-
-
-@dataclass
-class Memory:
-    """What a solve leaves behind for the next: duals by the name of their row, columns by the content of their unit.
-
-    Give the same object to each solve of a series (a base, then its scenarios); it is read and written. A unit whose
-    needs, candidates and prices did not change takes its columns over; duals of rows that still exist start the next
-    search. A plan that started from a memory may differ from one that did not, within the same gap.
-    """
-
-    duals: dict[tuple[object, ...], float] = field(default_factory=dict)
-    columns: dict[bytes, tuple[list[Counts], list[Counts], Counts]] = field(default_factory=dict)
-    kept: dict[bytes, Counts] = field(default_factory=dict)
-
-
-def part_of(fleet: Fleet, months: Sequence[int], seed: int) -> Part:
-    units = [u for s in range(len(fleet.requirements)) if (u := lanes_of(fleet, s, months)) is not None]
-    coupling = coupling_of(fleet, units, months)
-    offsets = np.cumsum([0, *(len(u.hours) for u in units)])
-    return Part(fleet, units, coupling, offsets, Master(coupling, int(offsets[-1]), seed))
 
 
 def generate(part: Part, memory: Memory, deadline: float, settled_frac: float = _SETTLED_FRAC) -> None:
@@ -91,12 +48,11 @@ def generate(part: Part, memory: Memory, deadline: float, settled_frac: float = 
         _rounds(part, deadline, settled_frac, widen=False)
         if part.relaxed.usd - before <= _SPLIT_WORTH * abs(before):
             break
-    _remember(part, memory)
+    remember(part, memory)
 
 
 def _resplit(part: Part) -> bool:
     """Split quotas over lanes anew at the duals, and write the columns down again under the new split."""
-    assert part.relaxed is not None
     some = [u for u in part.units if concerned(part.coupling, u, part.duals)]
     for u in some:
         split(part.coupling, u, part.duals, partial(cheapest, u, part.covers[u.s]))
@@ -117,13 +73,13 @@ def _start(part: Part, memory: Memory) -> None:
     start = _first_duals(part, memory)
     _narrow(part, memory, start)
     for duals in start:
-        _price_and_add(part, duals, None)
-    _recall(part, memory)
+        _price_andadd_columns(part, duals, None)
+    recall(part, memory)
     part.duals = start[0]
 
 
 def _rounds(part: Part, deadline: float, settled_frac: float, widen: bool) -> None:
-    best, best_usd, wide = part.duals, -np.inf, not widen
+    best, best_usd, left = part.duals, -np.inf, _WIDENINGS if widen else 1
     for _ in range(MOST_ROUNDS):
         relaxed = part.master.solve(deadline - time.perf_counter())
         if relaxed is None:
@@ -134,16 +90,16 @@ def _rounds(part: Part, deadline: float, settled_frac: float, widen: bool) -> No
         middle = 0.5 * best + 0.5 * relaxed.duals
         added = 0
         for duals in (middle, relaxed.duals):
-            more, least = _price_and_add(part, duals, relaxed.lane_duals)
+            more, least = _price_andadd_columns(part, duals, relaxed.lane_duals)
             added += more
             value = lagrangian_usd(part.coupling, duals, least)
             if value > best_usd:
                 best, best_usd = duals, value
         settled = relaxed.usd - best_usd <= settled_frac * abs(relaxed.usd)
         if settled or not added or time.perf_counter() > deadline:
-            if wide or time.perf_counter() > deadline or not _widen(part, relaxed.duals):
+            if not left or time.perf_counter() > deadline or not _widen(part, relaxed.duals):
                 break
-            wide, best_usd = True, -np.inf
+            left, best_usd = left - 1, -np.inf
     for _ in range(_DEEP_ROUNDS):
         if part.relaxed is None or time.perf_counter() > deadline or not _deepen(part, part.relaxed):
             break
@@ -161,8 +117,8 @@ def _deepen(part: Part, relaxed: Relaxed) -> int:
     """Add covers of any number of types that pay at the master's duals; how many."""
     sacks, places = [], []
     for u, offset in zip(part.units, part.offsets, strict=False):
-        free = np.flatnonzero((u.need > 0).any(axis=0) & ~u.fixed) if not u.requirement.vertical else []
-        if len(free):
+        free = np.flatnonzero((u.need > 0).any(axis=0) & ~u.fixed)
+        if len(free) and not u.requirement.vertical:
             usd, _ = lane_prices(part.coupling, u, relaxed.duals)
             sacks.append(deep_sacks(u, part.kept[u.s], usd, np.asarray(free)))
             places.append((u, int(offset), np.asarray(free), usd))
@@ -179,7 +135,7 @@ def _deepen(part: Part, relaxed: Relaxed) -> int:
         dual = relaxed.lane_duals[offset : offset + len(cost)]
         pays = np.isin(np.arange(len(cost)), lanes) & u.allows(running, nothing)
         pays &= cost < dual - 1e-6 * np.maximum(np.abs(dual), 1.0)
-        added += _add(part, u, offset, np.flatnonzero(pays), running, nothing)
+        added += add_columns(part, u, offset, np.flatnonzero(pays), running, nothing)
     return added
 
 
@@ -230,7 +186,7 @@ def _first_duals(part: Part, memory: Memory) -> list[Floats]:
     """Duals to start from: those of an earlier solve, else nothing, all covered, and quotas at a price."""
     names, lots = part.coupling.names, part.fleet.lots
     if memory.duals:
-        known = np.array([memory.duals.get(name, 0.0) for name in names], dtype=float)
+        known = np.array([memory.duals.get(name, memory.duals.get(any_month(name), 0.0)) for name in names])
         if known.any():
             return [known]
     nothing = np.zeros(len(names))
@@ -249,10 +205,11 @@ def _narrow(part: Part, memory: Memory, scenarios: list[Floats]) -> None:
     for u in part.units:
         own = np.arange(len(u.types))
         if len(own) > KEPT_TYPES and not u.requirement.vertical:
-            known = memory.kept.get(content_of(u))
+            known = memory.kept.get(types_of(u))
             own = known if known is not None else _cheap_types(part, u, scenarios)
         part.kept[u.s] = own
-        part.covers[u.s] = covers_of(u, own)
+        known_covers = memory.covers.get(content_of(u)) if memory.covers else None
+        part.covers[u.s] = covers_of(u, own) if known_covers is None else known_covers
 
 
 def _cheap_types(part: Part, u: Lanes, scenarios: list[Floats]) -> Counts:
@@ -294,7 +251,7 @@ def _few_lanes(u: Lanes, most: int = 8) -> Lanes:
 # --- pricing -----------------------------------------------------------------------------------------------
 
 
-def _price_and_add(part: Part, duals: Floats, lane_duals: Floats | None) -> tuple[int, Floats]:
+def _price_andadd_columns(part: Part, duals: Floats, lane_duals: Floats | None) -> tuple[int, Floats]:
     """Add each lane's cheapest cover where it pays (all, where no lane duals are given); their costs by lane."""
     added, least = 0, np.zeros(part.lanes)
     for u, offset in zip(part.units, part.offsets, strict=False):
@@ -305,7 +262,7 @@ def _price_and_add(part: Part, duals: Floats, lane_duals: Floats | None) -> tupl
         pays = np.isfinite(cost)
         if lane_duals is not None:
             pays &= cost < lane_duals[here] - 1e-7 * np.maximum(np.abs(lane_duals[here]), 1.0)
-        added += _add(part, u, int(offset), np.flatnonzero(pays), running, bought)
+        added += add_columns(part, u, int(offset), np.flatnonzero(pays), running, bought)
     return added, least
 
 
@@ -340,26 +297,11 @@ def _held(u: Lanes, counts: Counts, lanes: Counts) -> np.ndarray[tuple[int], np.
     return np.asarray(held.all(axis=0) & (counts.sum(axis=1) >= u.requirement.min_per_zone), dtype=bool)
 
 
-def _add(part: Part, u: Lanes, offset: int, lanes: Counts, running: Counts, spot: Counts) -> int:
-    fresh = [int(k) for k in lanes if _is_new(part, offset + int(k), running[k], spot[k])]
-    if fresh:
-        at = np.array(fresh)
-        part.master.add(table_of(part.coupling, u, offset, at, running[at], spot[at]))
-    return len(fresh)
-
-
-def _is_new(part: Part, lane: int, running: Counts, spot: Counts) -> bool:
-    key = lane.to_bytes(4, "little") + running.astype(np.int16).tobytes() + spot.astype(np.int16).tobytes()
-    if key in part.seen:
-        return False
-    part.seen.add(key)
-    return True
-
-
 def _widen(part: Part, duals: Floats) -> bool:
     """Price all types once; those in a cover that pays are kept from now on. Whether any was."""
     changed = False
-    assert part.relaxed is not None
+    if part.relaxed is None:
+        return False
     for u, offset in zip(part.units, part.offsets, strict=False):
         if len(part.kept[u.s]) == len(u.types):
             continue
@@ -367,89 +309,10 @@ def _widen(part: Part, duals: Floats) -> bool:
         cost, running, bought = cheapest(u, covers_of(u, np.arange(len(u.types))), usd, spot)
         limit = part.relaxed.lane_duals[int(offset) : int(offset) + len(cost)]
         pays = np.flatnonzero(cost < limit - 1e-5 * np.maximum(np.abs(limit), 1.0))
-        if not _add(part, u, int(offset), pays, running, bought):
+        if not add_columns(part, u, int(offset), pays, running, bought):
             continue
         changed = True
         used = np.flatnonzero((running[pays] + bought[pays]).any(axis=0))
         part.kept[u.s] = np.union1d(part.kept[u.s], used)
         part.covers[u.s] = covers_of(u, part.kept[u.s])
     return changed
-
-
-# --- memory ------------------------------------------------------------------------------------------------
-
-
-def content_of(u: Lanes) -> bytes:
-    """A digest of all that a unit's columns depend on."""
-    from hashlib import blake2b
-
-    digest = blake2b(digest_size=16)
-    names = ",".join(c.instance_type for c in u.candidates)
-    digest.update(f"{u.requirement.unit}|{names}|{u.requirement.min_per_zone}|{u.requirement.max_per_zone}".encode())
-    for array in (
-        u.months, u.weight, u.spot_weight, u.need, u.usd, u.spot_usd, u.hours, u.most, u.spot_room, u.least_types, u.runs,
-    ):  # fmt: skip
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.digest()
-
-
-def _remember(part: Part, memory: Memory) -> None:
-    memory.duals.update(zip(part.coupling.names, (float(x) for x in part.duals), strict=True))
-    if part.relaxed is None:
-        return
-    table: Table = part.master.table()
-    used = np.flatnonzero(part.relaxed.columns[: len(table)] > 1e-9)
-    owner = np.searchsorted(part.offsets, table.lane[used], side="right") - 1
-    for k, u in enumerate(part.units):
-        mine = used[owner == k]
-        key = content_of(u)
-        lanes = table.lane[mine] - part.offsets[k]
-        memory.columns[key] = ([table.running[c] for c in mine], [table.spot[c] for c in mine], lanes)
-        memory.kept[key] = part.kept[u.s]
-
-
-def _recall(part: Part, memory: Memory) -> None:
-    if not memory.columns:
-        return
-    for u, offset in zip(part.units, part.offsets, strict=False):
-        known = memory.columns.get(content_of(u))
-        if known is None or not len(known[2]):
-            continue
-        running, spot, lanes = np.array(known[0]), np.array(known[1]), known[2]
-        fresh = np.array([_is_new(part, int(offset + k), running[c], spot[c]) for c, k in enumerate(lanes)])
-        if fresh.any():
-            part.master.add(table_of(part.coupling, u, int(offset), lanes[fresh], running[fresh], spot[fresh]))
-
-
-# --- lanes that knapsacks leave loose ----------------------------------------------------------------------
-
-
-def tighten(part: Part, least: Floats, target_frac: float, deadline: float) -> Floats:
-    """Solve the loosest lanes as small MIPs, until the bound is within ``target_frac`` or time is up.
-
-    What they find joins the columns. Returns the least costs, lifted; ``part.bound`` is lifted with them.
-    """
-    assert part.relaxed is not None
-    prices = [lane_prices(part.coupling, u, part.duals) for u in part.units]
-    best = np.concatenate([cheapest(u, part.covers[u.s], *p)[0] for u, p in zip(part.units, prices, strict=True)])
-    loose = np.where(np.isfinite(best), best, 0.0) - least
-    out = least.copy()
-    for k in np.argsort(-loose, kind="stable"):
-        reached = part.relaxed.usd - part.bound <= target_frac * abs(part.relaxed.usd)
-        if loose[k] <= 1e-5 * abs(best[k]) or reached or time.perf_counter() > deadline:
-            break
-        at = int(np.searchsorted(part.offsets, k, side="right")) - 1
-        u, lane = part.units[at], int(k - part.offsets[at])
-        usd, spot = prices[at]
-        found = solve_lane(u, usd[:, lane], spot[:, lane], lane, min(0.5, deadline - time.perf_counter()))
-        if found is None:
-            continue
-        bound, running, bought = found
-        part.bound += max(bound - out[k], 0.0)
-        out[k] = max(out[k], bound)
-        where = np.zeros((len(u.hours), len(u.types)), dtype=np.int64)
-        spots = where.copy()
-        where[lane], spots[lane] = running, bought
-        _add(part, u, int(part.offsets[at]), np.array([lane]), where, spots)
-    part.history.append((part.relaxed.usd, part.bound))
-    return out

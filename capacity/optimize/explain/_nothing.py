@@ -3,14 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC
 
-from capacity.domain import Candidate, UnitRequirement
-from capacity.optimize._fleet import Fleet
+from capacity.domain import Candidate, CapacityReservation, UnitRequirement
+from capacity.optimize._fleet import Fleet, month_window
 
 
 def nothing_may_serve(fleet: Fleet) -> tuple[str, ...]:
-    """Requirements of the first unit that no instance type can meet in any number; empty where there is none."""
-    return next((found for r in fleet.requirements if (found := nothing_serves_unit(r))), ())
+    """Requirements of the first unit that no instance type can meet in any number; empty where there is none.
+
+    And what is asked of no unit: reservations that alone are more than their quota.
+    """
+    unit = next((found for r in fleet.requirements if (found := nothing_serves_unit(r))), ())
+    return unit or _reserved_beyond_quota(fleet)
+
+
+def _reserved_beyond_quota(fleet: Fleet) -> tuple[str, ...]:
+    """Reserved instances count towards the quota, used or not."""
+    problem = fleet.problem
+    candidates = {(r.unit.region, c.instance_type): c for r in problem.requirements for c in r.candidates}
+    for quota in problem.quotas:
+        held = [r for r in problem.reservations if (r.account_id, r.region) == (quota.account_id, quota.region)]
+        of_quota = [
+            (r, r.count * c.vcpu)
+            for r in held
+            if (c := candidates.get((r.region, r.instance_type))) is not None and c.quota_code == quota.code
+        ]
+        for t, month in enumerate(problem.months):
+            runs = [(r, vcpu) for r, vcpu in of_quota if _runs_through(fleet, t, r)]
+            total = sum(vcpu for _, vcpu in runs)
+            if total > quota.limit:
+                where = (
+                    f"quota {quota.code} in {quota.region} of account {quota.account_id}: {quota.limit:g} vCPU allowed"
+                )
+                lines = [
+                    f"reservation {r.id}: {r.count} x {r.instance_type} in {month} ({vcpu:g} vCPU)" for r, vcpu in runs
+                ]
+                return (where, *lines)
+    return ()
+
+
+def _runs_through(fleet: Fleet, t: int, held: CapacityReservation) -> bool:
+    """Whether the reservation runs in some of month ``t``'s modelled hours."""
+    start, end = month_window(fleet.problem.months[t], fleet.problem.month_hours[t], t == 0)
+    begins = held.start if held.start.tzinfo else held.start.replace(tzinfo=UTC)
+    ends = None if held.end is None else (held.end if held.end.tzinfo else held.end.replace(tzinfo=UTC))
+    return begins < end and (ends is None or ends > start)
 
 
 def nothing_serves_unit(r: UnitRequirement) -> tuple[str, ...]:

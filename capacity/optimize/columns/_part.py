@@ -1,0 +1,61 @@
+"""A part of a fleet: the lanes of some months, what couples them, and the columns found so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from capacity.domain import Floats
+from capacity.optimize._fleet import Fleet
+from capacity.optimize.columns._coupling import Coupling, coupling_of
+from capacity.optimize.columns._covers import Covers
+from capacity.optimize.columns._lanes import Counts, Lanes, lanes_of
+from capacity.optimize.columns._master import Master, Relaxed, table_of
+
+
+@dataclass
+class Part:
+    """Units' lanes of some months, what couples them, and the columns found so far."""
+
+    fleet: Fleet
+    units: list[Lanes]
+    coupling: Coupling
+    offsets: Counts
+    master: Master
+    covers: dict[int, list[Covers]] = field(default_factory=dict)
+    kept: dict[int, Counts] = field(default_factory=dict)
+    history: list[tuple[float, float]] = field(default_factory=list)
+    bound: float = -np.inf
+    duals: Floats = field(default_factory=lambda: np.zeros(0))
+    relaxed: Relaxed | None = None
+    seen: set[bytes] = field(default_factory=set)
+    broken: set[int] = field(default_factory=set)
+
+    @property
+    def lanes(self) -> int:
+        return int(self.offsets[-1])
+
+
+def part_of(fleet: Fleet, months: Sequence[int], seed: int) -> Part:
+    units = [u for s in range(len(fleet.requirements)) if (u := lanes_of(fleet, s, months)) is not None]
+    coupling = coupling_of(fleet, units, months)
+    offsets = np.cumsum([0, *(len(u.hours) for u in units)])
+    return Part(fleet, units, coupling, offsets, Master(coupling, int(offsets[-1]), seed))
+
+
+def add_columns(part: Part, u: Lanes, offset: int, lanes: Counts, running: Counts, spot: Counts) -> int:
+    fresh = [int(k) for k in lanes if is_new(part, offset + int(k), running[k], spot[k])]
+    if fresh:
+        at = np.array(fresh)
+        part.master.add(table_of(part.coupling, u, offset, at, running[at], spot[at]))
+    return len(fresh)
+
+
+def is_new(part: Part, lane: int, running: Counts, spot: Counts) -> bool:
+    key = lane.to_bytes(4, "little") + running.astype(np.int16).tobytes() + spot.astype(np.int16).tobytes()
+    if key in part.seen:
+        return False
+    part.seen.add(key)
+    return True

@@ -1,0 +1,86 @@
+"""What a solve leaves behind for the next one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+import numpy as np
+
+from capacity.optimize.columns._covers import Covers
+from capacity.optimize.columns._lanes import Counts, Lanes
+from capacity.optimize.columns._master import Table, table_of
+from capacity.optimize.columns._part import Part, is_new
+
+# Covers of a unit's lanes are kept for the next solve where there are at most so many lanes: 30 kB each.
+_REMEMBERED_LANES = 5_000
+
+
+@dataclass
+class Memory:
+    """What a solve leaves behind for the next: duals by the name of their row, columns by the content of their unit.
+
+    Give the same object to each solve of a series (a base, then its scenarios); it is read and written. A unit whose
+    needs, candidates and prices did not change takes its columns over; duals of rows that still exist start the next
+    search. A plan that started from a memory may differ from one that did not, within the same gap.
+    """
+
+    duals: dict[tuple[object, ...], float] = field(default_factory=dict)
+    columns: dict[bytes, tuple[list[Counts], list[Counts], Counts]] = field(default_factory=dict)
+    kept: dict[tuple[str, ...], Counts] = field(default_factory=dict)
+    covers: dict[bytes, list[Covers]] = field(default_factory=dict)
+
+
+def content_of(u: Lanes) -> bytes:
+    """A digest of all that a unit's columns depend on."""
+    digest = blake2b(digest_size=16)
+    names = ",".join(c.instance_type for c in u.candidates)
+    digest.update(f"{u.requirement.unit}|{names}|{u.requirement.min_per_zone}|{u.requirement.max_per_zone}".encode())
+    for array in (
+        u.months, u.weight, u.spot_weight, u.need, u.usd, u.spot_usd, u.hours, u.most, u.spot_room, u.least_types,
+        u.runs,
+    ):  # fmt: skip
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.digest()
+
+
+def any_month(name: tuple[object, ...]) -> tuple[object, ...]:
+    """A row's name without its month: what a month's duals are is a first guess for the next."""
+    if name[0] in ("pool", "held", "bought", "reserved"):
+        return ("any month", *name[:-3], name[-2])
+    return ("any month", *name[:-1])
+
+
+def types_of(u: Lanes) -> tuple[str, ...]:
+    return (str(u.requirement.unit), *(c.instance_type for c in u.candidates))
+
+
+def remember(part: Part, memory: Memory) -> None:
+    for name, dual in zip(part.coupling.names, part.duals, strict=True):
+        memory.duals[name] = memory.duals[any_month(name)] = float(dual)
+    if part.relaxed is None:
+        return
+    table: Table = part.master.table()
+    used = np.flatnonzero(part.relaxed.columns[: len(table)] > 1e-9)
+    owner = np.searchsorted(part.offsets, table.lane[used], side="right") - 1
+    for k, u in enumerate(part.units):
+        mine = used[owner == k]
+        key = content_of(u)
+        lanes = table.lane[mine] - part.offsets[k]
+        memory.columns[key] = ([table.running[c] for c in mine], [table.spot[c] for c in mine], lanes)
+        memory.kept[types_of(u)] = part.kept[u.s]
+        if part.lanes <= _REMEMBERED_LANES:
+            memory.covers[key] = part.covers[u.s]
+
+
+def recall(part: Part, memory: Memory) -> None:
+    if not memory.columns:
+        return
+    for u, offset in zip(part.units, part.offsets, strict=False):
+        known = memory.columns.get(content_of(u))
+        if known is None or not len(known[2]):
+            continue
+        running, spot, lanes = np.array(known[0]), np.array(known[1]), known[2]
+        fresh = np.array([is_new(part, int(offset + k), running[c], spot[c]) for c, k in enumerate(lanes)])
+        if fresh.any():
+            part.master.add(table_of(part.coupling, u, int(offset), lanes[fresh], running[fresh], spot[fresh]))
