@@ -20,6 +20,7 @@ OFFERS = (
 REFUSED = (("standard_ri c6i.2xlarge us-east-1 1y no_upfront", "no rate is known for it"),
            ("compute_sp 3y partial_upfront", "break-even after 21 months, at most 18 allowed"))  # fmt: skip
 TOTAL = "total"
+NOT_TRIED = "not tried: tier critical: 1 zone more, and 77 more"
 
 
 def planned(plan: Plan, ugly: bool = False) -> Plan:
@@ -63,7 +64,17 @@ def _hostile(frame: pd.DataFrame) -> pd.DataFrame:
 def _coverage(u: UnitPlan) -> Rows:
     least = u.coverage_min_frac if u.coverage_min_frac is not None else u.service_level
     return [
-        (u.service, u.region, m, min(least + 0.003 * k, 1.0), u.service_level, least - 0.03, 0.0002 * k)
+        (
+            u.service,
+            u.region,
+            m,
+            min(least + 0.003 * k, 1.0),
+            u.service_level,
+            least - 0.03,
+            0.0002 * k,
+            min(least + 0.003 * k, 1.0) - (0.004 if k % 2 else 0.001),
+            min(least + 0.003 * k, 1.0) - 0.002 if u.zones_lost else None,
+        )
         for k, m in enumerate(MONTHS)
     ]
 
@@ -75,7 +86,8 @@ def _headroom(u: UnitPlan) -> Rows:
         running, ahead = now - 0.03 * k, 0.2 + 0.01 * (k % 3) - (0.05 if u.tier == "critical" and k == 3 else 0.0)
         peak = safe * (1 - running)
         rows.append((u.service, u.region, month, peak, safe, running, peak / (1 - ahead), ahead,
-                     u.headroom_policy_frac, ahead >= u.headroom_policy_frac))  # fmt: skip
+                     u.headroom_policy_frac, ahead >= u.headroom_policy_frac, running >= u.headroom_policy_frac,
+                     running >= 0.15 if u.zones_lost else None, None if month == "now" else True))  # fmt: skip
     return rows
 
 
@@ -83,7 +95,10 @@ def _curve(plan: Plan) -> Rows:
     if plan.mix is None:
         return []
     cost = plan.mix.recommended_usd
-    return [(p, cost * x, cost * x * 0.996) for p, x in ((0.5, 0.91), (0.9, 0.97), (0.95, 1.0), (0.99, 1.068))]
+    return [
+        (p, cost * x, cost * x * 0.996, "optimal, with the plan's types")
+        for p, x in ((0.5, 0.91), (0.9, 0.97), (0.95, 1.0), (0.99, 1.068))
+    ]
 
 
 def _purchases(plan: Plan) -> Rows:
@@ -117,6 +132,7 @@ def _prices(fleets: Sequence[UnitPlan]) -> Rows:
         )
         out.append(("zones survived", fleets[0].service, fleets[0].region, "2 zones more", np.inf, np.inf,
                     "no plan survives the loss of 3 of 3 zones"))  # fmt: skip
+        out.append(("", "", "", "", None, None, NOT_TRIED))
     return out
 
 

@@ -8,7 +8,7 @@ from capacity.charts._demand import event_bars, fan, load_duration, saturation_c
 from capacity.charts._headroom import headroom_heatmap
 from capacity.charts._money import cost_stack, mix_compare, scenario_compare, spend_months, unit_cost_trend
 from capacity.charts._planned import coverage_months, family_counts, fleet_shapes, headroom_months, plan_total
-from capacity.charts._price import headroom_price, price_points, purchase_use, requirement_prices
+from capacity.charts._price import headroom_price, price_points, purchase_savings, requirement_prices
 from capacity.charts._promise import promises
 from capacity.charts._svg import to_png, to_svg
 from capacity.charts._theme import INKS, Ink, Theme, contrast, unit_label, visible
@@ -35,7 +35,7 @@ __all__ = [
     "plan_total",
     "price_points",
     "promises",
-    "purchase_use",
+    "purchase_savings",
     "requirement_prices",
     "saturation_curves",
     "scenario_compare",

@@ -21,6 +21,7 @@ MAX_MONTHS = 16
 # Colours that stay apart, less one for the rest.
 MAX_PARTS = 7
 NOW = "now"
+LOST = "does not survive the loss of its zones"
 _RUNS, _PLANNED = "what runs", "as planned"
 
 
@@ -34,6 +35,7 @@ def headroom_months(headroom: pd.DataFrame, theme: Theme = "light", max_rows: in
     ----------
     headroom
         service, region, month, headroom_running_frac, headroom_planned_frac, policy_frac. A month ``now`` comes first.
+        Cells whose survives_running or survives_planned is False get a mark, where the frame has these columns.
     max_rows
         Only the worst so many units are drawn; the caller says how many there are.
     """
@@ -63,8 +65,20 @@ def headroom_months(headroom: pd.DataFrame, theme: Theme = "light", max_rows: in
         color=alt.Color("score:Q", scale=scale, legend=legend), tooltip=tips
     )
     text = base.mark_text(fontSize=10).encode(text="label:N", color=alt.Color("ink:N", scale=None))
-    layers = alt.layer(rect, text, *_headings(columns, months, ink)).resolve_scale(color="independent")
+    marks = _lost(base) if frame["lost"].any() else []
+    layers = alt.layer(rect, text, *marks, *_headings(columns, months, ink)).resolve_scale(color="independent")
     return styled(layers, theme, alt.Step(ROW_PIXELS))
+
+
+def _lost(base: alt.Chart) -> list[alt.Chart]:
+    """A small triangle in the corner of cells whose fleet does not survive the loss of its zones, and its legend."""
+    import altair as alt
+
+    marked = base.transform_filter("datum.lost").transform_calculate(key=f"'{LOST}'")
+    legend = alt.Legend(orient="bottom", title=None, labelLimit=400, symbolStrokeWidth=0)
+    shape = alt.Shape("key:N", scale=alt.Scale(domain=[LOST], range=["triangle-up"]), legend=legend)
+    point = marked.mark_point(size=26, filled=True, opacity=1, xOffset=11, yOffset=-5)
+    return [point.encode(shape=shape, color=alt.Color("ink:N", scale=None))]
 
 
 def _in_order(months: pd.Series) -> list[str]:
@@ -89,8 +103,13 @@ def _sides(headroom: pd.DataFrame, months: Sequence[str], max_rows: int) -> pd.D
         _RUNS: floats(headroom["headroom_running_frac"]),
         _PLANNED: floats(headroom["headroom_planned_frac"]),
         "policy": floats(headroom["policy_frac"]),
+        **{f"lost {side}": _not(headroom, f"survives_{column}")
+           for side, column in ((_RUNS, "running"), (_PLANNED, "planned"))},
     })  # fmt: skip
-    frame = plain.melt(["unit", "month", "policy"], [_RUNS, _PLANNED], "side", "headroom")
+    ids = ["unit", "month", "policy"]
+    frame = plain.melt([*ids, *(f"lost {s}" for s in (_RUNS, _PLANNED))], [_RUNS, _PLANNED], "side", "headroom")
+    frame["lost"] = frame[f"lost {_RUNS}"].where(frame["side"] == _RUNS, frame[f"lost {_PLANNED}"])
+    frame = frame[[*ids, "side", "headroom", "lost"]]
     frame = frame.replace([np.inf, -np.inf], np.nan).dropna(subset=["headroom"])
     # Now, nothing is planned yet.
     frame = frame[frame["month"].isin(list(months)) & ((frame["month"] != NOW) | (frame["side"] == _RUNS))]
@@ -102,6 +121,13 @@ def _sides(headroom: pd.DataFrame, months: Sequence[str], max_rows: int) -> pd.D
         score=[_score(h, p) for h, p in zip(frame["headroom"], frame["policy"], strict=True)],
         label=[_percent(h) for h in frame["headroom"]],
     ).assign(ink=lambda f: [readable_on(cell_colour(s)) for s in f["score"]])
+
+
+def _not(frame: pd.DataFrame, column: str) -> list[bool]:
+    """Where ``column`` says no; nowhere in a frame without it."""
+    if column not in frame:
+        return [False] * len(frame)
+    return [v is not None and not pd.isna(v) and not v for v in frame[column]]
 
 
 def _headings(columns: Sequence[str], months: Sequence[str], ink: Ink) -> list[Any]:

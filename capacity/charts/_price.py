@@ -1,4 +1,4 @@
-"""Charts of what requirements cost: the price of headroom, of each requirement, and what a commitment is used for."""
+"""Charts of what requirements cost: the price of headroom, of each requirement, and what a commitment saves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from capacity.charts._money import _money_axis, _names_axis
-from capacity.charts._theme import INKS, Theme, floats, nothing, styled, unit_label, visible
+from capacity.charts._theme import INKS, Ink, Theme, floats, nothing, styled, unit_label, visible
 
 if TYPE_CHECKING:
     import altair as alt
@@ -20,15 +20,21 @@ MAX_PURCHASES = 15
 NAME_PIXELS = 380
 # What a label may be long before it is cut in its middle: about NAME_PIXELS of text.
 NAME_LETTERS = 64
+# A commitment's name has its region and month, which must not be cut.
+PURCHASE_PIXELS, PURCHASE_LETTERS = 430, 76
 
 
-def headroom_price(curve: pd.DataFrame, theme: Theme = "light", currency: str = "USD") -> alt.LayerChart:
+def headroom_price(
+    curve: pd.DataFrame, theme: Theme = "light", currency: str = "USD", plan_cost: float | None = None
+) -> alt.LayerChart:
     """What the plan costs at each service level, and the span from the proven bound up to it.
 
     Parameters
     ----------
     curve
         service_level, cost_usd, bound_usd. A level without a plan is left out.
+    plan_cost
+        What the plan itself costs over the same months: a rule across the levels.
     """
     import altair as alt
 
@@ -39,7 +45,8 @@ def headroom_price(curve: pd.DataFrame, theme: Theme = "light", currency: str = 
     keys = ["cost of the plan", "from the proven bound to it"]
     scale = alt.Scale(domain=keys, range=[ink.line, ink.band80])
     colour = alt.Color("key:N", scale=scale, legend=alt.Legend(symbolType="square", symbolStrokeWidth=0))
-    low, high = float(frame["bound"].min()), float(frame["cost"].max())
+    own = [plan_cost] if plan_cost is not None and np.isfinite(plan_cost) else []
+    low, high = min([float(frame["bound"].min()), *own]), max([float(frame["cost"].max()), *own])
     room = (high - low) or abs(high) * 0.05 or 1.0
     y = alt.Scale(domain=[low - room * 0.35, high + room * 0.1], zero=False, nice=False)
     title = f"{visible(currency)} over the horizon"
@@ -47,7 +54,7 @@ def headroom_price(curve: pd.DataFrame, theme: Theme = "light", currency: str = 
         x=alt.X("level:O", sort=list(frame["level"]), title="share of futures that must fit",
                 axis=alt.Axis(labelAngle=0)),
         tooltip=[alt.Tooltip("level:N"), alt.Tooltip("cost:Q", format=",.0f"), alt.Tooltip("bound:Q", format=",.0f"),
-                 alt.Tooltip("more:N", title="more than the level before")],
+                 alt.Tooltip("more:N", title="more than the first level")],
     )  # fmt: skip
     spans = base.transform_calculate(key=f"'{keys[1]}'").mark_bar(width=26)
     points = base.transform_calculate(key=f"'{keys[0]}'")
@@ -59,20 +66,37 @@ def headroom_price(curve: pd.DataFrame, theme: Theme = "light", currency: str = 
         points.mark_line(strokeWidth=2).encode(y=cost, color=colour),
         points.mark_point(size=80, filled=True, opacity=1).encode(y=cost, color=colour),
         text.encode(y=cost, text="label:N"),
+        *_own_cost(own, cost, ink),
     ]
     return styled(alt.layer(*layers), theme, 250)
 
 
+def _own_cost(cost: list[float], y: alt.Y, ink: Ink) -> list[alt.Chart]:
+    """A dashed rule at what the plan itself costs, with its name at the left, where the curve lies below it."""
+    import altair as alt
+
+    if not cost:
+        return []
+    base = alt.Chart(pd.DataFrame({"cost": cost, "label": [f"this plan {cost[0]:,.0f}"]}))
+    rule = base.mark_rule(color=ink.muted, strokeDash=[4, 3]).encode(y=y)
+    name = base.mark_text(align="left", baseline="bottom", dy=-3, fontSize=11, color=ink.text)
+    return [rule, name.encode(x=alt.value(4), y=y, text="label:N")]
+
+
 def price_points(curve: pd.DataFrame) -> pd.DataFrame:
-    """Levels that have a plan, rising: level (P95), cost, bound (the cost where none is proven), more, label."""
+    """Levels that have a plan, rising: level (P95), cost, bound (the cost where none is proven), more, label.
+
+    ``more`` is against the first level.
+    """
     columns = {"at": "service_level", "cost": "cost_usd", "bound": "bound_usd"}
     frame = pd.DataFrame({name: floats(curve[column]) for name, column in columns.items()})
     frame = frame.replace([np.inf, -np.inf], np.nan).dropna(subset=["at", "cost"])
     frame = frame.sort_values("at", kind="stable").drop_duplicates("at")
     frame["bound"] = frame["bound"].fillna(frame["cost"]).clip(upper=frame["cost"])
     frame["level"] = [f"P{at * 100:.4g}" for at in frame["at"]]
-    steps = frame["cost"].diff() / frame["cost"].shift().replace(0.0, np.nan)
-    frame["more"] = ["" if pd.isna(s) else f"+{s:.1%}".replace("+-", "−") for s in steps]
+    shares = frame["cost"] / (frame["cost"].iloc[0] if len(frame) else 1.0) - 1
+    frame["more"] = ["" if i == 0 or not np.isfinite(s) else f"+{s:.1%}".replace("+-", "−")
+                     for i, s in enumerate(shares)]  # fmt: skip
     frame["label"] = [f"{c:,.0f}\n{m}" if m else f"{c:,.0f}" for c, m in zip(frame["cost"], frame["more"], strict=True)]
     return frame.reset_index(drop=True)
 
@@ -84,7 +108,7 @@ def requirement_prices(prices: pd.DataFrame, theme: Theme = "light", currency: s
     ----------
     prices
         requirement, service, region, moved, low_usd_per_year, high_usd_per_year. What cannot be (no finite price) is
-        left out.
+        left out, and so is a row without a requirement, which is a note.
     """
     import altair as alt
 
@@ -114,6 +138,7 @@ def requirement_prices(prices: pd.DataFrame, theme: Theme = "light", currency: s
 
 
 def _prices(prices: pd.DataFrame) -> pd.DataFrame:
+    prices = prices.loc[prices["requirement"].fillna("").astype(str) != ""]
     frame = pd.DataFrame({"low": floats(prices["low_usd_per_year"]), "high": floats(prices["high_usd_per_year"])})
     names = prices[["requirement", "moved", "service", "region"]].itertuples(index=False, name=None)
     frame["label"] = unique([price_label(*row) for row in names])
@@ -161,40 +186,44 @@ def unique(names: Iterable[str]) -> list[str]:
     return out
 
 
-def purchase_use(purchases: pd.DataFrame, names: Iterable[str], theme: Theme = "light") -> alt.LayerChart:
-    """How far each commitment is used, P10 to P90 of the futures with the median; below 100 % a part is paid unused.
+def purchase_savings(
+    purchases: pd.DataFrame, names: Iterable[str], theme: Theme = "light", currency: str = "USD"
+) -> alt.LayerChart:
+    """What each commitment saves over its term, P10 to P90 of the futures with the mean; below 0 it loses.
 
     Parameters
     ----------
     purchases
-        utilisation_q10, utilisation_q50, utilisation_q90.
+        saving_q10, saving_mean, saving_q90.
     names
         What to call each row.
     """
     import altair as alt
 
-    frame = pd.DataFrame({q: floats(purchases[f"utilisation_{q}"]) for q in ("q10", "q50", "q90")})
-    frame["name"] = unique(middle_cut(visible(n), NAME_LETTERS) for n in names)
-    frame = frame.dropna(subset=["q10", "q90"]).head(MAX_PURCHASES)
+    frame = pd.DataFrame({q: floats(purchases[f"saving_{q}"]) for q in ("q10", "mean", "q90")})
+    frame["name"] = unique(middle_cut(visible(n), PURCHASE_LETTERS) for n in names)
+    frame = frame.replace([np.inf, -np.inf], np.nan).dropna(subset=["q10", "q90"]).head(MAX_PURCHASES)
     if frame.empty:
-        return nothing("No commitment is worth buying", theme)
+        return nothing("No commitment is worth buying, or its saving is not known", theme)
     ink = INKS[theme]
-    keys = ["P10 to P90 of the futures", "P50"]
+    keys = ["P10 to P90 of the futures", "mean"]
     colour = alt.Color("key:N", scale=alt.Scale(domain=keys, range=[ink.band80, ink.text]),
                        legend=alt.Legend(symbolType="square", symbolStrokeWidth=0, labelLimit=240))  # fmt: skip
-    frame["label"] = [f"{r.q10:.0%} to {r.q90:.0%}" for r in frame.itertuples(index=False)]
+    frame["label"] = [said_span(q10, q90) for q10, q90 in zip(frame["q10"], frame["q90"], strict=True)]
+    low, high = min(0.0, float(frame["q10"].min())), max(0.0, float(frame["q90"].max()))
+    width = (high - low) or 1.0
     x = alt.X(
-        "q10:Q", scale=alt.Scale(domain=[0.0, 1.4], nice=False), title="used share of the term",
-        axis=alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1.0]),
+        "q10:Q", title=f"{visible(currency)} saved over the term; below 0 it loses", axis=_money_axis(),
+        scale=alt.Scale(domain=[low - width * 0.02, high + width * 0.3], nice=False),
     )  # fmt: skip
     axis = _names_axis()
-    axis.labelLimit = NAME_PIXELS
+    axis.labelLimit = PURCHASE_PIXELS
     base = alt.Chart(frame).encode(
         y=alt.Y("name:N", sort=list(frame["name"]), title=None, axis=axis),
-        tooltip=[alt.Tooltip("name:N"), *(alt.Tooltip(f"{q}:Q", format=".0%") for q in ("q10", "q50", "q90"))],
+        tooltip=[alt.Tooltip("name:N"), *(alt.Tooltip(f"{q}:Q", format=",.0f") for q in ("q10", "mean", "q90"))],
     )
     spans = base.transform_calculate(key=f"'{keys[0]}'").mark_bar(height=12).encode(x=x, x2="q90:Q", color=colour)
     middle = base.transform_calculate(key=f"'{keys[1]}'").mark_tick(thickness=3, height=16)
-    whole = alt.Chart(pd.DataFrame({"at": [1.0]})).mark_rule(color=ink.muted, strokeDash=[4, 3]).encode(x="at:Q")
+    zero = alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(color=ink.muted).encode(x="at:Q")
     text = base.mark_text(align="left", dx=8, fontSize=11, color=ink.text).encode(x="q90:Q", text="label:N")
-    return styled(alt.layer(whole, spans, middle.encode(x="q50:Q", color=colour), text), theme, alt.Step(26))
+    return styled(alt.layer(zero, spans, middle.encode(x="mean:Q", color=colour), text), theme, alt.Step(26))

@@ -130,6 +130,8 @@ def _short(value: date | None) -> str:
 def mix(found: Plan) -> None:
     if found.mix is None:
         return
+    from capacity.report import planned
+
     m = found.mix
     rows = [
         (u.unit, usd(u.running_usd), usd(u.recommended_usd), percent(u.headroom_now_frac),
@@ -140,14 +142,14 @@ def mix(found: Plan) -> None:
     table(
         f"Instance mix, {m.months[0]} to {m.months[-1]}: running fleet {usd(m.running_usd)}, "
         f"recommended {usd(m.recommended_usd)}, {'saves' if m.saving_usd >= 0 else 'needs'} {usd(abs(m.saving_usd))}",
-        ("service", "running", "recommended", "headroom", "coverage", "running now → recommended at the end"),
+        ("service", "running", "recommended", "headroom now", "coverage", "running now → recommended at the end"),
         rows,
         right=(1, 2, 3, 4),
         sentence=True,
     )
     line(f"Prices: {m.rates_of}, on demand; catalogue {found.provenance.catalogue_version}")
     line(
-        f"{m.status} by {m.solver}: objective {usd(m.objective)}, bound {usd(m.bound)}, gap {m.gap_frac:.2%}; "
+        f"{planned.proof(m)}, by {m.solver}: objective {usd(m.objective)}, bound {usd(m.bound)}; "
         f"pruning the catalogue costs about {m.prune_loss_frac:.2%}; {len(m.checks)} kinds of requirement checked apart"
     )
     for note in m.notes:

@@ -10,6 +10,7 @@ from capacity.words import money, percent, plural
 
 if TYPE_CHECKING:
     from capacity.plan import Plan
+    from capacity.report import Table
 
 # A terminal shows the first of each; pages, report and workbook have all.
 MOST_PURCHASES = 4
@@ -34,15 +35,16 @@ def _purchases(found: Plan) -> None:
     if table.rows:
         _print.line()
         _print.table(
-            f"Commitments to buy, amounts over the term{_left(len(table.rows), MOST_PURCHASES)}",
+            _purchase_title(found, table),
             ("commitment", "in", f"{found.currency} an hour", "upfront", "used P10", "break-even", "saves"),
             [
-                (r[0], r[6], f"{r[8] or 0:,.2f}", _money(r[9], found.currency), _print.percent(r[11]),
-                 r[14] or "never", _money(r[15], found.currency))
+                (r[0], r[5], f"{r[7] or 0:,.2f}", _money(r[8], found.currency), _print.percent(r[10]),
+                 r[13] or "never", _money(r[14], found.currency))
                 for r in table.rows[:MOST_PURCHASES]
             ],
             right=(2, 3, 4, 6),
         )  # fmt: skip
+        _print.line(bought.SAVES)
     elif refused.rows:
         _print.line()
         _print.line(f"Commitments: {bought.nothing_to_buy(found)}", "bold")
@@ -50,6 +52,15 @@ def _purchases(found: Plan) -> None:
         name, reason = refused.rows[0]
         more = f"; {plural(len(refused.rows) - 1, 'more offer')}" if len(refused.rows) > 1 else ""
         _print.line(f"refused: {name}: {reason}{more}")
+
+
+def _purchase_title(found: Plan, table: Table) -> str:
+    """How many, and what they save in all."""
+    saving = sum(r[14] for r in table.rows if r[14] is not None)
+    left = _left(len(table.rows), MOST_PURCHASES)
+    return (
+        f"{plural(len(table.rows), 'commitment')} to buy, saving {money(saving, found.currency)} over the terms{left}"
+    )
 
 
 def _headroom(found: Plan) -> None:
@@ -63,13 +74,18 @@ def _headroom(found: Plan) -> None:
         for i, r in enumerate(rows)
     ]
     _print.line()
-    _print.line("The price of headroom, by the share of futures that must fit", "bold")
+    _print.line("The price of headroom", "bold")
+    _print.line(f"  {bought.curve_said(found)}")
     _print.line(f"  {', '.join(parts)}")
 
 
 def _requirements(found: Plan) -> None:
     rows = [r for r in bought.requirement_prices(found).rows if r[3] is not None and r[4] is not None]
+    note = bought.not_priced(found)
     if not rows:
+        if note:
+            _print.line()
+            _print.line(f"What requirements cost: {note}")
         return
     _print.line()
     _print.table(
@@ -79,6 +95,8 @@ def _requirements(found: Plan) -> None:
         right=(0, 1),
         sentence=True,
     )
+    if note:
+        _print.line(note)
 
 
 def _signed(value: float) -> str:

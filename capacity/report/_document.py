@@ -29,8 +29,8 @@ MOST_ANOMALIES = 15
 # The broken ones come first, and the picture has the furthest off.
 MOST_PROMISES = 15
 # The worst first; the workbook has all.
-MOST_TIES = 6
-MOST_COVERED = 6
+MOST_TIES = 5
+MOST_COVERED = 4
 
 
 def render_html(plan: Plan, comparison: Sequence[Plan] = ()) -> str:
@@ -275,10 +275,11 @@ def solver_lines(plan: Plan) -> list[str]:
     m = plan.mix
     if m is None:
         return []
-    gap, pruned = percent(max(m.gap_frac, 0.0), 2), percent(m.prune_loss_frac, 2)
+    pruned = percent(m.prune_loss_frac, 2)
+    ended = "" if m.termination in ("", m.status, "optimal") else f" ({visible(m.termination)})"
     out = [
-        f"Mix: {visible(m.status)} ({visible(m.termination)}), {visible(m.solver)}; objective {m.objective:,.2f}, "
-        f"proven bound {m.bound:,.2f}, gap {gap}; leaving types out costs about {pruned}."
+        f"Mix: {planned.proof(m)}{ended}, by {visible(m.solver)}; objective {m.objective:,.2f}, "
+        f"proven bound {m.bound:,.2f}; leaving types out costs about {pruned}."
     ]
     if m.checks:
         out.append(f"Verified by an independent checker: {'; '.join(map(visible, m.checks))}.")

@@ -105,7 +105,8 @@ def headroom(plan: Plan) -> Picture:
     units = len(frame[["service", "region"]].drop_duplicates())
     cut = f" The {HEATMAP_ROWS} worst of {units} units; all are in report.xlsx." if units > HEATMAP_ROWS else ""
     caption = (
-        "Headroom of the running fleet in percent: 1 − the week's peak at the tier's service level / safe capacity. "
+        "Headroom of the running fleet in percent: "
+        "1 − the peak of a day of the week at the tier's service level / safe capacity, all zones up. "
         f"Below 0 the promise is broken; the colour turns at each unit's policy.{cut}"
     )
     return picture(charts.headroom_heatmap(frame, max_rows=HEATMAP_ROWS), caption)
@@ -117,23 +118,23 @@ def headroom_months(plan: Plan) -> Picture:
     cut = f" The {MONTH_ROWS} worst of {units} units; all are in report.xlsx." if units > MONTH_ROWS else ""
     caption = (
         "Headroom by month in percent, of what runs today (left) and of what is planned (right): "
-        f"1 − the month's peak at the tier's service level / safe capacity.{cut}"
+        f"1 − the month's largest peak at the tier's service level / safe capacity, all zones up.{cut}"
     )
     return picture(charts.headroom_months(frame, max_rows=MONTH_ROWS), caption)
 
 
 def headroom_price(plan: Plan) -> Picture:
-    caption = (
-        "What the fleet costs over the horizon, by the share of futures that must fit. The best possible plan lies "
-        "between the proven bound and the cost; the axis does not begin at 0."
-    )
-    return picture(charts.headroom_price(plan.frame("cost_curve"), currency=plan.currency), caption, height=200)
+    caption = f"{bought.curve_said(plan)} The axis does not begin at 0."
+    own = plan.mix.recommended_usd if plan.mix else None
+    chart = charts.headroom_price(plan.frame("cost_curve"), currency=plan.currency, plan_cost=own)
+    return picture(chart, caption, height=200)
 
 
-def purchase_use(plan: Plan) -> Picture:
+def purchase_savings(plan: Plan) -> Picture:
     rows = bought.in_order(plan)
     names = [f"{bought.purchase_name(r)}, {r['month']}" for r in rows.to_dict("records")]
-    return picture(charts.purchase_use(rows, names), "How far each commitment is used over its term, P10 to P90.")
+    chart = charts.purchase_savings(rows, names, currency=plan.currency)
+    return picture(chart, "What each commitment saves over its term, P10 to P90 of the futures and the mean.")
 
 
 def requirement_prices(plan: Plan) -> Picture:

@@ -48,13 +48,13 @@ def _commitments(plan: Plan) -> Section:
     table, refused = bought.purchases(plan), bought.refusals(plan)
     lead = (
         "Judged on joint futures of all usage over the whole term. Used: share of the commitment, in the future at P10 "
-        "and at P90. Regret: against the best size, had usage been known. Break-even: the month from which what was "
-        "paid stays below what it replaced."
+        "and at P90. Regret: against the best size, had usage been known, at low (P10) and at high (P90) usage. "
+        f"Break-even: the month from which what was paid stays below what it replaced. {bought.SAVES}"
     )
     tables = [t for t in (table.first(MOST_PURCHASES), refused.first(MOST_REFUSED)) if t.rows]
     if not table.rows:
         return Section("commitments", "Commitments to buy", "", tables, (), [bought.nothing_to_buy(plan)])
-    return Section("commitments", "Commitments to buy", lead, tables, [_pictures.purchase_use(plan)])
+    return Section("commitments", "Commitments to buy", lead, tables, [_pictures.purchase_savings(plan)])
 
 
 def _price(plan: Plan) -> Section:
@@ -66,7 +66,10 @@ def _price(plan: Plan) -> Section:
 def _requirements(plan: Plan) -> Section:
     lead = "Each requirement is moved by one step and the fleet solved again; below 0 the step saves."
     tables = [bought.requirement_prices(plan).first(MOST_PRICES)]
-    return Section("requirements", "What each requirement costs", lead, tables, [_pictures.requirement_prices(plan)])
+    pictures = [_pictures.requirement_prices(plan)] if tables[0].rows else []
+    note = bought.not_priced(plan)
+    title = "What each requirement costs"
+    return Section("requirements", title, lead, [t for t in tables if t.rows], pictures, [note] if note else [])
 
 
 def _alternatives(plan: Plan) -> Section:

@@ -13,11 +13,14 @@ import pandas as pd
 
 from capacity.plan import Plan
 from capacity.report._cells import Row, known, records, text, where
-from capacity.report._table import Column, Table, money
+from capacity.report._table import Column, Table, money, percent, sentence
 
+# What the column Saves holds each commitment against.
+SAVES = "Saves: against paying on demand for the planned fleet, beside what is owned; not counted in the plan's cost."
 NO_PURCHASE = "No commitment is worth buying, or none was looked for."
 NO_REFUSAL = "Every offer was considered."
 NO_OFFER = "No offer has a known rate: a rate that is not known is never guessed."
+NO_PLAN = "no plan exists"
 NO_CURVE = "Not known: the fleet was not planned at several service levels."
 NO_PRICE = "No requirement was moved to see what it costs."
 NO_ALTERNATIVE = "No plan that differs costs within 1% of this one, or none was looked for."
@@ -29,42 +32,41 @@ _PRODUCTS = {"compute_sp": "Compute Savings Plan", "ec2_instance_sp": "EC2 Insta
 
 
 def purchase_name(row: Row) -> str:
-    """Compute Savings Plan, 1 y, no upfront: what is bought, as people say it."""
+    """EC2 Instance Savings Plan, c7g, us-east-1, 1 y, no upfront: what is bought, as people say it."""
     product = text(row["product"])
     years = known(row["term_years"])
-    parts = [_PRODUCTS.get(product, product.replace("_", " ")), text(row["scope"]),
+    parts = [_PRODUCTS.get(product, product.replace("_", " ")), text(row["scope"]), text(row["region"]),
              f"{years:.0f} y" if years is not None else "", text(row["payment"]).replace("_", " ")]  # fmt: skip
     return ", ".join(p for p in parts if p)
 
 
 def in_order(plan: Plan) -> pd.DataFrame:
-    """The frame "purchases" by month, the largest saving first."""
+    """The frame "purchases", the largest mean saving first."""
     rows = plan.frame("purchases").reset_index(drop=True)
     found = list(enumerate(records(rows)))
-    found.sort(key=lambda x: (text(x[1]["month"]), -(known(x[1]["saving_mean"]) or 0.0), text(x[1]["offer"])))
+    found.sort(key=lambda x: (-(known(x[1]["saving_mean"]) or 0.0), text(x[1]["month"]), text(x[1]["offer"])))
     return rows.iloc[[i for i, _ in found]]
 
 
 def purchases(plan: Plan) -> Table:
-    """Commitments to buy, by month, the largest saving first; the total is what they cost an hour and save in all."""
+    """Commitments to buy, the largest mean saving first; the total is what they cost an hour and save in all."""
     cells = [_purchase(r) for r in records(in_order(plan))]
     total = None
     if len(cells) > 1:
-        sums = {i: sum(c[i] for c in cells if c[i] is not None) for i in (8, 9, 10, 15)}
+        sums = {i: sum(c[i] for c in cells if c[i] is not None) for i in (7, 8, 9, 14)}
         total = tuple("total" if i == 0 else sums.get(i) for i in range(len(_purchase_columns(plan.currency))))
     return Table("Purchases", _purchase_columns(plan.currency), cells, total)
 
 
 def _purchase(r: Row) -> tuple[Any, ...]:
-    scope = ", ".join(x for x in (text(r["region"]), text(r["account_id"])) if x)
     count = known(r["count"])
-    lows = [known(r[f"{of}_{q}"]) for of in ("saving", "regret") for q in ("q10", "q90")]
+    low, high, waiting = known(r["saving_q10"]), known(r["saving_q90"]), known(r["waiting_usd_per_month"])
     return (
-        purchase_name(r), text(r["offer"]), scope or "all", text(r["region"]), text(r["account_id"]),
+        purchase_name(r), text(r["offer"]), text(r["region"]), text(r["account_id"]),
         known(r["term_years"]), text(r["month"]), count or None, known(r["hourly_usd"]), known(r["upfront_usd"]),
         known(r["monthly_usd"]), known(r["utilisation_q10"]), known(r["utilisation_q50"]), known(r["utilisation_q90"]),
-        _break_even(r["break_even"]), known(r["saving_mean"]), lows[0], lows[1], _span(lows[0], lows[1]), lows[2],
-        lows[3], _span(lows[2], lows[3]), known(r["waiting_usd_per_month"]), known(r["not_bought_usd"]),
+        _break_even(r["break_even"]), known(r["saving_mean"]), low, high, _span(low, high), known(r["regret_q10"]),
+        known(r["regret_q90"]), waiting, _later(waiting),
     )  # fmt: skip
 
 
@@ -80,20 +82,24 @@ def _span(low: float | None, high: float | None) -> str | None:
     return None if low is None or high is None else f"{money(low)} to {money(high)}"
 
 
+def _later(usd: float | None) -> str | None:
+    """What buying a month later costs; below zero waiting saves."""
+    return None if usd is None else f"waiting saves {money(-usd)}" if usd < 0 else f"costs {money(usd)}"
+
+
 def _purchase_columns(currency: str) -> tuple[Column, ...]:
     unit = f", {currency}"
     return (
-        Column("Commitment"), Column("Offer", only="sheet"), Column("Scope", only="page"),
-        Column("Region", only="sheet"), Column("Account", only="sheet"), Column("Years", "number", only="sheet"),
+        Column("Commitment"), Column("Offer", only="sheet"), Column("Region", only="sheet"),
+        Column("Account", none="all"), Column("Years", "number", only="sheet"),
         Column("Buy in", "status"), Column("Count", "number", only="sheet"), Column(f"An hour{unit}", "cents"),
         Column(f"Upfront{unit}", "money"), Column(f"A month{unit}", "money", only="sheet"),
         Column("Used, P10", "percent"), Column("Used, P50", "percent", only="sheet"), Column("Used, P90", "percent"),
         Column("Break-even", none="never"), Column(f"Saves{unit}", "money"),
         Column(f"Saves, P10{unit}", "money", only="sheet"), Column(f"Saves, P90{unit}", "money", only="sheet"),
         Column("Saves, P10 to P90", only="page"),
-        Column(f"Regret, P10{unit}", "money", only="sheet"), Column(f"Regret, P90{unit}", "money", only="sheet"),
-        Column("Regret, at P10 to P90", only="page"), Column(f"A month later{unit}", "money", only="sheet"),
-        Column(f"If not bought{unit}", "money"),
+        Column(f"Regret, low usage{unit}", "money"), Column(f"Regret, high usage{unit}", "money"),
+        Column(f"A month later costs{unit}", "money", only="sheet"), Column("A month later", only="page"),
     )  # fmt: skip
 
 
@@ -113,8 +119,8 @@ def buying_line(plan: Plan) -> str:
     table = purchases(plan)
     if not table.rows:
         return ""
-    hourly, saving = (sum(r[i] for r in table.rows if r[i] is not None) for i in (8, 15))
-    first = min(r[6] for r in table.rows)
+    hourly, saving = (sum(r[i] for r in table.rows if r[i] is not None) for i in (7, 14))
+    first = min(r[5] for r in table.rows)
     many = "commitment" if len(table.rows) == 1 else "commitments"
     return (
         f"Buy {len(table.rows)} {many} for {hourly:,.2f} {plan.currency} an hour, the first in {first}: expected to "
@@ -126,7 +132,7 @@ def buying_line(plan: Plan) -> str:
 
 
 def cost_curve(plan: Plan) -> Table:
-    """What each service level costs over the horizon, and against P50."""
+    """What each service level costs over the horizon, and against the lowest level."""
     rows = sorted(records(plan.frame("cost_curve")), key=lambda r: float(r["service_level"]))
     base = known(rows[0]["cost_usd"]) if rows else None
     cells = []
@@ -144,6 +150,17 @@ def cost_curve(plan: Plan) -> Table:
     return Table("Price of headroom", columns, cells)
 
 
+def curve_said(plan: Plan) -> str:
+    """How far the curve is proven: with the types of this plan, where its levels were solved with no others."""
+    said = "What the fleet costs over the horizon, by the share of futures that must fit"
+    rows = plan.frame("cost_curve")
+    statuses = [text(s) for s in rows["status"]] if "status" in rows else []
+    if plan.mix is None or not any("types" in s for s in statuses):
+        return f"{said}. The best possible plan lies between the proven bound and the cost shown."
+    gap = percent(max(plan.mix.gap_frac, 0.0), 1)
+    return f"{said}, with the types of this plan; other types might cost up to {gap} less."
+
+
 def headroom_cost(plan: Plan, high: float = 0.95, low: float = 0.5) -> tuple[float, float] | None:
     """Money and share by which P95 costs more than P50; None where either is not known."""
     costs = {round(float(r["service_level"]), 4): known(r["cost_usd"]) for r in records(plan.frame("cost_curve"))}
@@ -153,18 +170,25 @@ def headroom_cost(plan: Plan, high: float = 0.95, low: float = 0.5) -> tuple[flo
 
 def requirement_prices(plan: Plan) -> Table:
     """What one step of each requirement costs a year, the dearest first; what cannot be comes last."""
+    rows = records(plan.frame("requirement_prices"))
     cells = [
         (where(r), text(r["requirement"]), text(r["moved"]), known(r["low_usd_per_year"]),
          known(r["high_usd_per_year"]), text(r["words"]))
-        for r in records(plan.frame("requirement_prices"))
+        for r in rows if text(r["requirement"])
     ]  # fmt: skip
     cells.sort(key=lambda c: (c[3] is None or c[4] is None, -max(abs(c[3] or 0.0), abs(c[4] or 0.0)), c[0], c[1]))
     unit = f", {plan.currency} a year"
     columns = (
         Column("Of", none="fleet"), Column("Requirement"), Column("Moved by"),
-        Column(f"From{unit}", "money", "no plan"), Column(f"To{unit}", "money", "no plan"), Column("In words", "long"),
+        Column(f"From{unit}", "money", NO_PLAN), Column(f"To{unit}", "money", NO_PLAN), Column("In words", "long"),
     )  # fmt: skip
     return Table("Requirement prices", columns, cells)
+
+
+def not_priced(plan: Plan) -> str:
+    """Which requirements were not moved; "" where all were. The frame has it as rows that name no requirement."""
+    rows = records(plan.frame("requirement_prices"))
+    return " ".join(sentence(text(r["words"])) for r in rows if not text(r["requirement"]) and text(r["words"]))
 
 
 def alternatives(plan: Plan) -> Table:
@@ -182,6 +206,8 @@ def alternatives(plan: Plan) -> Table:
 
 
 THIS_PLAN = "this plan"
+# What the frame calls this plan's own rows, where it has them.
+_OWN = "plan"
 
 
 def shapes(plan: Plan) -> pd.DataFrame:
@@ -189,15 +215,24 @@ def shapes(plan: Plan) -> pd.DataFrame:
     rows = plan.frame("alternative_mix")
     if rows.empty:
         return pd.DataFrame(columns=["name", "instance_type", "instances"])
-    months = set(rows["month"])
+    named = rows.assign(name=[text(n) for n in rows["name"]])
+    mine = named["name"] == _OWN
+    month = str((named[mine] if mine.any() else named)["month"].mode().iloc[0])
     own = plan.frame("mix")
-    own = own[own["month"].isin(months)].assign(name=THIS_PLAN)
+    own = own[own["month"] == month].assign(name=THIS_PLAN)
     order = [r[0] for r in alternatives(plan).rows]
-    ranked = rows.assign(name=[text(n) for n in rows["name"]])
+    ranked = _one_month(named[~mine], month)
     ranked["place"] = [order.index(n) if n in order else len(order) for n in ranked["name"]]
     ranked = ranked.sort_values("place", kind="stable")
     columns = ["name", "instance_type", "instances"]
     return pd.concat([own[columns], ranked[columns]], ignore_index=True)
+
+
+def _one_month(rows: pd.DataFrame, month: str) -> pd.DataFrame:
+    """Of each name the rows of ``month``; of one that has none, those of its own last month."""
+    kept = [of[of["month"] == (month if (of["month"] == month).any() else of["month"].max())]
+            for _, of in rows.groupby("name", sort=False)]  # fmt: skip
+    return pd.concat(kept) if kept else rows
 
 
 def alternative_mix(plan: Plan) -> Table:

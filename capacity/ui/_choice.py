@@ -18,7 +18,7 @@ def types(plan: Plan, unit: UnitPlan) -> None:
     """The chosen types first, the others by what they would cost more, each with its reason."""
     if unit.kind == "usage_priced":
         return
-    note = "The whole fleet priced with this service on another type, all other services as planned."
+    note = "On demand, a year: this service alone on other types, with all else kept."
     with ui.card("Why this type", note):
         table = _without_unit(planned.type_choice(plan, unit))
         extra = [r[3] for r in table.rows if r[3] is not None]
@@ -27,8 +27,8 @@ def types(plan: Plan, unit: UnitPlan) -> None:
             "Costs more", min_value=0.0, max_value=most or 1.0, format="percent", width=150,
             help="More a year than the plan; empty where the type is not possible",
         )  # fmt: skip
-        money = f"{plan.currency} a year"
-        widths = {"Instance type": 210, "": 70, money: 110, "Why": 560}
+        money = f"{plan.currency} a year, on demand"
+        widths = {"Instance type": 210, "": 70, money: 150, "Why": 560}
         shown.table(table, "Instance types by what they would cost more, with the reason", planned.NO_CHOICE, widths,
                     most_rows=10, lines=2, instead={"Costs more": bars})  # fmt: skip
 
@@ -63,8 +63,11 @@ def _coverage(plan: Plan, unit: UnitPlan) -> None:
             st.caption(planned.NO_COVERAGE)
             return
         ui.chart(charts.coverage_months(rows, ui.theme()), "Coverage by month, promised and with one instance fewer")
-        tightest = planned.coverage(replace(plan, frames={"coverage": rows})).rows[0]
-        st.text(f"Tightest: {planned.coverage_said(tightest)}.")
+        table = _without_unit(planned.coverage(replace(plan, frames={"coverage": rows})))
+        st.text(f"Tightest: {planned.coverage_said((unit.unit, *table.rows[0]))}.")
+        widths = {"Month": 62, "Coverage": 66, "Headroom kept": 96, "A zone lost": 76, "Promised": 66, "Binds": 150,
+                  "With one instance a zone fewer": 200}  # fmt: skip
+        shown.table(table, "Coverage by month, the tightest first", planned.NO_COVERAGE, widths)
 
 
 def _load_test(row: tuple[object, ...], unit: UnitPlan) -> None:

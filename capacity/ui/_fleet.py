@@ -151,7 +151,11 @@ def _headroom(plan: Plan, units: Sequence[UnitPlan]) -> None:
     wanted = {(u.service, u.region) for u in units}
     kept = [pair in wanted for pair in zip(frame["service"], frame["region"], strict=True)]
     frame = frame[kept]
-    with ui.card("Headroom by week", stretch=True):
+    note = (
+        "Of the running fleet, all zones up: 1 − the peak of a day of the week, at the tier's service level, over what "
+        "is safe."
+    )
+    with ui.card("Headroom by week", note, stretch=True):
         if frame.empty:
             st.caption("No service here has a fleet whose safe capacity is known.")
             return

@@ -14,6 +14,7 @@ from capacity.ui import _widgets as ui
 
 _HEATMAP_ROWS = 16
 _SHOWN_ALTERNATIVES = 3
+_P95 = "Cost of P95 over P50"
 
 
 def draw(plan: Plan) -> None:
@@ -49,7 +50,7 @@ def _saving(plan: Plan) -> ui.Card:
 def _gap(plan: Plan) -> ui.Card:
     if plan.mix is None:
         return ui.Card("Proven gap", fmt.NONE, "no fleet to plan")
-    note = "proven optimal" if plan.mix.status == "optimal" else "verified, to the proven bound"
+    note = planned.proof(plan.mix).split(";")[0]
     return ui.Card("Proven gap", fmt.percent(max(plan.mix.gap_frac, 0.0), 2), note, "gray",
                    "The plan costs at most this much more than the best possible one.")  # fmt: skip
 
@@ -57,14 +58,16 @@ def _gap(plan: Plan) -> ui.Card:
 def _coverage(plan: Plan) -> ui.Card:
     help_text = (
         "The share of simulated futures with no hour above what the plan serves, in the month and service where it is "
-        "nearest to what the tier promises."
+        "nearest to what the tier promises: the least of the shares as planned, with the policy's headroom kept, and "
+        "with a zone lost."
     )
     rows = planned.coverage_units(plan).rows
-    if not rows or rows[0][2] is None:
+    found, promised, binds = planned.least_covered(rows[0]) if rows else (None, None, "")
+    if found is None:
         return ui.Card("Tightest coverage", fmt.NONE, "not simulated", "gray", help_text)
-    name, _, found, promised = rows[0][:4]
     kept = promised is None or found >= promised
-    note = f"{fmt.percent(promised, 1)} promised: {fmt.shorten(fmt.visible(name), 26)}"
+    note = f"{fmt.percent(promised, 1)} promised, {binds}"
+    help_text += f" Here {fmt.plain(fmt.shorten(rows[0][0], 40))} in {fmt.plain(rows[0][1])}."
     return ui.Card("Tightest coverage", fmt.percent(found, 1), note, "green" if kept else "red", help_text)
 
 
@@ -72,34 +75,35 @@ def _headroom_cost(plan: Plan) -> ui.Card:
     help_text = "What it costs over the horizon that 95% of the futures fit and not only half of them."
     found = bought.headroom_cost(plan)
     if found is None:
-        return ui.Card("Cost of headroom", fmt.NONE, "not planned at P50 and P95", "gray", help_text)
-    note = f"{fmt.percent(found[1], 1)} more: P95 against P50"
-    return ui.Card("Cost of headroom", fmt.money_short(found[0], plan.currency), note, "gray", help_text)
+        return ui.Card(_P95, fmt.NONE, "not planned at P50 and P95", "gray", help_text)
+    note = f"{fmt.percent(found[1], 1)} more for the service level"
+    return ui.Card(_P95, fmt.money_short(found[0], plan.currency), note, "gray", help_text)
 
 
 # --- headroom ------------------------------------------------------------------------------------------------
 
 
 def _price(plan: Plan) -> None:
-    note = "What the fleet costs over the horizon, by the share of futures that must fit. The best possible plan lies "
-    with ui.card(
-        "Price of headroom", f"{note}between the proven bound and the cost shown; the axis does not begin at 0."
-    ):
+    with ui.card("Price of headroom", f"{bought.curve_said(plan)} The axis does not begin at 0."):
         table = bought.cost_curve(plan)
         if not table.rows:
             st.caption(bought.NO_CURVE)
             return
         left, right = st.columns([3, 2], gap="medium", vertical_alignment="center")
         with left:
-            ui.chart(charts.headroom_price(plan.frame("cost_curve"), ui.theme(), fmt.visible(plan.currency)),
-                     "Cost of the fleet at each service level, with its proven bound")  # fmt: skip
+            own = plan.mix.recommended_usd if plan.mix else None
+            ui.chart(charts.headroom_price(plan.frame("cost_curve"), ui.theme(), fmt.visible(plan.currency), own),
+                     "Cost of the fleet at each service level, with its proven bound, and of this plan")  # fmt: skip
         with right:
             widths = {"Futures fit": 78, "Costs": 80, "Proven bound": 88, "Gap": 58, "More than the first": 100}
             shown.table(table, "Cost and proven bound at each service level", "", widths, currency=plan.currency)
 
 
 def _headroom(plan: Plan) -> None:
-    note = "1 − the month's peak at the tier's service level over what is safe. The least comes first."
+    note = (
+        "1 − the month's largest peak, at the tier's service level, over what is safe with all zones up. The least "
+        "comes first. Headroom by week on the page Fleet is of the peak of a day, which is lower."
+    )
     with ui.card("Headroom by month", note):
         frame = plan.frame("headroom_months")
         if frame.empty:
@@ -112,7 +116,8 @@ def _headroom(plan: Plan) -> None:
         ui.chart(charts.headroom_months(frame, ui.theme(), _HEATMAP_ROWS),
                  "Heat map of headroom by month: what runs beside what is planned, one row a service")  # fmt: skip
         with st.expander(f"All {fmt.count(count, 'service')}: the month with the least headroom"):
-            widths = {"Service · region": 330, "Least in": 90, "Months that do not hold": 160}
+            widths = {"Service · region": 290, "Least in": 80, "Months that do not hold": 155,
+                      "What runs does not hold": 155, "What runs does not survive zone loss": 235}  # fmt: skip
             shown.table(planned.headroom_units(plan), "Each service's month with the least headroom", "", widths, 12)
 
 
@@ -128,8 +133,8 @@ def _purchases(plan: Plan) -> None:
             st.text(bought.buying_line(plan))
             rows = bought.in_order(plan)
             names = [f"{bought.purchase_name(r)}, {r['month']}" for r in rows.to_dict("records")]
-            ui.chart(charts.purchase_use(rows, names, ui.theme()),
-                     "How far each commitment is used, P10 to P90 of the futures")  # fmt: skip
+            ui.chart(charts.purchase_savings(rows, names, ui.theme(), fmt.visible(plan.currency)),
+                     "What each commitment saves over its term, P10 to P90 of the futures and the mean")  # fmt: skip
             _purchase_table(plan)
         refused = bought.refusals(plan)
         if refused.rows:
@@ -140,12 +145,14 @@ def _purchases(plan: Plan) -> None:
 
 def _purchase_table(plan: Plan) -> None:
     widths = {
-        "Commitment": 180, "Scope": 84, "Buy in": 62, "An hour": 62, "Upfront": 72, "Used, P90": 66, "Break-even": 74,
-        "Saves": 72, "Saves, P10 to P90": 122, "Regret, at P10 to P90": 118, "If not bought": 88,
+        "Commitment": 193, "Account": 62, "Buy in": 62, "An hour": 60, "Upfront": 62, "Used, P90": 66,
+        "Break-even": 72, "Saves": 62, "Saves, P10 to P90": 116, "Regret, low usage": 70, "Regret, high usage": 74,
+        "A month later": 130,
     }  # fmt: skip
     used = ui.chance("Used, P10", "Share of the commitment that is used over its term, in the future at P10 of usage")
     st.caption(
-        f"Amounts in {fmt.plain(plan.currency)}, over the term. Regret: against the best size, had usage been known."
+        f"Amounts in {fmt.plain(plan.currency)}, over the term. {bought.SAVES} Regret: against the best size, had "
+        "usage been known, at low (P10) and at high (P90) usage. A month later: what buying it then costs."
     )
     shown.table(bought.purchases(plan), "Commitments to buy with cost, use, saving and regret", "", widths, lines=2,
                 instead={"Used, P10": used}, currency=plan.currency)  # fmt: skip
@@ -161,9 +168,14 @@ def _requirements(plan: Plan) -> None:
         if frame.empty:
             st.caption(bought.NO_PRICE)
             return
+        table = bought.requirement_prices(plan)
+        if note := bought.not_priced(plan):
+            st.caption(fmt.plain(note))
+        if not table.rows:
+            st.caption(bought.NO_PRICE)
+            return
         ui.chart(charts.requirement_prices(frame, ui.theme(), fmt.visible(plan.currency)),
                  "What one step of each requirement costs a year, from low to high")  # fmt: skip
-        table = bought.requirement_prices(plan)
         widths = {"Of": 190, "Requirement": 200, "Moved by": 120, "From": 85, "To": 85, "In words": 420}
         with st.expander(f"All {fmt.count(len(table.rows), 'price')}, in words"):
             shown.table(table, "Each requirement's price a year, in words", "", widths, lines=2,

@@ -59,7 +59,7 @@ def _against_policy(frac: float | None, policy: float) -> tuple[str, ui.Tone]:
 def _headroom_now(unit: UnitPlan) -> ui.Card:
     note, tone = _against_policy(unit.headroom_now_frac, unit.headroom_policy_frac)
     help_text = "1 − the largest peak of the last four weeks over the safe capacity of the running fleet, all zones up."
-    return ui.Card("Headroom now", fmt.percent(unit.headroom_now_frac), note, tone, help_text)
+    return ui.Card("Headroom now, all zones up", fmt.percent(unit.headroom_now_frac), note, tone, help_text)
 
 
 def _headroom_min(unit: UnitPlan) -> ui.Card:

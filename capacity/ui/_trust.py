@@ -5,18 +5,12 @@ from __future__ import annotations
 import streamlit as st
 
 from capacity.plan import MixSummary, Plan
+from capacity.report import planned
 from capacity.ui import _format as fmt
 from capacity.ui import _known as known
 from capacity.ui import _proof as proof
 from capacity.ui import _tables as tables
 from capacity.ui import _widgets as ui
-
-_SOLVED = {
-    "optimal": "Proven optimal within the target gap",
-    "feasible": "A verified plan, not proven optimal",
-    "infeasible": "No plan meets all requirements",
-    "no_plan_in_time": "No plan was found in time",
-}
 
 
 def draw(plan: Plan) -> None:
@@ -48,8 +42,9 @@ def _cards(plan: Plan) -> list[ui.Card]:
                 "red" if old else "green"),
         ui.Card("Better than naive", f"{better} of {len(plan.units)}", f"{len(plan.units) - len(scored)} not scored",
                 "gray", "Services whose forecast had a smaller error at past origins than a seasonal naive forecast."),
-        ui.Card("Optimality gap", fmt.percent(gap, 2), "to the proven bound" if plan.mix else "no fleet to plan",
-                "gray", "The plan costs at most this much more than the best possible one."),
+        ui.Card("Proven gap", fmt.percent(None if gap is None else max(gap, 0.0), 2),
+                planned.proof(plan.mix).split(";")[0] if plan.mix else "no fleet to plan", "gray",
+                "The plan costs at most this much more than the best possible one."),
         ui.Card("Tie to the bill", "None" if not plan.tie_outs else "Yes" if tied else "No",
                 fmt.percent(max((abs(t.difference_frac) for t in plan.tie_outs), default=None), 1) + " apart",
                 "green" if tied and plan.tie_outs else "orange"),
@@ -101,7 +96,7 @@ def _solver(plan: Plan) -> None:
 
 def _solver_facts(mix: MixSummary, currency: str) -> list[tuple[str, str]]:
     return [
-        ("Result", _SOLVED.get(mix.status, mix.status)),
+        ("Result", fmt.sentence(planned.proof(mix))),
         ("Ended because", mix.termination),
         ("Solver", mix.solver),
         ("Objective", fmt.money(mix.objective, currency)),

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from capacity import charts
-from capacity.charts._planned import MAX_MONTHS, MAX_PARTS
+from capacity.charts._planned import LOST, MAX_MONTHS, MAX_PARTS
 from capacity.charts._price import MAX_PRICES, NAME_LETTERS
 from capacity.plan import FRAMES, Plan
 from capacity.report import bought
@@ -39,7 +39,9 @@ def coverage(p: Plan, theme: charts.Theme) -> Any:
 CHARTS: dict[str, Callable[[Plan, charts.Theme], Any]] = {
     "headroom_price": lambda p, t: charts.headroom_price(p.frame("cost_curve"), t),
     "requirement_prices": lambda p, t: charts.requirement_prices(p.frame("requirement_prices"), t),
-    "purchase_use": lambda p, t: charts.purchase_use(p.frame("purchases"), list(p.frame("purchases")["offer"]), t),
+    "purchase_savings": lambda p, t: charts.purchase_savings(
+        p.frame("purchases"), list(p.frame("purchases")["offer"]), t
+    ),
     "headroom_months": lambda p, t: charts.headroom_months(p.frame("headroom_months"), t),
     "coverage_months": coverage,
     "fleet_shapes": lambda p, t: charts.fleet_shapes(bought.shapes(p), t),
@@ -81,20 +83,21 @@ def test_a_plan_without_the_frame_says_so_in_words(name: str) -> None:
     assert re.match(r"No ", " ".join(said(CHARTS[name](known_plan(services=0), "light"))))
 
 
-def test_the_price_of_headroom_tells_each_level_and_the_step_to_it() -> None:
-    curve = pd.DataFrame([(0.5, 1000.0, 990.0), (0.95, 1100.0, np.nan), (0.99, np.nan, np.nan), (0.9, 1050.0, 1060.0)],
-                         columns=list(FRAMES["cost_curve"]))  # fmt: skip
+def test_the_price_of_headroom_tells_each_level_and_how_much_more_it_costs_than_the_first() -> None:
+    curve = pd.DataFrame([(0.5, 1000.0, 990.0, ""), (0.95, 1100.0, np.nan, ""), (0.99, np.nan, np.nan, ""),
+                          (0.9, 1050.0, 1060.0, "")], columns=list(FRAMES["cost_curve"]))  # fmt: skip
     points = charts.price_points(curve)
     assert list(points["level"]) == ["P50", "P90", "P95"]
-    assert list(points["more"]) == ["", "+5.0%", "+4.8%"]
+    assert list(points["more"]) == ["", "+5.0%", "+10.0%"]
     assert (points["bound"] <= points["cost"]).all()
-    words = said(charts.headroom_price(curve))
-    for text in ("1,000", "1,050", "+5.0%", "P95"):
+    assert not any("this plan" in word for word in said(charts.headroom_price(curve)))
+    words = said(charts.headroom_price(curve, plan_cost=1120.0))
+    for text in ("1,000", "1,050", "+10.0%", "P95", "this plan 1,120"):
         assert any(text in word for word in words)
 
 
 def test_one_level_alone_is_a_point() -> None:
-    curve = pd.DataFrame([(0.95, 1100.0, 1090.0)], columns=list(FRAMES["cost_curve"]))
+    curve = pd.DataFrame([(0.95, 1100.0, 1090.0, "")], columns=list(FRAMES["cost_curve"]))
     assert "1,100" in said(charts.headroom_price(curve))
 
 
@@ -110,6 +113,7 @@ def test_the_dearest_requirements_come_first_and_what_saves_is_told_by_its_sign(
             price("c", 100, 100),
             price("d", np.inf, np.inf),
             price("e", -1, 2),
+            price("", 900, 901),
         ],
         columns=list(FRAMES["requirement_prices"]),
     )
@@ -144,9 +148,20 @@ def test_headroom_by_month_has_what_runs_left_of_what_is_planned_and_the_least_f
     assert {"what runs", "as planned", "now"} <= set(words)
 
 
+def test_a_fleet_that_does_not_survive_is_marked_and_a_legend_says_so() -> None:
+    frame = planned(known_plan()).frame("headroom_months")
+    assert LOST in said(charts.headroom_months(frame))
+    cells = next(r for r in charts.headroom_months(frame).to_dict()["datasets"].values() if r and "lost" in r[0])
+    falls = [v is not None and not pd.isna(v) and not v for v in frame["survives_running"]]
+    assert sum(c["lost"] for c in cells) == sum(falls) > 0
+    assert all(c["column"].startswith("what runs|") for c in cells if c["lost"])
+    old = frame.drop(columns=["survives_running", "survives_planned"])
+    assert LOST not in said(charts.headroom_months(old))
+
+
 def test_headroom_of_many_months_and_services_is_cut_to_a_page() -> None:
     months = [f"{2026 + k // 12}-{k % 12 + 1:02d}" for k in range(36)]
-    rows = [(f"s{i}", "r", m, 1.0, 2.0, 0.5, 2.0, 0.5, 0.2, True) for i in range(90) for m in months]
+    rows = [(f"s{i}", "r", m, 1.0, 2.0, 0.5, 2.0, 0.5, 0.2, True, True, True, True) for i in range(90) for m in months]
     frame = pd.DataFrame(rows, columns=list(FRAMES["headroom_months"]))
     cells = next(
         r for r in charts.headroom_months(frame, max_rows=16).to_dict()["datasets"].values() if "score" in r[0]
@@ -154,9 +169,9 @@ def test_headroom_of_many_months_and_services_is_cut_to_a_page() -> None:
     assert len(cells) == 16 * 2 * MAX_MONTHS
 
 
-def test_a_use_of_a_commitment_without_a_median_is_still_drawn() -> None:
-    rows = planned(known_plan()).frame("purchases").assign(utilisation_q50=np.nan)
-    assert "86% to 100%" in said(charts.purchase_use(rows, ["same"] * len(rows)))
+def test_a_saving_without_a_mean_is_still_drawn_and_a_loss_has_its_sign() -> None:
+    rows = planned(known_plan()).frame("purchases").assign(saving_mean=np.nan, saving_q10=-50.0, saving_q90=120.0)
+    assert "−50 to 120" in said(charts.purchase_savings(rows, ["same"] * len(rows)))
 
 
 def test_families_beyond_the_colours_are_one_and_nothing_is_lost() -> None:

@@ -141,7 +141,8 @@ def test_scenario_is_chosen_for_every_page(draw: Callable[..., AppTest]) -> None
 def test_service_shows_the_unit_that_is_chosen(draw: Callable[..., AppTest]) -> None:
     app = draw("service", unit="payments/us-east-1")
     said = words(app)
-    assert "Overdue" in set(app.dataframe[1].value["Status"])
+    (limits,) = (d.value for d in app.dataframe if "Status" in d.value.columns)
+    assert "Overdue" in set(limits["Status"])
     assert "order overdue" in said
     assert "weighted median of 9 members" in said
     assert "of a seasonal naive forecast's" in said
