@@ -64,8 +64,8 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
     # why this type: each unit's chosen types and the next best ones
     "type_choice": ("service", "region", "instance_type", "chosen", "usd_per_year", "extra_frac", "reason"),
     # the model's price of the fleet of the newest closed month against the bill, by service
-    "tie_services": ("service", "region", "month", "currency", "modelled", "billed_effective", "remainder", "difference_frac",
-                     "ties", "words"),
+    "tie_services": ("service", "region", "month", "currency", "modelled", "billed_effective", "remainder",
+                     "difference_frac", "ties", "words"),
     # what the plan's months cost in all: rows of part "total" are exactly the sums of the other parts
     "plan_total": ("month", "part", "service", "region", "amount", "basis"),
     # what load tests say an instance serves within the SLO
