@@ -102,11 +102,16 @@ class _View:
         self.rest = {key: n for key, n in self.counts.items() if key[0] != str(unit)}
         # What the unit adds to the bill: that of all, less that of all others.
         self.base = billed(self.fleet, self.rest, self.bought).total_usd
+        self.known: dict[tuple[object, ...], float] = {}
         self.usd = self.added(self.mine)
 
     def added(self, counts: Counts) -> float:
-        total = billed(self.fleet, {**self.rest, **counts}, self.bought).total_usd
-        return total - self.base + penalty_usd(self.fleet, counts, self.unit)
+        """What the unit adds to the bill of all with ``counts``, and its penalty; each cover is billed once."""
+        key = tuple(sorted(counts.items()))
+        if key not in self.known:
+            total = billed(self.fleet, {**self.rest, **counts}, self.bought).total_usd
+            self.known[key] = total - self.base + penalty_usd(self.fleet, counts, self.unit)
+        return self.known[key]
 
     # --- other choices -------------------------------------------------------------------------------------
 
