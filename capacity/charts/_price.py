@@ -10,6 +10,7 @@ import pandas as pd
 
 from capacity.charts._money import _money_axis, _names_axis
 from capacity.charts._theme import INKS, Ink, Theme, floats, nothing, styled, unit_label, visible
+from capacity.words import unique
 
 if TYPE_CHECKING:
     import altair as alt
@@ -174,16 +175,6 @@ def middle_cut(text: str, width: int) -> str:
         return text
     tail = (width - 1) // 2
     return f"{text[: width - 1 - tail]}…{text[-tail:]}"
-
-
-def unique(names: Iterable[str]) -> list[str]:
-    """``names`` with a number where one is there twice: two rows must not share a line."""
-    seen: dict[str, int] = {}
-    out = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        out.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return out
 
 
 def purchase_savings(

@@ -83,12 +83,6 @@ _child: _Child | None = None
 _lock = threading.Lock()
 
 
-def warm_up() -> None:
-    """Start the child while something else is being done."""
-    with _lock:
-        _running()
-
-
 def _running() -> _Child:
     global _child
     if _child is None or not _child.alive:

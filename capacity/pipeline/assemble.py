@@ -16,7 +16,7 @@ from capacity.pipeline.base import own_error
 from capacity.pipeline.demand import UnitData
 from capacity.pipeline.explain import words_of
 from capacity.pipeline.frames import frames
-from capacity.pipeline.mix import Mix, UnitNeed, planned_safe, pool_lines, weekly_headroom
+from capacity.pipeline.mix import UnitNeed, planned_safe, pool_lines, weekly_headroom
 from capacity.pipeline.money import Money, cost_months
 from capacity.pipeline.outlook import by_type
 from capacity.pipeline.parts import Parts
@@ -109,7 +109,7 @@ def _unit_plan(parts: Parts, unit: Unit) -> UnitPlan:
         recommended=_recommended(parts, unit, need),
         running_usd=running_usd,
         recommended_usd=recommended_usd,
-        coverage_min_frac=_coverage_min(parts.mix, unit),
+        coverage_min_frac=_coverage_min(parts, unit),
         why=_why(parts, unit, need),
         usd_per_1000=_latest_unit_cost(parts.money, unit.service),
         burst=data.burst,
@@ -174,10 +174,9 @@ def _unit_money(parts: Parts, unit: Unit) -> tuple[float, float]:
     return running, float(_of(parts.mix.solution.spend, unit)["total_usd"].sum())
 
 
-def _coverage_min(mix: Mix | None, unit: Unit) -> float | None:
-    if mix is None:
-        return None
-    rows = _of(mix.coverage, unit)
+def _coverage_min(parts: Parts, unit: Unit) -> float | None:
+    """The least that the plan realised in any month when it was operated."""
+    rows = _of(parts.judged.coverage, unit)
     return float(rows["coverage_frac"].min()) if len(rows) else None
 
 

@@ -18,7 +18,7 @@ from capacity.config import Config
 from capacity.domain import LoadBlock, MixProblem, Unit
 from capacity.optimize.service_level import FurtherNeed, Operation, cost_curve, headroom_by_month, simulate, with_blocks
 from capacity.pipeline.demand import UnitData
-from capacity.pipeline.mix import Mix, UnitNeed
+from capacity.pipeline.mix import Mix, UnitNeed, coverage_frame
 from capacity.pipeline.progress import Progress, silent
 from capacity.plan import FRAMES
 
@@ -91,7 +91,7 @@ def _coverage(found: list[pd.DataFrame], mix: Mix, config: Config) -> pd.DataFra
     if len(simulated):
         simulated = simulated.rename(columns={"service_level": "required_frac"})
     pools = {p.name: config.tier(p.tier).service_level for p in config.pools}
-    pooled = mix.coverage[mix.coverage["service"].isin(pools)]
+    pooled = coverage_frame({u: n for u, n in mix.needs.items() if u.service in pools}, mix.solution)
     if len(pooled):
         pooled = pooled.assign(required_frac=pooled["service"].map(pools))
         simulated = pd.concat([simulated, pooled], ignore_index=True)

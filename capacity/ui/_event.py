@@ -9,6 +9,7 @@ from capacity.plan import EventSummary, Plan
 from capacity.ui import _format as fmt
 from capacity.ui import _tables as tables
 from capacity.ui import _widgets as ui
+from capacity.words import unique
 
 _REASONS_SHOWN = 8
 _BARS_SHOWN = 24
@@ -19,7 +20,7 @@ def draw(plan: Plan) -> None:
     if not plan.events:
         st.info("The config names no peak event ahead. Add one under events.", icon=":material/info:")
         return
-    names = dict(zip(tables.unique([fmt.visible(e.name) for e in plan.events]), plan.events, strict=True))
+    names = dict(zip(unique([fmt.visible(e.name) for e in plan.events]), plan.events, strict=True))
     chosen = st.selectbox("Event", list(names), key="event", bind="query-params", width=320)
     event = names.get(chosen or "") or plan.events[0]
     _answer(event)

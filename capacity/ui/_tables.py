@@ -15,6 +15,7 @@ from capacity.domain import EventVerdict
 from capacity.plan import EventSummary, Finding, LimitOutlook, Plan, UnitPlan
 from capacity.scenario import ScenarioRow
 from capacity.ui import _format as fmt
+from capacity.words import unique
 
 # What is not in the plan sorts last.
 _LATE = date.max
@@ -292,16 +293,6 @@ def quality(plan: Plan) -> pd.DataFrame:
         for q in plan.frame("quality").to_dict("records")
     ]
     return _frame(rows, ("Gravity", "Source", "Data", "Where", "Rule", "Rows", "What"))
-
-
-def unique(names: Sequence[str]) -> list[str]:
-    """``names`` with a number where one is there twice: columns and choices must differ."""
-    seen: dict[str, int] = {}
-    out = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        out.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return out
 
 
 def _frame(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import streamlit as st
 
 from capacity.plan import Plan, UnitPlan
 from capacity.ui import _format as fmt
-from capacity.ui import _tables as tables
+from capacity.words import unique
 
 ThemeName = Literal["light", "dark"]
 Tone = Literal["red", "orange", "green", "gray"]
@@ -169,7 +169,7 @@ def stale(plan: Plan) -> None:
 def unit_choices(units: Sequence[UnitPlan]) -> dict[str, UnitPlan]:
     """Units by what a list of choices calls them."""
     ordered = sorted(units, key=lambda u: u.unit)
-    return dict(zip(tables.unique([fmt.visible(str(u.unit)) for u in ordered]), ordered, strict=True))
+    return dict(zip(unique([fmt.visible(str(u.unit)) for u in ordered]), ordered, strict=True))
 
 
 def most_urgent(choices: dict[str, UnitPlan]) -> int:

@@ -1,4 +1,4 @@
-"""The problem of a whole fleet, its solution, and what of it is kept: coverage and pins."""
+"""The problem of a whole fleet, its solution, and what of it is kept."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ class Mix:
     problem: MixProblem
     solution: MixSolution
     running_spend: pd.DataFrame
-    coverage: pd.DataFrame
 
 
 def solve_mix(
@@ -66,7 +65,6 @@ def solve_mix(
         problem=problem,
         solution=replace(solution, notes=(*solution.notes, *notes)) if notes else solution,
         running_spend=optimize.price_running(_as_it_ran(problem, needs)),
-        coverage=coverage_frame(needs, solution),
     )
 
 
