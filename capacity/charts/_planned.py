@@ -65,17 +65,17 @@ def headroom_months(headroom: pd.DataFrame, theme: Theme = "light", max_rows: in
         color=alt.Color("score:Q", scale=scale, legend=legend), tooltip=tips
     )
     text = base.mark_text(fontSize=10).encode(text="label:N", color=alt.Color("ink:N", scale=None))
-    marks = _lost(base) if frame["lost"].any() else []
+    marks = _lost(base, ink) if frame["lost"].any() else []
     layers = alt.layer(rect, text, *marks, *_headings(columns, months, ink)).resolve_scale(color="independent")
     return styled(layers, theme, alt.Step(ROW_PIXELS))
 
 
-def _lost(base: alt.Chart) -> list[alt.Chart]:
+def _lost(base: alt.Chart, ink: Ink) -> list[alt.Chart]:
     """A small triangle in the corner of cells whose fleet does not survive the loss of its zones, and its legend."""
     import altair as alt
 
     marked = base.transform_filter("datum.lost").transform_calculate(key=f"'{LOST}'")
-    legend = alt.Legend(orient="bottom", title=None, labelLimit=400, symbolStrokeWidth=0)
+    legend = alt.Legend(orient="bottom", title=None, labelLimit=400, symbolStrokeWidth=0, symbolFillColor=ink.text)
     shape = alt.Shape("key:N", scale=alt.Scale(domain=[LOST], range=["triangle-up"]), legend=legend)
     point = marked.mark_point(size=26, filled=True, opacity=1, xOffset=11, yOffset=-5)
     return [point.encode(shape=shape, color=alt.Color("ink:N", scale=None))]

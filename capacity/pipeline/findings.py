@@ -138,7 +138,11 @@ def _purchases(plan: Plan) -> Iterator[Finding]:
         f"buy {count} for {float(rows['hourly_usd'].sum()):,.2f} {plan.currency} an hour, the first in {first}: "
         f"{money(saving, plan.currency)} less than on demand over their terms is expected, beside the mix's own saving"
     )
-    yield Finding("act", "mix", text, usd=saving)
+    waiting = int((rows["waiting_usd_per_month"] < 0).sum())
+    if waiting:
+        text += f"; {waiting} of them would save more bought later: what is owned covers their usage until it ends"
+    # Where every one of them can wait, nothing has to be decided now.
+    yield Finding("act" if waiting < len(rows) else "watch", "mix", text, usd=saving)
 
 
 def _money(plan: Plan) -> Iterator[Finding]:

@@ -197,7 +197,7 @@ def _refusal(offer: Offer, groups: Sequence[UsageGroup]) -> RefusedOffer | None:
     missing = [t for t in types if t not in offer.rate]
     odd = [f"{t}: {offer.rate[t]:g}" for t in types if t in offer.rate and not 0 < offer.rate[t] < 1]
     if not covered:
-        return RefusedOffer(offer.id, "nothing that runs is in its scope")
+        return RefusedOffer(offer.id, "nothing that the plan runs is in its scope")
     if missing:
         return RefusedOffer(offer.id, f"no rate is known for {', '.join(missing)}, which it would cover")
     if odd:
