@@ -6,6 +6,7 @@ import pandas as pd
 
 from capacity.domain import SeriesForecast, Unit
 from capacity.pipeline.explain import explanation_frame
+from capacity.pipeline.finops.coming import coming_frames
 from capacity.pipeline.mix import tier_of, weekly_headroom
 from capacity.pipeline.money import Money
 from capacity.pipeline.occasions import occasions_frame
@@ -52,7 +53,10 @@ def frames(parts: Parts) -> dict[str, pd.DataFrame]:
         "tie_services": parts.tie_services if len(parts.tie_services) else _empty("tie_services"),
         "plan_total": parts.plan_total if len(parts.plan_total) else _empty("plan_total"),
         **_mix_frames(parts),
+        **parts.past,
+        **coming_frames(parts),
     }  # fmt: skip
+    built |= {name: _empty(name) for name in FRAMES if name not in built}
     return {name: _in_shape(name, frame) for name, frame in built.items()}
 
 

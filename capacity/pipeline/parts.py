@@ -57,3 +57,4 @@ class Parts:
     tie_services: pd.DataFrame = field(default_factory=pd.DataFrame)
     load_tests: LoadTests = field(default_factory=LoadTests)
     plan_total: pd.DataFrame = field(default_factory=pd.DataFrame)
+    past: Mapping[str, pd.DataFrame] = field(default_factory=dict)

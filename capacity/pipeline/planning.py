@@ -26,6 +26,7 @@ from capacity.pipeline.assemble import assemble
 from capacity.pipeline.base import Base, demand_dates, forecast_base, worker_count
 from capacity.pipeline.demand import UnitData, gather
 from capacity.pipeline.explain import Explanations, explain_units
+from capacity.pipeline.finops import Past, past_frames
 from capacity.pipeline.futures import Future, futures
 from capacity.pipeline.inputs import Inputs, read_inputs, with_config
 from capacity.pipeline.judged import judge
@@ -86,6 +87,7 @@ class Ground:
     promise: pd.DataFrame = field(default_factory=pd.DataFrame)
     service_ties: costs.ServiceTies | None = None
     load_tests: LoadTests = field(default_factory=LoadTests)
+    past: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def discount_frac(self) -> float:
@@ -193,6 +195,8 @@ def run(
         ground = replace(ground, explained=explained)
     with clock.stage("watch"):
         ground = replace(ground, anomalies=watch(ground.inputs, ground.data, ground.spend, ground.money))
+    with clock.stage("review"):
+        ground = replace(ground, past=past_frames(Past(ground.inputs, ground.data, ground.money)))
     with clock.stage("promise"):
         promise, notes = _promise(ground, store)
         ground = replace(ground, promise=promise)
@@ -269,6 +273,7 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
             spend_history=ground.spend,
             added=added,
             promise=ground.promise,
+            past=ground.past,
         )
     )
     # The hours of every path are hundreds of megabytes and have done their work.
