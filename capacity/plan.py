@@ -71,6 +71,17 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
     # what load tests say an instance serves within the SLO
     "load_tests": ("service", "instance_type", "safe_low", "safe", "safe_high", "gamma", "alpha", "beta", "knee",
                    "tested_max", "flags"),
+    # invoices of each billing month and currency (entered, or the sum of the bill's rows) against what is allocated
+    "invoice_ties": ("month", "currency", "account", "invoice_total", "total_from", "number", "direct", "shared",
+                     "unallocated", "difference", "ties", "words"),
+    # what was negotiated: Contracted over List of usage, by the provider's service
+    "private_discounts": ("month", "currency", "provider_service", "list_cost", "contracted_cost", "discount",
+                          "discount_frac", "rows", "rows_without_list"),
+    # the cost of several currencies in the company's own, by rates that the config gives; empty where there is one
+    "cost_converted": ("month", "currency", "service", "kind", "pool", "BilledCost", "EffectiveCost", "ListCost",
+                       "ContractedCost", "from_currency", "rate", "rate_as_of", "rate_source"),
+    # what the review could not do, and why
+    "review_notes": ("topic", "words"),
     "cost": ("month", "currency", "service", "kind", "pool", "BilledCost", "EffectiveCost", "ListCost",
              "ContractedCost"),
     "unit_cost": ("month", "service", "currency", "effective_cost", "units", "usd_per_1000"),

@@ -19,6 +19,7 @@ from capacity.config._config import Config
 from capacity.config._cost_explorer import CostExplorerOffers, CostExplorerReads, CostExplorerSource
 from capacity.config._fleet import CommitmentSource, FleetSource, QuotaSource
 from capacity.config._holidays import country_of
+from capacity.config._invoices import ExchangeRate, InvoiceConfig
 from capacity.config._load_tests import LoadTestConfig
 from capacity.config._money import AttributionRule, BudgetConfig, CostsConfig, PoolConfig
 from capacity.config._pools import NodePoolConfig, PodConfig
@@ -63,12 +64,14 @@ __all__ = [
     "CurSource",
     "DiscoveredMetric",
     "EventConfig",
+    "ExchangeRate",
     "FailoverConfig",
     "FileSource",
     "FleetSource",
     "ForecastConfig",
     "Fraction",
     "HardLimitConfig",
+    "InvoiceConfig",
     "LeadTimes",
     "LoadTestConfig",
     "Model",

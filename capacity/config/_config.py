@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from capacity.config._aws import AwsAccess
 from capacity.config._base import Model, Name, did_you_mean
 from capacity.config._holidays import CountryHolidays
+from capacity.config._invoices import ExchangeRate, InvoiceConfig
 from capacity.config._money import BudgetConfig, CostsConfig
 from capacity.config._pools import NodePoolConfig
 from capacity.config._services import EventConfig, OutageConfig, ServiceConfig, TierConfig
@@ -44,6 +45,8 @@ class Config(Model):
     )
     costs: CostsConfig = CostsConfig()
     budgets: list[BudgetConfig] = []
+    invoices: list[InvoiceConfig] = Field([], description="invoice totals entered by hand, to hold the bill to")
+    exchange_rates: list[ExchangeRate] = Field([], description="without one, currencies are never added")
     lead_times: LeadTimes = LeadTimes()
     forecast: ForecastConfig = ForecastConfig()
     optimize: OptimizeConfig = OptimizeConfig()

@@ -4,6 +4,8 @@ from capacity.costs.allocation import UNALLOCATED, Allocation, allocate, split
 from capacity.costs.apart import apart_months
 from capacity.costs.attribution import Attribution, attribute, needed_columns
 from capacity.costs.bridge import TERMS, Bridge, bridge
+from capacity.costs.currency import CONVERTED_COLUMNS, in_one_currency, rate_of
+from capacity.costs.invoices import invoice_ties, private_discounts
 from capacity.costs.spend import (
     SETTLE_DAYS,
     daily_spend,
@@ -18,6 +20,7 @@ from capacity.costs.totals import bill_totals, closed_months, reported_list
 from capacity.costs.unit_cost import Marginal, marginal_cost, unit_costs
 
 __all__ = [
+    "CONVERTED_COLUMNS",
     "INSTANCES",
     "NOBODY",
     "SETTLE_DAYS",
@@ -35,10 +38,14 @@ __all__ = [
     "bridge",
     "closed_months",
     "daily_spend",
+    "in_one_currency",
+    "invoice_ties",
     "marginal_cost",
     "month_totals",
     "month_variance",
     "needed_columns",
+    "private_discounts",
+    "rate_of",
     "reported_list",
     "settled_until",
     "split",
