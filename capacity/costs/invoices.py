@@ -143,6 +143,8 @@ def private_discounts(attribution: Attribution) -> pd.DataFrame:
     """
     pieces = attribution.pieces
     usage = pieces.filter(pc.fill_null(pc.equal(pieces.column("ChargeCategory"), "Usage"), False))
+    # What a spot instance is cheaper by is the market's doing and was negotiated by nobody.
+    usage = usage.filter(pc.invert(pc.fill_null(pc.equal(usage.column("PricingCategory"), "Dynamic"), False)))
     if not usage.num_rows:
         return pd.DataFrame(columns=list(DISCOUNT_COLUMNS))
     nulls = usage.column("ListCost_nulls").to_numpy() + usage.column("ContractedCost_nulls").to_numpy()
