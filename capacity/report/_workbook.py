@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -54,13 +55,20 @@ def _about(plan: Plan) -> Table:
 
 def write_workbook(plan: Plan, path: Path, comparison: Sequence[Plan] = ()) -> None:
     """Write the workbook of ``plan`` to ``path``; the same plan gives the same bytes."""
+    write_tables(path, "Capacity plan", plan.as_of, tables(plan, comparison))
+
+
+def write_tables(path: Path, title: str, created: datetime, sheets: Sequence[Table]) -> None:
+    """Write a workbook of ``sheets``: headings and first column stay in sight, columns can be filtered.
+
+    ``created`` is the moment of what is written, not of the writing: the same tables give the same bytes.
+    """
     import xlsxwriter
 
     options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "in_memory": True}
     with xlsxwriter.Workbook(str(path), options) as book:
-        # The moment of the plan, not of the writing: the same plan gives the same file.
-        book.set_properties({"title": "Capacity plan", "created": plan.as_of.replace(tzinfo=None)})
-        for table in tables(plan, comparison):
+        book.set_properties({"title": title, "created": created.replace(tzinfo=None)})
+        for table in sheets:
             _Sheet(book, table).write()
 
 
@@ -84,6 +92,11 @@ class _Sheet:
         if self.table.total is not None:
             self._row(len(rows) + 1, self.table.total, self.bold)
         self.sheet.freeze_panes(1, 1)
+        if rows:
+            self.sheet.autofilter(0, 0, len(rows), self._width() - 1)
+
+    def _width(self) -> int:
+        return sum(2 if c.kind == "quantity" else 1 for c in self.table.columns)
 
     def _heads(self) -> None:
         x = 0
@@ -113,7 +126,7 @@ class _Sheet:
             self.sheet.write_string(y, x, cell_text(str(value)), formats["text"])
         elif kind == "date":
             self.sheet.write_datetime(y, x, value, formats[kind])
-        elif isinstance(value, Decimal) and not fits_a_double(value):
+        elif kind == "exact" and isinstance(value, Decimal) and not fits_a_double(value):
             self.sheet.write_string(y, x, f"{value:f}", formats["text"])
         elif value == "":
             self.sheet.write_blank(y, x, None, formats[kind])
