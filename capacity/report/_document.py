@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any
 
 from capacity import scenario
 from capacity.charts import visible
 from capacity.plan import Plan
 from capacity.report import _pictures, _summary, _tables, bought, known, planned
+from capacity.report._page import Page, render
 from capacity.report._sections import Section, planned_sections
 from capacity.report._table import NEVER, Column, Table, exact, moment, percent, sentence
 from capacity.words import day
@@ -43,38 +42,24 @@ def render_html(plan: Plan, comparison: Sequence[Plan] = ()) -> str:
     comparison
         Other scenarios of the same base, to be held against ``plan``.
     """
-    text: str = (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            plan=plan,
-            company=visible(plan.company),
-            title=f"Capacity plan: {visible(plan.company)}, {day(plan.as_of.date())}",
-            facts=_facts(plan),
-            cards=_summary.cards(plan),
-            decisions=_tables.decisions(plan, MOST_DECISIONS).first(MOST_ROWS),
-            buying=bought.buying_line(plan),
-            watch=_summary.watch(plan, MOST_WATCHED),
-            caveats=_summary.caveats(plan),
-            sections=sections(plan, comparison),
-            light=_pictures.theme_variables("light"),
-            dark=_pictures.theme_variables("dark"),
-        )
+    watch, made = _summary.watch(plan, MOST_WATCHED), plan.provenance
+    buying = bought.buying_line(plan)
+    page = Page(
+        title=f"Capacity plan: {visible(plan.company)}, {day(plan.as_of.date())}",
+        kind="Capacity plan",
+        name=visible(plan.company),
+        facts=_facts(plan),
+        cards=_summary.cards(plan),
+        first=_tables.decisions(plan, MOST_DECISIONS).first(MOST_ROWS),
+        first_title="Decisions",
+        first_none="Nothing in this plan needs a decision.",
+        lines=[buying] if buying else [],
+        lists=[*([("To watch", watch)] if watch else []), ("Read with care", _summary.caveats(plan))],
+        sections=sections(plan, comparison),
+        footer=f"capacity {made.package_version} · config {made.config_digest} · seed {made.seed} · "
+        "times are UTC, days are each service's own",
     )
-    return text
-
-
-@lru_cache
-def _environment() -> Any:
-    import jinja2
-
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("capacity.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return render(page)
 
 
 def _facts(plan: Plan) -> list[tuple[str, str]]:
