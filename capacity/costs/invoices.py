@@ -116,8 +116,8 @@ def _words(
     if not is_billed:
         return f"there is no bill{whose} of {month} in {in_currency} to hold this invoice to; ingest it"
     if invoice is None:
-        said = "is the sum of the bill's rows, exactly" if ties else f"is {difference:+,f} from the bill's rows"
-        return f"what is allocated and what is not {said}; no invoice total was entered"
+        said = "are the sum of the bill's rows, exactly" if ties else f"are {difference:+,f} from the bill's rows"
+        return f"allocated and unallocated together {said}; no invoice total was entered"
     if ties:
         left = "exactly" if difference == 0 else f"within its {invoice.tolerance:f} of rounding ({difference:+,f})"
         return f"ties to the invoice {left}"
