@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime
@@ -19,6 +20,8 @@ from capacity.plan import Finding
 
 FOLDER = "decisions"
 Status = Literal["proposed", "approved", "rejected"]
+# Topic, service, region, and how the finding begins: up to its first figure.
+Subject = tuple[str, str, str, str]
 # A reason that fills more than a screen is a document: name it instead.
 MOST_CHARACTERS = 4_000
 _HASH_DIGITS = 10
@@ -64,15 +67,26 @@ class Decision:
             raise UsageError("a decision's times need a zone")
 
     @property
-    def about(self) -> tuple[str, str, str]:
-        """(topic, service, region): the same in the next plan, whose words and dates are others."""
-        return self.topic, self.service, self.region
+    def about(self) -> Subject:
+        """What it is about: the same in the next plan, whose figures and dates are others."""
+        return subject(self.topic, self.service, self.region, self.finding)
 
     @property
     def id(self) -> str:
         """Its file's name: the moment, and a digest of all that it says."""
         digest = hashlib.sha256(_text(self).encode()).hexdigest()[:_HASH_DIGITS]
         return f"{self.at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{digest}"
+
+
+def subject(topic: str, service: str, region: str, text: str) -> Subject:
+    """What tells a finding from others and is the same in the next plan.
+
+    >>> subject("order", "search", "us-east-1", "search/us-east-1 passes disk (17 TB) on 3 May")[3]
+    'search/us-east-1 passes disk'
+    """
+    rest = text.removeprefix(f"{service}/{region}") if service else text
+    lead = text[: len(text) - len(rest)]
+    return topic, service, region, (lead + re.split(r"[\d(]", rest, maxsplit=1)[0]).strip()
 
 
 def about(finding: Finding, status: Status, author: str, reason: str, *, at: datetime, as_of: datetime) -> Decision:
@@ -116,7 +130,7 @@ def read(plan_dir: Path) -> tuple[Decision, ...]:
     return tuple(sorted(found, key=lambda d: (d.at, d.id)))
 
 
-def standing(decisions: Iterable[Decision]) -> dict[tuple[str, str, str], Decision]:
+def standing(decisions: Iterable[Decision]) -> dict[Subject, Decision]:
     """The newest decision about each thing."""
     return {d.about: d for d in sorted(decisions, key=lambda d: (d.at, d.id))}
 

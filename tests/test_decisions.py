@@ -37,7 +37,7 @@ def test_a_change_of_mind_is_a_new_file_and_the_newest_holds(tmp_path: Path) -> 
         decisions.record(tmp_path, one)
     found = decisions.read(tmp_path)
     assert found == (first, then)
-    assert decisions.standing(found) == {("order", "search", "us-east-1"): then}
+    assert decisions.standing(found) == {("order", "search", "us-east-1", "search passes its quota; ask by"): then}
 
 
 def test_two_people_at_the_same_moment_lose_nothing(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from capacity import scenario
 from capacity.charts import visible
+from capacity.decisions import Decision
 from capacity.plan import Plan
-from capacity.report import _pictures, _summary, _tables, bought, known, planned
+from capacity.report import _pictures, _summary, _tables, bought, decided, known, planned
 from capacity.report._page import Page, render
 from capacity.report._sections import Section, planned_sections
 from capacity.report._table import NEVER, Column, Table, exact, moment, percent, sentence
@@ -32,7 +33,7 @@ MOST_TIES = 5
 MOST_COVERED = 4
 
 
-def render_html(plan: Plan, comparison: Sequence[Plan] = ()) -> str:
+def render_html(plan: Plan, comparison: Sequence[Plan] = (), taken: Sequence[Decision] = ()) -> str:
     """The report as one HTML document; the same plan gives the same bytes.
 
     Parameters
@@ -41,6 +42,8 @@ def render_html(plan: Plan, comparison: Sequence[Plan] = ()) -> str:
         With its frames.
     comparison
         Other scenarios of the same base, to be held against ``plan``.
+    taken
+        Decisions about it.
     """
     watch, made = _summary.watch(plan, MOST_WATCHED), plan.provenance
     buying = bought.buying_line(plan)
@@ -55,7 +58,7 @@ def render_html(plan: Plan, comparison: Sequence[Plan] = ()) -> str:
         first_none="Nothing in this plan needs a decision.",
         lines=[buying] if buying else [],
         lists=[*([("To watch", watch)] if watch else []), ("Read with care", _summary.caveats(plan))],
-        sections=sections(plan, comparison),
+        sections=[*decided.sections(taken), *sections(plan, comparison)],
         footer=f"capacity {made.package_version} · config {made.config_digest} · seed {made.seed} · "
         "times are UTC, days are each service's own",
     )

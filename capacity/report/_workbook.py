@@ -8,10 +8,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from capacity.decisions import Decision
 from capacity.plan import Plan
-from capacity.report import _summary, _tables, known, planned
+from capacity.report import _summary, _tables, decided, known, planned
 from capacity.report._document import scenario_table, solver_lines
 from capacity.report._table import TEXTS, Column, Table, missing
+from capacity.report.calendar import order_dates
 
 # Significant digits that a double keeps exactly.
 EXACT_DIGITS = 15
@@ -28,10 +30,11 @@ _FORMATS = {
 }  # fmt: skip
 
 
-def tables(plan: Plan, comparison: Sequence[Plan]) -> list[Table]:
+def tables(plan: Plan, comparison: Sequence[Plan], taken: Sequence[Decision] = ()) -> list[Table]:
     """Every table of the workbook, whole, in the order of its sheets."""
     found = [
-        _about(plan), _tables.findings(plan), _tables.saturation(plan), _tables.headroom(plan), _tables.mix(plan),
+        _about(plan), _tables.findings(plan), decided.table(taken), order_dates(plan),
+        _tables.saturation(plan), _tables.headroom(plan), _tables.mix(plan),
         _tables.mix_months(plan), _tables.spend_months(plan), *planned.sheets(plan), _tables.events(plan),
         _tables.cost_months(plan), *_tables.cost_services(plan),
         _tables.unallocated(plan), _tables.unit_cost(plan), _tables.spend(plan), _tables.tie_outs(plan),
@@ -53,9 +56,9 @@ def _about(plan: Plan) -> Table:
     return Table("Plan", (Column("What"), Column("Value", "long")), rows)
 
 
-def write_workbook(plan: Plan, path: Path, comparison: Sequence[Plan] = ()) -> None:
+def write_workbook(plan: Plan, path: Path, comparison: Sequence[Plan] = (), taken: Sequence[Decision] = ()) -> None:
     """Write the workbook of ``plan`` to ``path``; the same plan gives the same bytes."""
-    write_tables(path, "Capacity plan", plan.as_of, tables(plan, comparison))
+    write_tables(path, "Capacity plan", plan.as_of, tables(plan, comparison, taken))
 
 
 def write_tables(path: Path, title: str, created: datetime, sheets: Sequence[Table]) -> None:

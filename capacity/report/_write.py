@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from capacity import decisions
 from capacity import plan as plans
 from capacity.plan import Plan
 from capacity.report._document import render_html
 from capacity.report._workbook import write_workbook
+from capacity.report.calendar import ics
 
 
 def write_report(plan_dir: Path, out: Path | None = None) -> tuple[Path, Path]:
-    """Write report.html and report.xlsx of the plan in ``plan_dir``; returns their paths.
+    """Write report.html, report.xlsx and order-dates.ics of the plan in ``plan_dir``; returns the first two's paths.
 
-    Scenarios in ``plan_dir``/scenarios stand beside it. A file is complete or not there: each is written next to its
-    place and renamed.
+    Decisions beside the plan stand in it, scenarios in ``plan_dir``/scenarios stand beside it. A file is complete or
+    not there: each is written next to its place and renamed.
 
     Parameters
     ----------
@@ -27,16 +29,20 @@ def write_report(plan_dir: Path, out: Path | None = None) -> tuple[Path, Path]:
         There is no plan in ``plan_dir``, or it cannot be read.
     """
     plan = plans.read(plan_dir)
-    comparison = _scenarios(plan_dir)
+    comparison, taken = _scenarios(plan_dir), decisions.read(plan_dir)
     folder = out if out is not None else plan_dir
     folder.mkdir(parents=True, exist_ok=True)
     page, book = folder / "report.html", folder / "report.xlsx"
     partial = folder / "report.html.partial"
-    partial.write_text(render_html(plan, comparison), encoding="utf-8")
+    partial.write_text(render_html(plan, comparison, taken), encoding="utf-8")
     partial.replace(page)
     partial = folder / "report.xlsx.partial"
-    write_workbook(plan, partial, comparison)
+    write_workbook(plan, partial, comparison, taken)
     partial.replace(book)
+    # Its line ends are its own (CRLF), on every system.
+    partial = folder / "order-dates.ics.partial"
+    partial.write_bytes(ics(plan).encode())
+    partial.replace(folder / "order-dates.ics")
     return page, book
 
 

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from capacity.charts import visible
@@ -76,7 +77,7 @@ def kind_of(column: str, values: pd.Series) -> Kind:
 
 def _value(value: Any, kind: Kind) -> Any:
     """A cell without numpy's and pandas' own kinds of nothing."""
-    if isinstance(value, list | tuple) or (hasattr(value, "tolist") and getattr(value, "ndim", 0)):
+    if isinstance(value, list | tuple | np.ndarray):
         return "; ".join(visible(str(x)) for x in value)
     if value is None or bool(pd.isna(value)):
         return None

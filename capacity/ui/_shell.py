@@ -10,7 +10,7 @@ import streamlit as st
 
 from capacity.errors import CapacityError, MissingDataError
 from capacity.plan import Plan
-from capacity.ui import _cost, _data, _event, _fleet, _mix, _scenarios, _service, _trust
+from capacity.ui import _cost, _data, _decisions, _event, _fleet, _mix, _scenarios, _service, _trust
 from capacity.ui import _format as fmt
 from capacity.ui import _widgets as ui
 
@@ -36,6 +36,7 @@ PAGES = (
     PageInfo("scenarios", "Scenarios", ":material/alt_route:", "Make plans and compare them.", _scenarios.draw),
     PageInfo("cost", "Cost to serve", ":material/payments:", "The bill by service, to the cent.", _cost.draw),
     PageInfo("event", "Peak event", ":material/bolt:", "Whether the fleet holds a peak event.", _event.draw),
+    PageInfo("decisions", "Decisions", ":material/gavel:", "What was decided, by whom and why.", _decisions.draw),
     PageInfo("trust", "Trust", ":material/verified:", "Freshness, errors, solver, provenance.", _trust.draw),
 )  # fmt: skip
 
