@@ -82,6 +82,68 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
                        "ContractedCost", "from_currency", "rate", "rate_as_of", "rate_source"),
     # what the review could not do, and why
     "review_notes": ("topic", "words"),
+    # commitments by month, currency and product ("all": together): rates are shares of 1, money is exact; what each
+    # column means stands at costs.commitment_review.CommitmentReview. The same over all months; what ends soon
+    "commitment_review": ("month", "currency", "product", "coverage_frac", "utilisation_frac",
+                          "effective_savings_rate_frac", "on_demand_equivalent", "committed", "unused", "saving",
+                          "uncovered", "flags", "eligible", "on_demand_list", "covered_savings_rate_frac",
+                          "list_savings_rate_frac", "unknown", "rows_used", "rows_unused", "rows_uncovered"),
+    "commitment_total": ("months", "currency", "product", "coverage_frac", "utilisation_frac",
+                         "effective_savings_rate_frac", "on_demand_equivalent", "committed", "unused", "saving",
+                         "uncovered", "flags", "eligible", "on_demand_list", "covered_savings_rate_frac",
+                         "list_savings_rate_frac", "unknown", "rows_used", "rows_unused", "rows_uncovered"),
+    "commitment_expiry": ("id", "account_id", "product", "scope", "region", "start", "end", "days_left", "hourly_usd",
+                          "month", "currency", "covers_frac", "monthly_committed", "monthly_on_demand", "monthly_more",
+                          "words"),
+    # the plan's purchases beside AWS's own recommendations; savings a month; empty where AWS was not asked
+    "commitment_comparison": ("product", "scope", "region", "term_years", "payment", "ours_hourly", "aws_hourly",
+                              "difference_hourly", "ours_count", "aws_count", "ours_saving", "aws_saving", "currency",
+                              "lookback_days", "made_on", "reasons"),
+    # waste, an instance counted once; in_plan_usd is what the recommended mix saves of it, held_usd what is none, for
+    # the reason given
+    "waste": ("kind", "service", "region", "what", "monthly_usd", "currency", "confidence", "reason", "taken_by",
+              "evidence", "in_plan_usd", "held_usd"),
+    # energy and emissions of instances (operational, location-based), only where carbon is enabled
+    "carbon": ("month", "service", "region", "currency", "effective_cost", "kwh", "kg_co2e", "covered_frac", "sources",
+               "unknown_types", "instance_hours", "flags"),
+    # what each service was billed for by month and part, exactly, up to its last whole day
+    "spend_actual": ("service", "month", "currency", "part", "amount", "last_day"),
+    # months (2026-10), quarters (2026-Q4) and years from the one in progress on: billed so far, the whole of it as
+    # forecast, and the budget; basis says what amounts include; p_over is null where the period is not complete
+    "budget_outlook": ("level", "name", "period_kind", "period", "currency", "actual", "q10", "q50", "q90", "run_rate",
+                       "projected", "budget", "p_over", "aws_mean", "aws_low", "aws_high", "share_actual_frac",
+                       "complete", "basis", "run_rate_7", "width_factor", "aws_words"),
+    # how months up to so many ahead were forecast at past origins, and how "same as last month" would have done
+    "spend_backtest": ("level", "name", "horizon_months", "origins", "months", "variance_frac", "grade",
+                       "naive_variance_frac", "beats_naive", "coverage80_frac", "words"),
+    # what single SKUs cost of late beyond what was to be expected, the dearest first, and the bridge term behind it
+    "spend_anomalies": ("service", "provider_service", "sku", "currency", "first_day", "last_day", "amount", "expected",
+                        "low", "high", "extra", "probability", "term", "words"),
+    # what each rule took, by month; of the newest closed month every rule stands there, with zeros where it took nothing
+    "rule_hits": ("rule", "target", "month", "currency", "rows", "BilledCost", "EffectiveCost", "ListCost",
+                  "ContractedCost"),
+    # how each shared pool was split: to services, to other pools, or to nobody; share_frac is of what was in the pool
+    "pool_steps": ("month", "currency", "pool", "to_kind", "to", "method", "share_frac", "EffectiveCost"),
+    # unit cost by level (company, tier, team, service, journey) and driver; money a 1,000 units. Marginal: of daily
+    # cost on daily units (marginal_basis days) or over months, with its 80 % interval; long_run: over months, with what
+    # the fleet and prices did meanwhile; trend: relative, a month
+    "unit_cost_groups": ("level", "name", "driver", "month", "currency", "effective_cost", "units", "per_1000",
+                         "average_per_1000", "marginal_per_1000", "marginal_low", "marginal_high", "fixed_share_frac",
+                         "trend_frac_per_month", "trend_low", "trend_high", "flags", "unit", "per", "coverage_frac",
+                         "marginal_basis", "marginal_points", "long_run_per_1000", "long_run_low", "long_run_high",
+                         "trend_months"),
+    # each service's cost by the journeys that made its requests; "(not explained)" is what none did. The rows of a
+    # service are exactly its cost
+    "journey_costs": ("journey", "service", "month", "currency", "requests_per_journey", "effective_cost", "share_frac",
+                      "journeys", "flags"),
+    # cost of 1,000 units in coming whole months, from joint futures of spend and demand; basis says what is in it
+    "unit_cost_forecast": ("level", "name", "month", "currency", "q10", "q50", "q90", "basis", "driver", "unit", "per",
+                           "scenario"),
+    # why the bill moved, by SKU: the newest closed month against the one before, and the newest whole quarter; start,
+    # then the eight terms (they add up to end, exactly), end; SKUs that moved little are one row "(others)" a service
+    "bridge": ("from_period", "to_period", "currency", "kind", "name", "provider_service", "sku", "charge", "start",
+               "volume", "efficiency", "mix", "list_rate", "negotiated_rate", "commitment_rate", "new_and_ended",
+               "one_off", "end"),
     "cost": ("month", "currency", "service", "kind", "pool", "BilledCost", "EffectiveCost", "ListCost",
              "ContractedCost"),
     "unit_cost": ("month", "service", "currency", "effective_cost", "units", "usd_per_1000"),

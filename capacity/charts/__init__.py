@@ -4,21 +4,27 @@ Every chart is as wide as its container, has no title and no ground of its own, 
 whose text keeps a contrast of at least 4.5. Nothing is told by colour alone. Empty input gives a chart that says so.
 """
 
+from capacity.charts._bridge import bridge_waterfall
+from capacity.charts._budget import spend_budget
 from capacity.charts._demand import event_bars, fan, load_duration, saturation_curves
 from capacity.charts._headroom import headroom_heatmap
 from capacity.charts._money import cost_stack, mix_compare, scenario_compare, spend_months, unit_cost_trend
 from capacity.charts._planned import coverage_months, family_counts, fleet_shapes, headroom_months, plan_total
 from capacity.charts._price import headroom_price, price_points, purchase_savings, requirement_prices
 from capacity.charts._promise import promises
+from capacity.charts._review import commitment_rates, waste_by_kind
 from capacity.charts._svg import to_png, to_svg
 from capacity.charts._theme import INKS, Ink, Theme, contrast, unit_label, visible
 from capacity.charts._totals import spend_totals
+from capacity.charts._unit_cost import journey_stack, unit_cost_outlook
 from capacity.charts._why import decomposition
 
 __all__ = [
     "INKS",
     "Ink",
     "Theme",
+    "bridge_waterfall",
+    "commitment_rates",
     "contrast",
     "cost_stack",
     "coverage_months",
@@ -30,6 +36,7 @@ __all__ = [
     "headroom_heatmap",
     "headroom_months",
     "headroom_price",
+    "journey_stack",
     "load_duration",
     "mix_compare",
     "plan_total",
@@ -39,11 +46,14 @@ __all__ = [
     "requirement_prices",
     "saturation_curves",
     "scenario_compare",
+    "spend_budget",
     "spend_months",
     "spend_totals",
     "to_png",
     "to_svg",
+    "unit_cost_outlook",
     "unit_cost_trend",
     "unit_label",
     "visible",
+    "waste_by_kind",
 ]

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo as zone  # noqa: N813
 from capacity.config._aws import AwsAccess, AwsAccount, AwsOrganization, AwsSource, ServiceNaming
 from capacity.config._base import Fraction, Model, Name, Positive, TimeZone
 from capacity.config._bills import BillLimits, BillSource, CurSource
+from capacity.config._budgets import BudgetConfig
+from capacity.config._carbon import CarbonConfig, GridFactor, PowerUsage
 from capacity.config._cloudwatch import (
     CloudWatchDiscovery,
     CloudWatchMetric,
@@ -20,8 +22,10 @@ from capacity.config._cost_explorer import CostExplorerOffers, CostExplorerReads
 from capacity.config._fleet import CommitmentSource, FleetSource, QuotaSource
 from capacity.config._holidays import country_of
 from capacity.config._invoices import ExchangeRate, InvoiceConfig
+from capacity.config._kubernetes import KubernetesCostConfig, KubernetesSource, WorkloadRule
 from capacity.config._load_tests import LoadTestConfig
-from capacity.config._money import AttributionRule, BudgetConfig, CostsConfig, PoolConfig
+from capacity.config._mapping import MappingFile, MappingTable, read_mapping, unknown_targets
+from capacity.config._money import AttributionRule, CostsConfig, PoolConfig, pool_order, pool_problems
 from capacity.config._pools import NodePoolConfig, PodConfig
 from capacity.config._prices import PriceSource
 from capacity.config._reading import describe, dump, load, validate
@@ -39,6 +43,7 @@ from capacity.config._services import (
 )
 from capacity.config._settings import CommitmentPolicy, ForecastConfig, LeadTimes, OptimizeConfig
 from capacity.config._sources import FileSource, SourceConfig
+from capacity.config._units import DriverConfig, JourneyConfig
 
 __all__ = [
     "AttributionRule",
@@ -51,6 +56,7 @@ __all__ = [
     "BudgetConfig",
     "CallConfig",
     "CandidateConfig",
+    "CarbonConfig",
     "CloudWatchDiscovery",
     "CloudWatchMetric",
     "CloudWatchSource",
@@ -63,6 +69,7 @@ __all__ = [
     "CostsConfig",
     "CurSource",
     "DiscoveredMetric",
+    "DriverConfig",
     "EventConfig",
     "ExchangeRate",
     "FailoverConfig",
@@ -70,10 +77,16 @@ __all__ = [
     "FleetSource",
     "ForecastConfig",
     "Fraction",
+    "GridFactor",
     "HardLimitConfig",
     "InvoiceConfig",
+    "JourneyConfig",
+    "KubernetesCostConfig",
+    "KubernetesSource",
     "LeadTimes",
     "LoadTestConfig",
+    "MappingFile",
+    "MappingTable",
     "Model",
     "Name",
     "NodePoolConfig",
@@ -82,6 +95,7 @@ __all__ = [
     "PodConfig",
     "PoolConfig",
     "Positive",
+    "PowerUsage",
     "PriceSource",
     "QuotaSource",
     "ResourceConfig",
@@ -91,10 +105,15 @@ __all__ = [
     "SpotConfig",
     "TierConfig",
     "TimeZone",
+    "WorkloadRule",
     "country_of",
     "describe",
     "dump",
     "load",
+    "pool_order",
+    "pool_problems",
+    "read_mapping",
+    "unknown_targets",
     "validate",
     "zone",
 ]

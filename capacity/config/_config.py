@@ -13,13 +13,16 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from capacity.config._aws import AwsAccess
 from capacity.config._base import Model, Name, did_you_mean
+from capacity.config._budgets import Budgets
+from capacity.config._carbon import CarbonConfig
 from capacity.config._holidays import CountryHolidays
 from capacity.config._invoices import ExchangeRate, InvoiceConfig
-from capacity.config._money import BudgetConfig, CostsConfig
+from capacity.config._money import CostsConfig, pool_problems
 from capacity.config._pools import NodePoolConfig
 from capacity.config._services import EventConfig, OutageConfig, ServiceConfig, TierConfig
 from capacity.config._settings import ForecastConfig, LeadTimes, OptimizeConfig
 from capacity.config._sources import SourceConfig
+from capacity.config._units import DriverConfig, JourneyConfig, unit_problems
 from capacity.errors import ConfigError
 
 
@@ -44,12 +47,15 @@ class Config(Model):
         [], description="countries whose holidays demand may feel: DE, or [DE-BY, AT]; a service's own go before them"
     )
     costs: CostsConfig = CostsConfig()
-    budgets: list[BudgetConfig] = []
+    budgets: Budgets = []
+    drivers: list[DriverConfig] = Field([], description="what cost is divided by beside each service's own demand")
+    journeys: list[JourneyConfig] = Field([], description="what customers do, for what it costs")
     invoices: list[InvoiceConfig] = Field([], description="invoice totals entered by hand, to hold the bill to")
     exchange_rates: list[ExchangeRate] = Field([], description="without one, currencies are never added")
     lead_times: LeadTimes = LeadTimes()
     forecast: ForecastConfig = ForecastConfig()
     optimize: OptimizeConfig = OptimizeConfig()
+    carbon: CarbonConfig = Field(CarbonConfig(), description="energy and emissions beside money; off unless enabled")
     scenarios: list[str] = Field([], description="scenario files, relative to this one")
 
     _path: Path = PrivateAttr(default=Path("config.yaml"))
@@ -57,6 +63,7 @@ class Config(Model):
     @model_validator(mode="after")
     def _names_refer(self) -> Self:
         problems = [*_repeated(self), *_dangling(self), *_pool_problems(self), *_type_problems(self)]
+        problems += [*unit_problems(self), *pool_problems(self.costs, [s.name for s in self.services])]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -99,7 +106,11 @@ class Config(Model):
             "scenarios": True,
             "forecast": {"workers", "scheduler"},
         }
-        text = json.dumps(self.model_dump(mode="json", exclude=elsewhere), sort_keys=True, separators=(",", ":"))
+        asked = self.model_dump(mode="json", exclude=elsewhere)
+        # The config names a mapping; what it asks for is what stands in the file.
+        if self.costs.mappings:
+            asked["mappings"] = [m.table.digest if m.table else "" for m in self.costs.mappings]
+        text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -136,8 +147,12 @@ def _dangling(config: Config) -> list[str]:
     for source in config.sources:
         way = getattr(source, "aws", None)
         wanted += [(f"sources '{source.name}': aws", way, ways)] if way else []
-    for key, pool in (("tax_pool", config.costs.tax_pool), ("credit_pool", config.costs.credit_pool)):
+    for key, pool in config.costs.apart.items():
         wanted += [(f"costs {key}", pool, pools)] if pool else []
+    teams = sorted({s.team for s in config.services if s.team})
+    for shared in config.costs.pools:
+        wanted += [(f"costs.pools '{shared.name}': tiers", n, tiers) for n in shared.tiers]
+        wanted += [(f"costs.pools '{shared.name}': teams", n, teams) for n in shared.teams]
     return [
         f"{where} names '{name}', which is not defined{did_you_mean(name, known)}"
         for where, name, known in wanted

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from capacity import strict_yaml
 from capacity.config._base import did_you_mean
 from capacity.config._config import Config
+from capacity.config._mapping import read_mappings
 from capacity.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
@@ -27,6 +28,7 @@ def load(path: Path | str) -> Config:
     document = strict_yaml.load(Path(path))
     config = validate(Config, document)
     config._path = Path(path).absolute()
+    read_mappings(config.costs.mappings, config.resolve, config)
     return config
 
 

@@ -11,6 +11,7 @@ from capacity.config._bills import BillSource, CurSource
 from capacity.config._cloudwatch import CloudWatchSource
 from capacity.config._cost_explorer import CostExplorerSource
 from capacity.config._fleet import CommitmentSource, FleetSource, QuotaSource
+from capacity.config._kubernetes import KubernetesSource
 from capacity.config._prices import PriceSource
 
 
@@ -38,6 +39,7 @@ SourceConfig = Annotated[
     | FleetSource
     | CommitmentSource
     | QuotaSource
-    | PriceSource,
+    | PriceSource
+    | KubernetesSource,
     Field(discriminator="kind"),
 ]

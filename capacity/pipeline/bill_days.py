@@ -20,10 +20,13 @@ from capacity.domain import Paths, SeriesForecast
 from capacity.forecast import DRIVER
 from capacity.pipeline.base import Base, own_error
 from capacity.pipeline.inputs import Inputs
+from capacity.pipeline.spend_widths import SHARED as SHARED
+from capacity.pipeline.spend_widths import spend_widths
 from capacity.plan import SpendMonth
 
-SHARED = "(shared and unallocated)"
 BY_SERVICE = ("service", "month", "q10", "q50", "q90", "model", "reason")
+# The budgets that a plan's months are held against; all others stand in the frame ``budget_outlook``.
+COMPANY_MONTH = ("company", "month", "running")
 # A source that is silent for longer has ended; a shorter silence is a bill that comes late (they come by the month).
 ENDED_DAYS = 45
 # What stood on none of the last bills needs no sentence.
@@ -56,7 +59,7 @@ def spent(inputs: Inputs) -> Spent:
     settled = inputs.as_of - timedelta(days=costs.SETTLE_DAYS)
     closed = costs.closed_months(bill, settled)
     daily = costs.daily_spend(bill, config.costs, [s.name for s in config.services], inputs.as_of.date())
-    daily = daily[(daily["currency"] == config.currency) & (daily["day"] <= _all_billed(inputs))]
+    daily = daily[(daily["currency"] == config.currency) & (daily["day"] <= all_billed(inputs))]
     daily = daily.assign(owner=daily["service"].where(daily["kind"] == "service", SHARED))
     running = daily[daily["part"] == "running"]
     if running.empty:
@@ -66,7 +69,7 @@ def spent(inputs: Inputs) -> Spent:
     return Spent({o: s for o, s in found.items() if len(s)}, daily, closed)
 
 
-def _all_billed(inputs: Inputs) -> pd.Timestamp:
+def all_billed(inputs: Inputs) -> pd.Timestamp:
     """Last day that every source still at work has billed."""
     bill = inputs.cost
     charged, billed = bill["ChargePeriodEnd"], bill["BillingPeriodEnd"]
@@ -95,27 +98,33 @@ def spend_months(
 ) -> tuple[tuple[SpendMonth, ...], pd.DataFrame]:
     """Spend of coming whole months for the company, and by service (service, month, q10, q50, q90, model, reason).
 
-    The company's interval comes from adding the services' paths future by future, never from adding quantiles.
+    The company's interval comes from adding the services' paths future by future, never from adding quantiles; all
+    intervals are widened by what past origins show (:mod:`capacity.costs.spend_past`).
     ``extra_by_month`` is money that a scenario adds to the base (or takes from it, below zero).
     """
     if not base.spend:
         return (), pd.DataFrame(columns=list(BY_SERVICE))
+    widths = spend_widths(base.spend, spend, config)
     rows = []
     for service, forecast in sorted(base.spend.items()):
-        months = _whole_months(forecast, spend[service])
+        months = _whole_months(forecast, spend[service], widths, service)
         rows += [
             (service, r["month"], r["q10"], r["q50"], r["q90"], forecast.model, forecast.reason)
             for r in months.to_dict("records")
         ]
     paths, days = together(base.spend, spend)
-    budgets = {b.month: b.amount for b in config.budgets}
+    budgets = {b.period: b.amount for b in config.budgets if (b.level, b.period_kind, b.includes) == COMPANY_MONTH}
     before = {name: values[values.index < days[0]] for name, values in spend.items() if name in base.spend}
     total = costs.month_totals(paths, days, _month_to_date(days[0], before), budgets)
     extra = extra_by_month or {}
+    known = (days[0] - timedelta(days=1)).to_period("M")
     company = tuple(
-        _spend_month(r, config.currency, extra.get(str(r["month"]), 0.0), paths, days)
+        _spend_month(
+            r, config.currency, extra.get(str(r["month"]), 0.0), paths[:, days.strftime("%Y-%m") == r["month"]],
+            widths.of("company", config.company, (pd.Period(r["month"], "M") - known).n),
+        )
         for r in total[total["complete"]].to_dict("records")
-    )
+    )  # fmt: skip
     return company, pd.DataFrame(rows, columns=list(BY_SERVICE))
 
 
@@ -138,9 +147,14 @@ def together(
     return paths, days
 
 
-def _whole_months(forecast: SeriesForecast, history: pd.Series) -> pd.DataFrame:
+def _whole_months(forecast: SeriesForecast, history: pd.Series, widths: costs.Widths, service: str) -> pd.DataFrame:
     totals = costs.month_totals(forecast.paths, forecast.index, _month_to_date(forecast.index[0], {"": history}))
-    return totals[totals["complete"]]
+    whole = totals[totals["complete"]]
+    known = (forecast.index[0] - timedelta(days=1)).to_period("M")
+    quantiles = whole[["q10", "q50", "q90"]].to_numpy(float)
+    for row, month in zip(quantiles, whole["month"], strict=True):
+        row[:] = costs.widened(row, widths.of("service", service, (pd.Period(month, "M") - known).n), row[1])
+    return whole.assign(q10=quantiles[:, 0], q90=quantiles[:, 2])
 
 
 def _month_to_date(start: pd.Timestamp, spend: Mapping[str, pd.Series]) -> dict[str, float]:
@@ -151,16 +165,14 @@ def _month_to_date(start: pd.Timestamp, spend: Mapping[str, pd.Series]) -> dict[
     return {month: float(sum(s[(s.index >= first) & (s.index < start)].sum() for s in spend.values()))}
 
 
-def _spend_month(
-    row: Mapping[Hashable, Any], currency: str, extra: float, paths: Paths, days: pd.DatetimeIndex
-) -> SpendMonth:
+def _spend_month(row: Mapping[Hashable, Any], currency: str, extra: float, paths: Paths, factor: float) -> SpendMonth:
+    """A month of the company; ``paths`` (P, n) are of its days that have to be forecast."""
     month, budget = str(row["month"]), row["budget"]
-    over = None
-    if isinstance(budget, Decimal):
-        total = paths[:, days.strftime("%Y-%m") == month].sum(axis=1) + float(str(row["known"])) + extra
-        over = float(np.mean(total > float(budget)))
-    q10, q50, q90 = (float(str(row[q])) + extra for q in ("q10", "q50", "q90"))
-    return SpendMonth(month, currency, q10, q50, q90, budget if isinstance(budget, Decimal) else None, over)
+    total = costs.widened(paths.sum(axis=1, dtype=np.float64), factor) + float(str(row["known"])) + extra
+    q10, q50, q90 = (float(q) for q in np.quantile(total, (0.1, 0.5, 0.9)))
+    if not isinstance(budget, Decimal):
+        return SpendMonth(month, currency, q10, q50, q90, None, None)
+    return SpendMonth(month, currency, q10, q50, q90, budget, float(np.mean(total > float(budget))))
 
 
 def apart(found: Spent, months: tuple[SpendMonth, ...], currency: str) -> pd.DataFrame:

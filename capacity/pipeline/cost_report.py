@@ -1,48 +1,70 @@
-"""Cost to serve of a month: the exact equation, services, unit costs and the bridge from an earlier month."""
+"""The review of a month: the exact equation, every frame of the FinOps review, and the bridge from before."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from capacity import costs
+from capacity import costs, plan
 from capacity.config import Config
-from capacity.errors import MissingDataError, UsageError
-from capacity.pipeline import money
+from capacity.errors import DataError, MissingDataError, UsageError
+from capacity.pipeline import cost_tables, money
+from capacity.pipeline.demand import gather
+from capacity.pipeline.finops import COMING, Past, allocated, past_frames
 from capacity.pipeline.freshness import refuse_stale_of
-from capacity.pipeline.inputs import Inputs, read_inputs
+from capacity.pipeline.inputs import read_inputs
 from capacity.pipeline.planning import versions_at
 from capacity.pipeline.progress import Progress, silent
 from capacity.pipeline.quality import billed_twice
-from capacity.plan import CostMonth, Freshness
+from capacity.plan import CostMonth, Freshness, Plan
 from capacity.store import Store
 
-
-@dataclass(frozen=True)
-class Table:
-    """A table for people; columns from ``first_number`` on are aligned right."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-    first_number: int
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
 class CostReport:
-    """Cost to serve of a month and the bridge to it: sentences, tables for people, records for machines."""
+    """Cost to serve of a month and the bridge to it: sentences, tables for people, frames and records for machines.
 
+    Attributes
+    ----------
+    month
+        The newest month of the period that is reviewed, YYYY-MM.
+    periods
+        (from, to) of the bridge, as they were named; None where there is none.
+    frames
+        By their names in :data:`capacity.plan.FRAMES`; those that look ahead are the plan's, where one was given.
+    bridge_words
+        The bridge in sentences.
+    """
+
+    company: str
+    currency: str
+    as_of: datetime
     month: str
+    periods: tuple[str, str] | None
     sentences: tuple[str, ...]
-    tables: tuple[Table, ...]
+    tables: tuple[cost_tables.Table, ...]
     records: Mapping[str, Any]
+    frames: Mapping[str, pd.DataFrame]
+    equation: tuple[CostMonth, ...]
+    bridge_words: tuple[str, ...]
+    plan_as_of: datetime | None
+    _past: Past
 
     def document(self) -> dict[str, Any]:
+        """One JSON document: the month, and every frame as records."""
         return {"month": self.month, **self.records}
+
+    def allocated(self) -> pa.Table:
+        """The bill's rows by service in FOCUS columns; :func:`capacity.costs.allocated_rows`."""
+        return allocated(self._past)
 
 
 def cost_to_serve(
@@ -52,18 +74,26 @@ def cost_to_serve(
     as_of: datetime,
     first: str | None = None,
     last: str | None = None,
+    plan_dir: Path | None = None,
     progress: Progress = silent,
 ) -> CostReport:
-    """Cost by service of month ``last`` (the newest closed one), and the bridge from ``first`` (the one before).
+    """The review of ``last`` (the newest closed month), and the bridge to it from ``first`` (the one before).
+
+    Parameters
+    ----------
+    first, last
+        A month (2026-08), a quarter (2026-Q3), a year (2026) or a run of months (2026-01..2026-03).
+    plan_dir
+        A plan: what looks ahead (budgets, waste, unit cost to come, commitments to buy) is taken from it.
 
     Raises
     ------
     MissingDataError
-        The store has no bill, or not of these months.
+        The store has no bill, or not of these periods; there is no plan in ``plan_dir``.
     StaleDataError
-        No month is named and the newest bill is too old to be the newest month's.
+        No period is named and the newest bill is too old to be the newest month's.
     """
-    progress("cost to serve", 0, 1)
+    progress("cost to serve", 0, 3)
     inputs = read_inputs(config, from_store, as_of, versions_at(from_store, as_of))
     if last is None:
         mend = f"Run `capacity ingest -c {config.path}`, or name a month with --to"
@@ -73,71 +103,111 @@ def cost_to_serve(
         raise MissingDataError(
             f"{config.path}: the store has no closed bill; name a bill under 'sources' and ingest it"
         )
-    month = _month(last, served.months, "--to") if last else served.newest
-    earlier = [m for m in served.months if m < month]
-    start = _month(first, served.months, "--from") if first else (earlier[-1] if earlier else None)
-    found = _bridge(inputs, served, start, month) if start else None
-    stale = tuple(f for f in inputs.freshness if f.frame == "cost" and f.stale)
-    twice = tuple(f.message for f in billed_twice(inputs.cost))
-    return _report(served, month, start, found, stale, twice)
+    past = Past(inputs, _units(inputs), served)
+    periods = _periods(first, last, served)
+    progress("cost to serve", 1, 3)
+    frames = {"cost": served.allocation.frame, "unallocated": money.unallocated(served), **past_frames(past)}
+    made = plan.read(plan_dir) if plan_dir is not None else None
+    if made is not None:
+        frames |= {name: made.frame(name) for name in COMING}
+    progress("cost to serve", 2, 3)
+    return _report(past, periods, frames, made)
 
 
-def _month(asked: str, known: tuple[str, ...], option: str) -> str:
-    if asked not in known:
-        raise UsageError(f"{option}: found '{asked}'; allowed: a closed month of the bill: {', '.join(known)}")
-    return asked
+def _units(inputs: Any) -> Mapping[Any, Any]:
+    """What is known of each unit; without usage the review is of the bill alone."""
+    try:
+        return gather(inputs)[0]
+    except DataError:
+        return {}
 
 
-def _bridge(inputs: Inputs, served: money.Money, first: str, last: str) -> costs.Bridge:
-    units = money.driver_units(inputs)
+def _periods(first: str | None, last: str | None, served: money.Money) -> tuple[costs.Period | None, costs.Period]:
+    """The two periods of the bridge; no first one where there is nothing before."""
+    assert served.newest is not None  # noqa: S101 - the caller has looked
+    end = _period(last, served.months, "--to") if last else costs.Period.parse(served.newest)
+    if first:
+        return _period(first, served.months, "--from"), end
+    before = _before(end)
+    return (before if set(before.months) <= set(served.months) else None), end
 
-    def of(month: str) -> dict[str, float]:
-        rows = units[units["month"] == month]
-        return dict(zip(rows["service"].astype(str), rows["units"].astype(float), strict=True))
 
-    assert served.attribution is not None  # noqa: S101 - the caller has looked
-    return costs.bridge(served.attribution, served.attribution, (first, last), of(first), of(last))
+def _before(period: costs.Period) -> costs.Period:
+    """As many months, just before ``period``."""
+    first = int(period.months[0][:4]) * 12 + int(period.months[0][5:]) - 1
+    months = tuple(f"{m // 12}-{m % 12 + 1:02d}" for m in range(first - len(period.months), first))
+    return costs.Period(months[0] if len(months) == 1 else f"{months[0]}..{months[-1]}", months)
+
+
+def _period(text: str, known: tuple[str, ...], option: str) -> costs.Period:
+    try:
+        found = costs.Period.parse(text)
+    except UsageError as error:
+        raise UsageError(f"{option}: {str(error).removeprefix('period: ')}") from None
+    if lacking := [m for m in found.months if m not in known]:
+        raise UsageError(
+            f"{option}: found '{text}', but there is no closed bill of {', '.join(lacking)}; allowed: a closed month "
+            f"of the bill: {', '.join(known)}, or a period made of them"
+        )
+    return found
 
 
 def _report(
-    served: money.Money,
-    month: str,
-    first: str | None,
-    found: costs.Bridge | None,
-    stale: tuple[Freshness, ...],
-    twice: tuple[str, ...],
+    past: Past,
+    periods: tuple[costs.Period | None, costs.Period],
+    frames: dict[str, pd.DataFrame],
+    made: Plan | None,
 ) -> CostReport:
-    assert served.allocation is not None  # noqa: S101 - the caller has looked
-    assert served.attribution is not None  # noqa: S101
-    frame = served.allocation.frame[served.allocation.frame["month"] == month]
-    units = served.unit_cost[served.unit_cost["month"] == month]
-    equation = [m for m in money.cost_months(served) if m.month == month]
-    tables = [
-        Table(
-            f"Cost to serve, {month}",
-            ("service", "currency", "direct", "shared", "unallocated", "total"),
-            _by_service(frame),
-            2,
-        ),
-        Table(
-            f"Cost per 1,000, {month}", ("service", "cost", "units", "per 1,000", "marginal", "note"), _units(units), 1
-        ),
-    ]
-    records: dict[str, Any] = {
-        "equation": equation,
-        "unit_cost": units.to_dict("records"),
-        "allocation": frame.to_dict("records"),
-        "rules": served.attribution.rule_hits.to_dict("records"),
-        "unallocated": served.attribution.unallocated.to_dict("records"),
-        "stale": stale,
-        "billed_twice": twice,
+    config, (start, end) = past.inputs.config, periods
+    month = end.months[-1]
+    equation = tuple(m for m in money.cost_months(past.money) if m.month in end.months)
+    stale = tuple(f for f in past.inputs.freshness if f.frame == "cost" and f.stale)
+    twice = tuple(f.message for f in billed_twice(past.inputs.cost))
+    records: dict[str, Any] = {"equation": equation, "stale": stale, "billed_twice": twice}
+    words: tuple[str, ...] = ()
+    title = ""
+    if start is not None:
+        found = _bridge(past, start, end)
+        title = f"Bridge, {start.label} to {end.label}"
+        records |= {"bridge": found.by_service().to_dict("records"), "bridge_words": words}
+        frames = frames | {"bridge": found.lines, "bridge_services": found.by_service()}
+    records |= {
+        name: (frame[frame["month"] == month] if name in _OF_MONTH else frame).to_dict("records")
+        for name, frame in frames.items()
+        if name not in ("bridge", "bridge_services")
     }
-    if found is not None:
-        rows = found.by_service()
-        tables.append(_bridge_table(rows, f"Bridge, {first} to {month}"))
-        records["bridge"] = rows.to_dict("records")
-    sentences = (*(_equation(m) for m in equation), *(_stale(f) for f in stale), *(f"TWICE: {text}" for text in twice))
-    return CostReport(month, sentences, tuple(tables), records)
+    return CostReport(
+        company=config.company,
+        currency=config.currency,
+        as_of=past.inputs.as_of,
+        month=month,
+        periods=(start.label, end.label) if start is not None else None,
+        sentences=(
+            *(_equation(m) for m in equation),
+            *cost_tables.sentences(frames, month),
+            *words,
+            *(_stale(f) for f in stale),
+            *(f"TWICE: {text}" for text in twice),
+        ),
+        tables=tuple(cost_tables.tables(frames, month, title)),
+        records=records,
+        frames=frames,
+        equation=equation,
+        bridge_words=words,
+        plan_as_of=made.as_of if made else None,
+        _past=past,
+    )
+
+
+def _bridge(past: Past, start: costs.Period, end: costs.Period) -> costs.Bridge:
+    assert past.money.attribution is not None  # noqa: S101 - the caller has looked
+    units = money.driver_units(past.inputs)
+    both = past.money.attribution
+    return costs.bridge(both, both, (start, end), costs.period_units(units, start), costs.period_units(units, end))
+
+
+# Of these frames a document holds the month that is asked for; a review's files hold all months.
+_OF_MONTH = frozenset({"cost", "unit_cost", "unit_cost_groups", "journey_costs", "rule_hits", "pool_steps"})
 
 
 def _stale(f: Freshness) -> str:
@@ -148,35 +218,3 @@ def _stale(f: Freshness) -> str:
 def _equation(m: CostMonth) -> str:
     parts = f"direct {m.direct} + shared {m.shared} + unallocated {m.unallocated}"
     return f"{m.month}: bill {m.effective} {m.currency} = {parts}"
-
-
-def _bridge_table(rows: pd.DataFrame, title: str) -> Table:
-    amounts = ("start", *costs.TERMS, "end")
-    lines = [(str(r["name"]), *(f"{r[c]:,.0f}" for c in amounts)) for r in rows.to_dict("records")]
-    return Table(title, ("service", *(t.replace("_", " ") for t in amounts)), lines, 1)
-
-
-def _units(units: pd.DataFrame) -> list[tuple[str, ...]]:
-    return [
-        (
-            str(r["service"]),
-            f"{r['effective_cost']:,.2f}",
-            f"{float(r['units']):,.0f}",
-            _five(r["usd_per_1000"]),
-            _five(r["marginal_per_1000"]),
-            str(r["flags"]),
-        )
-        for r in units.to_dict("records")
-    ]
-
-
-def _by_service(frame: pd.DataFrame) -> list[tuple[str, ...]]:
-    out: list[tuple[str, ...]] = []
-    for (currency, service), rows in frame.groupby(["currency", "service"], sort=True):
-        parts = [sum(rows.loc[rows["kind"] == kind, "EffectiveCost"]) for kind in ("direct", "shared", "unallocated")]
-        out.append((str(service), str(currency), *(f"{x:,.2f}" for x in (*parts, sum(parts)))))
-    return out
-
-
-def _five(value: object) -> str:
-    return "–" if value is None or value != value else f"{value:,.5f}"

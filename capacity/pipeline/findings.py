@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from datetime import date
 
 from capacity.pipeline import watch
+from capacity.pipeline.finops.budget_words import budget_findings, record_findings, sku_findings
+from capacity.pipeline.finops.words import review_findings
 from capacity.pipeline.promise_words import promised_findings
 from capacity.pipeline.quality import TWICE
 from capacity.plan import EventSummary, Finding, LimitOutlook, Plan, UnitPlan
@@ -27,8 +29,12 @@ def findings(plan: Plan, problems: tuple[str, ...] = ()) -> tuple[Finding, ...]:
         *_events(plan),
         *_mix(plan),
         *_purchases(plan),
+        *review_findings(plan),
         *_money(plan),
         *_spend(plan),
+        *budget_findings(plan),
+        *record_findings(plan),
+        *sku_findings(plan),
         *promised_findings(plan),
         *_anomalies(plan),
     ]

@@ -8,7 +8,7 @@ from capacity.domain import SeriesForecast, Unit
 from capacity.pipeline.explain import explanation_frame
 from capacity.pipeline.finops.coming import coming_frames
 from capacity.pipeline.mix import tier_of, weekly_headroom
-from capacity.pipeline.money import Money
+from capacity.pipeline.money import unallocated
 from capacity.pipeline.occasions import occasions_frame
 from capacity.pipeline.parts import Parts
 from capacity.pipeline.totals import demand_totals, spend_totals, totals_frame
@@ -29,7 +29,7 @@ def frames(parts: Parts) -> dict[str, pd.DataFrame]:
         "blocks": _blocks_frame(parts),
         "cost": parts.money.allocation.frame if parts.money.allocation else _empty("cost"),
         "unit_cost": parts.money.unit_cost,
-        "unallocated": _unallocated(parts.money),
+        "unallocated": unallocated(parts.money),
         "spend_forecast": parts.spend_by_service,
         "spend_apart": parts.spend_apart if len(parts.spend_apart) else _empty("spend_apart"),
         "excuses": pd.DataFrame([(u.service, u.region, e.instance_type, e.reason)
@@ -146,10 +146,3 @@ def _mix_frames(parts: Parts) -> dict[str, pd.DataFrame]:
 
 def _without_unit(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.drop(columns=[c for c in ("unit",) if c in frame.columns])
-
-
-def _unallocated(money: Money) -> pd.DataFrame:
-    if money.attribution is None:
-        return _empty("unallocated")
-    names = {"provider_service": "ServiceName", "sub_account": "SubAccountId"}
-    return money.attribution.unallocated.rename(columns=names)

@@ -31,7 +31,8 @@ HOUR = 3600
 DAY = 86400
 
 # Tables that a run reads.
-_READ = ("usage", "fleet", "cost", "prices", "commitments", "quotas", "findings", "capacity_reservations")
+_READ = ("usage", "fleet", "cost", "prices", "commitments", "quotas", "findings", "capacity_reservations",
+         "recommendations", "provider_forecast", "kubernetes_cost")  # fmt: skip
 
 # (service, region, metric, stat)
 SeriesKey = tuple[str, str, str, str]
@@ -59,6 +60,13 @@ class Inputs:
     # What points finer than an hour say of the hours, by series of demand: forecast.inside_hours.
     inside: Mapping[SeriesKey, pd.DataFrame] = field(default_factory=dict)
     reservations: tuple[CapacityReservation, ...] = ()
+    # All commitments that are owned, also those that no plan applies; and what the provider would have one buy.
+    owned: pd.DataFrame = field(default_factory=TABLES["commitments"].empty)
+    recommendations: pd.DataFrame = field(default_factory=TABLES["recommendations"].empty)
+    # The provider's own forecast of its bill, to be set beside ours.
+    provider_forecast: pd.DataFrame = field(default_factory=TABLES["provider_forecast"].empty)
+    # What workloads took of clusters, by window: proportions for the clusters' bill.
+    kubernetes: pa.Table = field(default_factory=TABLES["kubernetes_cost"].schema.empty_table)
     # Region and day of what the catalogue knows of spot: savings and interruption bands of its types.
     spot_known: tuple[str, date | None] = ("", None)
 
@@ -124,6 +132,10 @@ def read_inputs(config: Config, store: Store, as_of: datetime, versions: Mapping
         quality=quality(tables["usage"], cost, tables["findings"], as_of),
         inside=insides(usage, config),
         reservations=reservations_of(tables["capacity_reservations"].to_pandas(), as_of, known.types),
+        owned=owned.reset_index(drop=True),
+        recommendations=_advice(tables["recommendations"].to_pandas(), as_of),
+        provider_forecast=_newest_forecast(tables["provider_forecast"].to_pandas(), as_of),
+        kubernetes=_ended(tables["kubernetes_cost"], as_of),
         spot_known=(known.about.region, known.spot_day),
     )
 
@@ -185,6 +197,27 @@ def _closed(cost: pa.Table, as_of: datetime) -> pa.Table:
     return cost.filter(
         pc.less(cost["BillingPeriodStart"], pa.scalar(as_of, cost.schema.field("BillingPeriodStart").type))
     )
+
+
+def _ended(windows: pa.Table, as_of: datetime) -> pa.Table:
+    """Windows that had ended at ``as_of``."""
+    return windows.filter(
+        pc.less_equal(windows["period_end"], pa.scalar(as_of, windows.schema.field("period_end").type))
+    )
+
+
+def _advice(stored: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
+    """The newest recommendations of each source at ``as_of``: each holds for the day on which it was made."""
+    known = stored[stored["made_on"] <= pd.Timestamp(as_of)]
+    newest = known.groupby("source")["made_on"].transform("max")
+    return known[known["made_on"] == newest].reset_index(drop=True)
+
+
+def _newest_forecast(stored: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
+    """The provider's newest forecast of each account at ``as_of``."""
+    known = stored[stored["made_on"] <= pd.Timestamp(as_of)]
+    newest = known.groupby(["source", "account_id", "metric", "granularity"])["made_on"].transform("max")
+    return known[known["made_on"] == newest].reset_index(drop=True)
 
 
 def _prices(stored: pd.DataFrame, bundled: pd.DataFrame, as_of: datetime, currency: str) -> pd.DataFrame:

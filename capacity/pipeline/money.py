@@ -20,7 +20,7 @@ from capacity.pipeline.inputs import HOUR, Inputs, on_demand
 from capacity.pipeline.managed import is_managed
 from capacity.pipeline.masks import units
 from capacity.pipeline.spend import rate_seconds as rate_seconds
-from capacity.plan import CostMonth
+from capacity.plan import FRAMES, CostMonth
 
 ZERO = Decimal(0)
 # What a managed database's machine is billed as: FOCUS has RDS under Databases, where only hours are the machine's.
@@ -64,7 +64,14 @@ def cost_to_serve(inputs: Inputs) -> Money:
     if not bill.num_rows:
         return nothing()
     attribution = costs.attribute(bill, config.costs, [s.name for s in config.services])
-    allocation = costs.allocate(attribution, config.costs, _weights(inputs))
+    allocation = costs.allocate(
+        attribution,
+        config.costs,
+        _weights(inputs),
+        clusters=_clusters(inputs),
+        tiers={s.name: s.tier for s in config.services},
+        teams={s.name: s.team for s in config.services},
+    )
     allocation.verify(bill)
     return Money(
         attribution=attribution,
@@ -75,27 +82,42 @@ def cost_to_serve(inputs: Inputs) -> Money:
 
 
 def _weights(inputs: Inputs) -> dict[str, pd.DataFrame]:
-    """metric -> month, service, weight: the metric's sum over the month (value × hours)."""
-    metrics = {p.metric for p in inputs.config.costs.pools if p.metric is not None}
+    """What pools of split usage are weighed by -> month, service, weight.
+
+    Of an average the sum over the month (value × hours), of a sum its total, of anything else its largest value:
+    peaks of hours do not add up. Regions of a service are added.
+    """
+    pools = {p.weight_name: p for p in inputs.config.costs.pools if p.metric is not None}
     out = {}
-    for metric in sorted(metrics):
+    for name, pool in sorted(pools.items()):
         rows = [
             (month, unit.service, value)
             for unit in units(inputs.config)
-            for month, value in _monthly_sum(inputs, unit, metric, "avg").items()
+            for month, value in _by_month(inputs, unit, str(pool.metric), pool.stat or "avg").items()
         ]
         frame = pd.DataFrame(rows, columns=["month", "service", "weight"])
-        out[metric] = frame.groupby(["month", "service"])["weight"].sum().reset_index()
+        out[name] = frame.groupby(["month", "service"])["weight"].sum().reset_index()
     return out
 
 
-def _monthly_sum(inputs: Inputs, unit: Unit, metric: str, stat: str) -> pd.Series:
+def _by_month(inputs: Inputs, unit: Unit, metric: str, stat: str) -> pd.Series:
     values = inputs.usage_of(unit, metric, stat)
     if values.empty:
         return pd.Series(dtype=float)
     hours = inputs.period_of(unit, metric, stat) / HOUR
     months = pd.DatetimeIndex(values.index).strftime("%Y-%m")
-    return (values.clip(lower=0.0) * hours).groupby(months).sum()
+    amounts = values.clip(lower=0.0)
+    if stat == "avg":
+        return (amounts * hours).groupby(months).sum()
+    return amounts.groupby(months).sum() if stat == "sum" else amounts.groupby(months).max()
+
+
+def _clusters(inputs: Inputs) -> costs.ClusterWeights | None:
+    """What workloads took of clusters; nothing is asked where no pool is split by it."""
+    config = inputs.config.costs
+    if not any(p.split == "kubernetes" for p in config.pools):
+        return None
+    return costs.cluster_weights(inputs.kubernetes, config.kubernetes, [s.name for s in inputs.config.services])
 
 
 def driver_units(inputs: Inputs) -> pd.DataFrame:
@@ -145,6 +167,14 @@ def cost_months(money: Money) -> tuple[CostMonth, ...]:
             )
         )
     return tuple(out)
+
+
+def unallocated(money: Money) -> pd.DataFrame:
+    """The largest pieces of the bill that no rule takes, in the columns of frame ``unallocated``."""
+    if money.attribution is None:
+        return pd.DataFrame(columns=list(FRAMES["unallocated"]))
+    names = {"provider_service": "ServiceName", "sub_account": "SubAccountId"}
+    return money.attribution.unallocated.rename(columns=names)
 
 
 def _sum(rows: pd.DataFrame, column: str) -> Decimal:

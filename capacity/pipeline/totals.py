@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pandas as pd
 
+from capacity import costs
 from capacity.config import Config
-from capacity.domain import QUANTILES, SeriesForecast, Unit
+from capacity.domain import QUANTILES, Floats, SeriesForecast, Unit
 from capacity.forecast import Total, aggregate
-from capacity.pipeline.bill_days import SHARED
 from capacity.pipeline.demand import UnitData
 from capacity.pipeline.futures import Future
+from capacity.pipeline.spend_widths import NO_TEAM as NO_TEAM
+from capacity.pipeline.spend_widths import alive, spend_widths
+from capacity.pipeline.spend_widths import team_of as team_of
 
 LEVELS = ("company", "team", "service")
-NO_TEAM = "(no team)"
 COLUMNS = ("level", "name", "measure", "unit", "month", "q10", "q50", "q90")
 _AT = tuple(QUANTILES.index(q) for q in (0.1, 0.5, 0.9))
 
@@ -25,12 +28,16 @@ Added = Mapping[tuple[str, str], float]
 def spend_totals(
     spend: Mapping[str, SeriesForecast], history: Mapping[str, pd.Series], config: Config
 ) -> tuple[Total, ...]:
-    """Totals of the base spend forecasts (whose paths are calibrated); months in progress with what was spent."""
-    spend = _alive(spend)
+    """Totals of the base spend forecasts (whose paths are calibrated); months in progress with what was spent.
+
+    Intervals of months and quarters are widened by what past origins show, as everywhere else.
+    """
+    spend = alive(spend)
     if not spend:
         return ()
     begin = min(values.index[0] for values in history.values())
-    return aggregate(
+    widths = spend_widths(spend, history, config)
+    found = aggregate(
         spend,
         {name: (config.company, team_of(config, name), name) for name in spend},
         levels=LEVELS,
@@ -38,6 +45,24 @@ def spend_totals(
         known={name: _spent(history[name], f.index[0], begin) for name, f in spend.items() if name in history},
         calibrated=True,
     )
+    last = {name: f.index[0] - pd.Timedelta(days=1) for name, f in spend.items()}
+    return tuple(_widened(t, widths, min(last[name] for name in t.members)) for t in found)
+
+
+def _widened(total: Total, widths: costs.Widths, last: pd.Timestamp) -> Total:
+    """``total`` with wider months and quarters; ``last`` is the last day before its horizon."""
+    known = last.to_period("M")
+    months = {p: (q, widths.of(total.level, total.name, (pd.Period(p, "M") - known).n)) for p, q in _months(total)}
+    periods = {}
+    for period, q in total.periods.items():
+        parts = [(f, float(m[_AT[2]] - m[_AT[0]])) for p, (m, f) in months.items() if period in (p, _quarter(p))]
+        factor = costs.combined_width([f for f, _ in parts], [span for _, span in parts])
+        periods[period] = costs.widened(q, factor, float(q[_AT[1]]))
+    return replace(total, periods=periods)
+
+
+def _months(total: Total) -> list[tuple[str, Floats]]:
+    return [(p, q) for p, q in total.periods.items() if "Q" not in p]
 
 
 def demand_totals(known: Mapping[Unit, Future], data: Mapping[Unit, UnitData]) -> tuple[Total, ...]:
@@ -47,7 +72,7 @@ def demand_totals(known: Mapping[Unit, Future], data: Mapping[Unit, UnitData]) -
     """
     forecasts: dict[str, SeriesForecast] = {}
     for service in sorted({unit.service for unit in known}):
-        forecasts |= _alive({str(unit): future.mean for unit, future in known.items() if unit.service == service})
+        forecasts |= alive({str(unit): future.mean for unit, future in known.items() if unit.service == service})
     return aggregate(
         forecasts,
         {str(unit): (unit.service,) for unit in known},
@@ -56,20 +81,6 @@ def demand_totals(known: Mapping[Unit, Future], data: Mapping[Unit, UnitData]) -
         known={str(unit): _seen(data[unit].mean, future.mean) for unit, future in known.items()},
         combine="mean",
     )
-
-
-def _alive(forecasts: Mapping[str, SeriesForecast]) -> dict[str, SeriesForecast]:
-    """Without series that ended so long ago that their horizon is over before the newest one's begins."""
-    newest = max((f.index[0] for f in forecasts.values()), default=None)
-    return {key: f for key, f in forecasts.items() if newest is not None and f.index[-1] >= newest}
-
-
-def team_of(config: Config, name: str) -> str:
-    """The team of a service; what belongs to no service is a team of its own."""
-    if name == SHARED:
-        return SHARED
-    teams = [s.team for s in config.services if s.name == name]
-    return (teams[0] if teams else "") or NO_TEAM
 
 
 def _spent(history: pd.Series, start: pd.Timestamp, begin: pd.Timestamp) -> dict[str, float]:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 
+from capacity.pipeline.finops.attribution import past_attribution
+from capacity.pipeline.finops.bridge import past_bridges
+from capacity.pipeline.finops.budgets import past_spend
+from capacity.pipeline.finops.carbon import past_carbon
+from capacity.pipeline.finops.commitments import past_commitments
 from capacity.pipeline.finops.ground import Past as Past
+from capacity.pipeline.finops.spend_anomalies import past_anomalies
 from capacity.pipeline.finops.tie import tie_frames
+from capacity.pipeline.finops.unit_cost import unit_frames
 
 
 def past_frames(past: Past) -> dict[str, pd.DataFrame]:
@@ -14,4 +21,11 @@ def past_frames(past: Past) -> dict[str, pd.DataFrame]:
         return {}
     found: dict[str, pd.DataFrame] = {}
     found |= tie_frames(past)
+    found |= past_attribution(past)
+    found |= past_commitments(past)
+    found |= past_carbon(past)
+    found |= past_spend(past)
+    found |= past_anomalies(past)
+    found |= unit_frames(past)
+    found |= past_bridges(past)
     return found

@@ -134,29 +134,28 @@ def unit_need(
     provisioned = tuple(replace(b, demand=b.demand + reserve) for b in blocks)
     terms = _terms(provisioned, further, market, max(service.least_types, market.spot.least_types))
     capacity_of = _holding(partial(saturation.per_instance, **bounds), further)  # type: ignore[arg-type]
-    found = optimize.build_candidates(
+    found = optimize.choose_candidates(
         unit, service, market.types, market.usd_per_hour, capacity_of, market.kept_types, terms
     )
+    candidates = found.candidates
     safe = saturation.safe_capacity(unit, data.running, inputs.types, service, tier, cost, resources)
     return UnitNeed(
-        requirement=requirement_of(unit, service, tier, data.account_id, provisioned, found[0], market.spot,
+        requirement=requirement_of(unit, service, tier, data.account_id, provisioned, candidates, market.spot,
                                    data.running),
         blocks=blocks,
-        excuses=found[1],
-        safe=replace(safe, flags=(*safe.flags, *flags, *market.spot.flags, *_speed_flags(found[0], market, service))),
+        excuses=found.excuses,
+        safe=replace(safe, flags=(*safe.flags, *flags, *market.spot.flags, *_speed_flags(candidates, market, service))),
         cost=cost,
-        safe_of={c.instance_type: c.safe for c in found[0]},
+        safe_of={c.instance_type: c.safe for c in candidates},
         running_average=data.running_average,
         hours=hours,
         days=days,
         reserve=reserve,
-        prune_loss_frac=optimize.prune_loss(
-            unit, service, market.types, market.usd_per_hour, capacity_of, found[0], terms
-        ),
+        prune_loss_frac=found.prune_loss_frac,
         resources=resources,
         binds={c.instance_type: saturation.binding_resource(market.types[c.instance_type], **bounds)  # type: ignore[arg-type]
-               for c in found[0]},
-        spot_relied={c.instance_type: 1.0 - c.spot_buffer_frac for c in found[0]},
+               for c in candidates},
+        spot_relied={c.instance_type: 1.0 - c.spot_buffer_frac for c in candidates},
     )  # fmt: skip
 
 

@@ -80,25 +80,25 @@ def pool_need(
         return held, held
 
     terms = _terms(pool, requests.shares, blocks, market, max(service.least_types, market.spot.least_types))
-    prices = market.usd_per_hour
-    found, excuses = optimize.build_candidates(
-        unit, service, market.types, prices, capacity_of, market.kept_types, terms
+    found = optimize.choose_candidates(
+        unit, service, market.types, market.usd_per_hour, capacity_of, market.kept_types, terms
     )
+    candidates = found.candidates
     cost = saturation.demand_is_resource(float(requests.cpu.max()), "requested_vcpu")
     safe = _safe(unit, running, inputs.types, pool, tier, requests, blocks)
     return UnitNeed(
-        requirement=requirement_of(unit, service, tier, account, blocks, found, market.spot, running),
+        requirement=requirement_of(unit, service, tier, account, blocks, candidates, market.spot, running),
         blocks=blocks,
-        excuses=excuses,
+        excuses=found.excuses,
         safe=replace(safe, cost=cost, flags=(*safe.flags, *market.spot.flags)),
         cost=cost,
-        safe_of={c.instance_type: c.safe for c in found},
+        safe_of={c.instance_type: c.safe for c in candidates},
         running_average=average_running(fleet, inputs.as_of) if len(fleet) else {},
         hours=requests.cpu,
         days=requests.days,
         reserve=0.0,
-        prune_loss_frac=optimize.prune_loss(unit, service, market.types, prices, capacity_of, found, terms),
-        spot_relied={c.instance_type: 1.0 - c.spot_buffer_frac for c in found},
+        prune_loss_frac=found.prune_loss_frac,
+        spot_relied={c.instance_type: 1.0 - c.spot_buffer_frac for c in candidates},
     )
 
 
