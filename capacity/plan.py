@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from capacity.domain import EventVerdict, Interval, Provenance, TieOut, Unit
+from capacity.domain import EventFlow, EventVerdict, Interval, Provenance, TieOut, Unit
 from capacity.errors import CorruptDataError, MissingDataError
 from capacity.words import day
 
@@ -168,6 +168,12 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
     # (target horizon_peak, month first/last day; covered is null while it may still change)
     "promise": ("service", "region", "metric", "target", "origin_ts", "month", "q10", "q50", "q90", "actual", "covered",
                 "error_frac"),
+    # events that are over: what was said of each unit before (basis: a stored plan, or made again as of that day), and
+    # what came. multipliers are over the demand without the event, as forecast then; held is whether the peak stayed
+    # within the safe capacity of what ran
+    "event_review": ("event", "service", "region", "start", "end", "basis", "origin", "p50", "p95", "actual",
+                     "error_frac", "within_p95", "multiplier", "multiplier_realised", "safe", "held", "said_go",
+                     "probability_holds", "words"),
     # what is odd in the data, the gravest first
     "quality": ("severity", "frame", "source", "scope", "rule", "rows", "of", "column", "example", "message"),
 }  # fmt: skip
@@ -320,12 +326,18 @@ class SpendMonth:
 
 @dataclass(frozen=True)
 class EventSummary:
-    """A peak event and its verdicts."""
+    """A peak event and its verdicts.
+
+    ``flows`` is what it adds from service to service; ``rates_as_of`` the day of the newest rate behind its money.
+    """
 
     name: str
     start: datetime
     end: datetime
     verdicts: tuple[EventVerdict, ...]
+    flows: tuple[EventFlow, ...] = ()
+    ramp_minutes: int = 0
+    rates_as_of: date | None = None
 
     @property
     def go(self) -> bool:

@@ -19,6 +19,7 @@ from capacity.config._cloudwatch import (
 )
 from capacity.config._config import Config
 from capacity.config._cost_explorer import CostExplorerOffers, CostExplorerReads, CostExplorerSource
+from capacity.config._events import BusinessFigure, EdgeFactors, EventConfig, RequestFactors, ThirdPartyConfig
 from capacity.config._fleet import CommitmentSource, FleetSource, QuotaSource
 from capacity.config._holidays import country_of
 from capacity.config._invoices import ExchangeRate, InvoiceConfig
@@ -32,7 +33,6 @@ from capacity.config._reading import describe, dump, load, validate
 from capacity.config._services import (
     CallConfig,
     CandidateConfig,
-    EventConfig,
     FailoverConfig,
     HardLimitConfig,
     OutageConfig,
@@ -54,6 +54,7 @@ __all__ = [
     "BillLimits",
     "BillSource",
     "BudgetConfig",
+    "BusinessFigure",
     "CallConfig",
     "CandidateConfig",
     "CarbonConfig",
@@ -70,6 +71,7 @@ __all__ = [
     "CurSource",
     "DiscoveredMetric",
     "DriverConfig",
+    "EdgeFactors",
     "EventConfig",
     "ExchangeRate",
     "FailoverConfig",
@@ -98,11 +100,13 @@ __all__ = [
     "PowerUsage",
     "PriceSource",
     "QuotaSource",
+    "RequestFactors",
     "ResourceConfig",
     "ServiceConfig",
     "ServiceNaming",
     "SourceConfig",
     "SpotConfig",
+    "ThirdPartyConfig",
     "TierConfig",
     "TimeZone",
     "WorkloadRule",

@@ -15,11 +15,12 @@ from capacity.config._aws import AwsAccess
 from capacity.config._base import Model, Name, did_you_mean
 from capacity.config._budgets import Budgets
 from capacity.config._carbon import CarbonConfig
+from capacity.config._events import EventConfig
 from capacity.config._holidays import CountryHolidays
 from capacity.config._invoices import ExchangeRate, InvoiceConfig
 from capacity.config._money import CostsConfig, pool_problems
 from capacity.config._pools import NodePoolConfig
-from capacity.config._services import EventConfig, OutageConfig, ServiceConfig, TierConfig
+from capacity.config._services import OutageConfig, ServiceConfig, TierConfig
 from capacity.config._settings import ForecastConfig, LeadTimes, OptimizeConfig
 from capacity.config._sources import SourceConfig
 from capacity.config._units import DriverConfig, JourneyConfig, unit_problems

@@ -1,14 +1,15 @@
-"""Services and tiers, events and outages: what is planned for, and what happens to it."""
+"""Services and tiers, and outages: what is planned for, and what happened to it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from capacity.config._base import Fraction, Model, Name, Positive, TimeZone, did_you_mean
+from capacity.config._events import ThirdPartyConfig
 from capacity.config._holidays import CountryHolidays
 from capacity.config._load_tests import LoadTestConfig
 
@@ -166,6 +167,12 @@ class ServiceConfig(Model):
     )
     utilisation_metric: str | None = Field("cpu_percent", description="turned into busy vCPU with the fleet that ran")
     autoscaled: bool = False
+    scale_out_minutes: Positive = Field(
+        10.0, description="from a rise in demand to an instance that serves it: alarm, boot, warm-up"
+    )
+    scale_out_per_minute: Positive | None = Field(
+        None, description="instances that come a minute once they come; taken to be enough where absent"
+    )
     zones: int = Field(3, ge=1, le=6)
     min_instances_per_zone: int = Field(1, ge=0)
     max_instances_per_zone: int = Field(200, ge=1)
@@ -182,6 +189,7 @@ class ServiceConfig(Model):
     spot: SpotConfig = SpotConfig()
     failover: list[FailoverConfig] = Field([], description="losses of a region that the others must carry")
     hard_limits: list[HardLimitConfig] = []
+    third_parties: list[ThirdPartyConfig] = Field([], description="what others let it ask of them, for peak events")
     calls: list[CallConfig] = []
 
     @model_validator(mode="after")
@@ -223,43 +231,7 @@ def _twice(names: Sequence[str]) -> list[str]:
     return sorted({n for n in names if list(names).count(n) > 1})
 
 
-# --- events, growth, costs, policy -------------------------------------------------------------------------
-
-
-class EventConfig(Model):
-    """A dated event: a multiplier on the forecast without it, an absolute target, or what it did the times before."""
-
-    name: Name
-    start: datetime
-    end: datetime
-    services: list[Name] = Field(min_length=1, description="where it enters; the call graph carries it on")
-    regions: list[str] | None = None
-    multiplier: Positive | None = Field(None, description="learned from `past` where neither it nor target is given")
-    target: Positive | None = Field(None, description="absolute peak demand of each named service and region")
-    ramp_minutes: int = Field(60, ge=0, description="from normal to full")
-    past: list[tuple[date, date]] = Field(
-        [], description="earlier occurrences, first and last local day: never learned as base demand"
-    )
-
-    @property
-    def is_learned(self) -> bool:
-        """Whether its size comes from its past occurrences."""
-        return self.multiplier is None and self.target is None
-
-    @model_validator(mode="after")
-    def _shape(self) -> Self:
-        if self.multiplier is not None and self.target is not None:
-            raise ValueError("give one of multiplier and target, not both")
-        if self.is_learned and not self.past:
-            raise ValueError("give exactly one of multiplier and target, or past dates to learn the multiplier from")
-        for first, last in self.past:
-            if last < first:
-                raise ValueError(f"past: {last} is before {first}; give the first day, then the last")
-        if self.start.tzinfo is None or self.end.tzinfo is None:
-            raise ValueError("start and end need a zone, e.g. 2026-11-27T00:00:00Z")
-        if self.end <= self.start:
-            raise ValueError("end must be after start")
-        return self
+# --- outages -----------------------------------------------------------------------------------------------
 
 
 class OutageConfig(Model):

@@ -6,7 +6,8 @@ A bill of millions of rows has few distinct values a column. Work per distinct v
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,9 @@ import pyarrow.compute as pc
 Codes = npt.NDArray[np.int32]
 Groups = npt.NDArray[np.int64]
 _WIDEST = 2**62  # products of cardinalities stay inside int64
+_DENSE = 2**20  # keys below this are grouped by a table that stays in the processor's cache
+_WORTH_THREADS = 200_000  # rows
+_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -61,11 +65,44 @@ def encode(column: pa.ChunkedArray) -> Coded:
 
 def encode_month(column: pa.ChunkedArray) -> Coded:
     """UTC month (YYYY-MM) of a column of time stamps."""
-    stamps = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy()
-    months = stamps.view("M8[us]").astype("M8[M]").astype(np.int64)
-    codes, found = pd.factorize(months)
-    names = [str(np.datetime64(int(m), "M")) for m in found]
-    return Coded((codes + 1).astype(np.int32), pa.array(names, pa.string()))
+    return months_of(encode(column))
+
+
+def months_of(stamps: Coded) -> Coded:
+    """UTC month (YYYY-MM) of encoded time stamps."""
+    micros = stamps.distinct.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy(zero_copy_only=False)
+    months, place = np.unique(micros.view("M8[us]").astype("M8[M]"), return_inverse=True)
+    codes = np.concatenate([[0], place + 1]).astype(np.int32)[stamps.codes]
+    return Coded(codes, pa.array([str(m) for m in months], pa.string()))
+
+
+class CodedTable:
+    """A table whose columns are encoded once, as they are asked for first; a column it lacks is all null."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+        self._coded: dict[str, Coded] = {}
+
+    def column(self, name: str) -> Coded:
+        """Codes of column ``name``."""
+        if name not in self._coded:
+            self._coded[name] = encode(column_or_null(self.table, name))
+        return self._coded[name]
+
+    def month(self, name: str) -> Coded:
+        """Codes of the UTC month of column ``name``."""
+        key = f"{name} month"
+        if key not in self._coded:
+            self._coded[key] = months_of(self.column(name))
+        return self._coded[key]
+
+    def prepare(self, names: Iterable[str]) -> None:
+        """Encode columns side by side: Arrow works outside Python's lock."""
+        wanted = [n for n in dict.fromkeys(names) if n not in self._coded]
+        if self.table.num_rows < _WORTH_THREADS:
+            return  # a thread costs more than it saves; they are encoded as they are asked for
+        with ThreadPoolExecutor(max_workers=_THREADS) as pool:
+            self._coded |= zip(wanted, pool.map(lambda n: encode(column_or_null(self.table, n)), wanted), strict=True)
 
 
 @dataclass(frozen=True)
@@ -89,7 +126,20 @@ def group_rows(columns: Sequence[tuple[Codes, int]], rows: int) -> Grouping:
             width = len(found)
         key = key * cardinality + codes
         width *= cardinality
+    if width <= _DENSE:
+        return _group_dense(key, width, rows)
     group, found = pd.factorize(key)
     first = np.empty(len(found), np.int64)
     first[group[::-1]] = np.arange(rows - 1, -1, -1)
     return Grouping(group.astype(np.int64, copy=False), first)
+
+
+def _group_dense(key: Groups, width: int, rows: int) -> Grouping:
+    """The same for keys below ``width``, by looking up instead of hashing."""
+    first = np.full(width, rows, np.int64)
+    first[key[::-1]] = np.arange(rows - 1, -1, -1)
+    found = np.flatnonzero(first < rows)
+    order = found[np.argsort(first[found], kind="stable")]
+    number = np.zeros(width, np.int64)
+    number[order] = np.arange(len(order))
+    return Grouping(number[key], first[order])

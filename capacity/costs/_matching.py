@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,15 +10,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from capacity.config import AttributionRule, CostsConfig
-from capacity.costs._columns import Coded, Codes, column_or_null, encode, group_rows
+from capacity.config import AttributionRule, CostsConfig, MappingTable
+from capacity.costs._columns import Coded, CodedTable, Codes, group_rows
 from capacity.costs._patterns import compile_whole, whole_matches
+from capacity.costs._rules import MATCHABLE as MATCHABLE
+from capacity.costs._rules import check_rules, columns_of, tags_of
 from capacity.costs._tags import TagColumns, tag_columns
-from capacity.errors import ConfigError
-from capacity.schemas import COST_TEXT
 
-MATCHABLE: tuple[str, ...] = ("source", "file", *(c for c in COST_TEXT if c != "Tags"))
-TAX, CREDIT, NO_RULE = "(tax)", "(credit)", "(no rule)"  # what stands for a rule where none took a row
+# What stands for a rule where none took a row.
+TAX, CREDIT, REFUND, NO_RULE = "(tax)", "(credit)", "(refund)", "(no rule)"
+_Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,8 @@ class Targets:
     target
         (rows,) code into ``names`` and ``kinds``; 0 is unallocated, services follow, then pools.
     rule
-        (rows,) index into ``rule_names``: the config's rules, then (tax), (credit), (no rule).
+        (rows,) index into ``rule_names``: the config's rules, then (tax), (credit), (refund) where refunds have a
+        pool of their own, (no rule).
     """
 
     target: Codes
@@ -43,8 +43,21 @@ class Targets:
     malformed_tag_rows: int
 
 
-def match_rows(cost: pa.Table, costs: CostsConfig, services: Sequence[str]) -> Targets:
-    """Apply the rules of ``costs`` to every row of ``cost``.
+@dataclass(frozen=True)
+class Goals:
+    """Codes of targets by the names of services and pools."""
+
+    service: Mapping[str, int]
+    pool: Mapping[str, int]
+
+    @classmethod
+    def of(cls, services: Sequence[str], pools: Sequence[str]) -> Goals:
+        after = 1 + len(services)
+        return cls({s: 1 + i for i, s in enumerate(services)}, {p: after + i for i, p in enumerate(pools)})
+
+
+def match_rows(cost: pa.Table | CodedTable, costs: CostsConfig, services: Sequence[str]) -> Targets:
+    """Apply the rules of ``costs`` to every row of a bill.
 
     Raises
     ------
@@ -52,87 +65,47 @@ def match_rows(cost: pa.Table, costs: CostsConfig, services: Sequence[str]) -> T
         A rule names an unknown column, service or pool, or holds a pattern that is none.
     """
     check_rules(costs, services)
+    bill = cost if isinstance(cost, CodedTable) else CodedTable(cost)
     pools = [p.name for p in costs.pools]
     names = ("", *services, *pools)
     kinds = ("unallocated", *("service" for _ in services), *("pool" for _ in pools))
-    tags = encode(column_or_null(cost, "Tags"))
-    parsed = tag_columns(tags, _wanted_tags(costs))
-    service_code = {s: 1 + i for i, s in enumerate(services)}
-    pool_code = {p: 1 + len(services) + i for i, p in enumerate(pools)}
-    rule, target = _first_match(cost, costs.rules, tags, parsed, service_code, pool_code)
-    _take_tax_and_credits(cost, costs, rule, target, pool_code)
+    tags = bill.column("Tags")
+    parsed = tag_columns(tags, sorted({t for r in costs.rules for t in tags_of(r)}))
+    goals = Goals.of(services, pools)
+    rule, target = _first_match(bill, costs.rules, parsed, goals)
+    apart = _take_apart(bill, costs, rule, target, goals)
     malformed = int(np.isin(tags.codes, parsed.malformed).sum()) if len(parsed.malformed) else 0
-    return Targets(target, rule, names, kinds, (*(r.name for r in costs.rules), TAX, CREDIT, NO_RULE), malformed)
+    return Targets(target, rule, names, kinds, (*(r.name for r in costs.rules), *apart, NO_RULE), malformed)
 
 
-# --- checking the rules ------------------------------------------------------------------------------------
-
-
-def check_rules(costs: CostsConfig, services: Sequence[str]) -> None:
-    """Refuse rules that could never mean what they say; every fault is told at once."""
-    problems = [p for rule in costs.rules for p in _rule_problems(rule, costs, services)]
-    names = [r.name for r in costs.rules]
-    # Hits are told by name, so a name must stand for one rule.
-    problems += [
-        f"rule '{n}' is given twice; name each rule differently" for n in sorted(set(names)) if names.count(n) > 1
-    ]
-    for pool in costs.pools:
-        problems += [f"pool '{pool.name}': shares: {_unknown('service', s, services)}" for s in pool.shares
-                     if s not in services]  # fmt: skip
-    pools = [p.name for p in costs.pools]
-    for key, name in (("tax_pool", costs.tax_pool), ("credit_pool", costs.credit_pool)):
-        problems += [f"costs: {key}: {_unknown('pool', name, pools)}"] if name and name not in pools else []
-    if problems:
-        raise ConfigError(problems)
-
-
-def _rule_problems(rule: AttributionRule, costs: CostsConfig, services: Sequence[str]) -> Iterator[str]:
-    where = f"rule '{rule.name}'"
-    pools = [p.name for p in costs.pools]
-    if rule.service is not None and rule.service not in services:
-        yield f"{where}: service: {_unknown('service', rule.service, services)}"
-    if rule.pool is not None and rule.pool not in pools:
-        yield f"{where}: pool: {_unknown('pool', rule.pool, pools)}"
-    for column in rule.match:
-        if column == "Tags":
-            yield f"{where}: match: Tags is a map; write the tag under 'tags' instead"
-        elif column not in MATCHABLE:
-            yield f"{where}: match: {_unknown('FOCUS column', column, MATCHABLE)}"
-    for kind, patterns in (("match", rule.match), ("tags", rule.tags)):
-        for key, pattern in patterns.items():
-            try:
-                compile_whole(pattern)
-            except re.error as error:
-                yield f"{where}: {kind}: {key}: '{pattern}' is no regular expression: {error}"
-
-
-def _unknown(kind: str, name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known[:12]) or 'none'}"
-    return f"'{name}' is no known {kind}; {hint}"
-
-
-def _wanted_tags(costs: CostsConfig) -> tuple[str, ...]:
-    named = {t for r in costs.rules for t in r.tags}
-    return tuple(sorted(named | {r.service_from_tag for r in costs.rules if r.service_from_tag}))
-
-
-# --- matching ----------------------------------------------------------------------------------------------
+# --- rules -------------------------------------------------------------------------------------------------
 
 
 @dataclass
-class _Matcher:
+class Matcher:
     """Rules over the distinct combinations of the columns that rules look at."""
 
-    columns: dict[str, Coded]  # per combination
+    columns: Mapping[str, Coded]  # per combination
     tags: TagColumns
     tag_codes: Codes  # per combination
-    service_code: dict[str, int]
-    pool_code: dict[str, int]
+    goals: Goals
     _cache: dict[tuple[str, str, str], npt.NDArray[np.bool_]] = field(default_factory=dict)
 
-    def take(self, rule: AttributionRule, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Codes]:
+    def take(self, rule: AttributionRule, rows: _Rows) -> tuple[_Rows, Codes]:
         """Which of ``rows`` the rule takes, and the target of each."""
+        rows = self.select(rule, rows)
+        if rule.service_from_tag is not None:
+            coded = self.tags.columns[rule.service_from_tag]
+            target = self._service_named(coded)[coded.codes[self.tag_codes[rows]]]
+        elif rule.mapping is not None and rule.mapping.table is not None:
+            target = self._mapped(rule.mapping.table, rows)
+        else:
+            goal = self.goals.pool[rule.pool] if rule.pool is not None else self.goals.service[str(rule.service)]
+            return rows, np.full(len(rows), goal, np.int32)
+        return rows[target > 0], target[target > 0]
+
+    def select(self, rule: AttributionRule, rows: _Rows) -> _Rows:
+        """Those of ``rows`` whose columns and tags match."""
         # Few distinct values first: they are cheap, and leave fewer rows to the dear columns.
         for column in sorted(rule.match, key=lambda c: self.columns[c].cardinality):
             coded = self.columns[column]
@@ -140,14 +113,12 @@ class _Matcher:
         for tag, pattern in rule.tags.items():
             coded = self.tags.columns[tag]
             rows = rows[self._matches("tags", tag, pattern, coded, coded.codes[self.tag_codes[rows]])]
-        if rule.service_from_tag is not None:
-            coded = self.tags.columns[rule.service_from_tag]
-            target = self._service_named(coded)[coded.codes[self.tag_codes[rows]]]
-            return rows[target > 0], target[target > 0]
-        code = self.pool_code[rule.pool] if rule.pool is not None else self.service_code[str(rule.service)]
-        return rows, np.full(len(rows), code, np.int32)
+        return rows
 
-    def _matches(self, kind: str, key: str, pattern: str, coded: Coded, codes: Codes) -> npt.NDArray[np.bool_]:
+    def _matches(self, kind: str, key: str, pattern: str | None, coded: Coded, codes: Codes) -> npt.NDArray[np.bool_]:
+        if pattern is None:
+            absent: npt.NDArray[np.bool_] = codes == 0
+            return absent
         found = self._cache.get((kind, key, pattern))
         if found is None and len(codes) * 4 < coded.cardinality:  # not worth the whole column
             return _match_some(pattern, coded, codes)
@@ -159,8 +130,28 @@ class _Matcher:
 
     def _service_named(self, coded: Coded) -> Codes:
         """Target of each code of a tag: the service its value names, upper or lower case, else 0."""
-        named = {n.casefold(): t for n, t in self.service_code.items()}
+        named = {n.casefold(): t for n, t in self.goals.service.items()}
         return np.array([0, *(named.get(v.strip().casefold(), 0) for v in coded.distinct.to_pylist())], np.int32)
+
+    def _mapped(self, table: MappingTable, rows: _Rows) -> Codes:
+        """Target of each of ``rows`` by a mapping: one lookup of its values, whatever the number of its lines."""
+        pairs = []
+        for i, values in enumerate(zip(*table.values, strict=True)):
+            tag = table.tag_of(i)
+            coded = self.columns[table.columns[i]] if tag is None else self.tags.columns[tag]
+            codes = coded.codes[rows] if tag is None else coded.codes[self.tag_codes[rows]]
+            line = pc.index_in(pa.array(values, pa.string()), value_set=coded.distinct.cast(pa.string()))
+            # A value the bill never has gets a code that no row has; one line of the mapping cannot then match.
+            pairs.append((pc.fill_null(pc.add(line, 1), -1).to_numpy(zero_copy_only=False), codes, coded.cardinality))
+        usable = np.all([lines >= 0 for lines, _, _ in pairs], axis=0)
+        goals = [self.goals.service if k == "service" else self.goals.pool for k in table.kinds]
+        target = np.array([g[n] for g, n in zip(goals, table.names, strict=True)], np.int32)[usable]
+        keys = [(np.concatenate([lines[usable], codes]).astype(np.int32), width) for lines, codes, width in pairs]
+        grouped = group_rows(keys, len(target) + len(rows)).group
+        by_group = np.zeros(int(grouped.max(initial=-1)) + 1, np.int32)
+        by_group[grouped[: len(target)]] = target
+        out: Codes = by_group[grouped[len(target) :]]
+        return out
 
 
 def _match_some(pattern: str, coded: Coded, codes: Codes) -> npt.NDArray[np.bool_]:
@@ -171,23 +162,18 @@ def _match_some(pattern: str, coded: Coded, codes: Codes) -> npt.NDArray[np.bool
 
 
 def _first_match(
-    cost: pa.Table,
-    rules: Sequence[AttributionRule],
-    tags: Coded,
-    parsed: TagColumns,
-    service_code: dict[str, int],
-    pool_code: dict[str, int],
+    bill: CodedTable, rules: Sequence[AttributionRule], parsed: TagColumns, goals: Goals
 ) -> tuple[Codes, Codes]:
-    """(rows,) rule and target of each row; a row no rule takes has the rule (no rule) and target 0."""
-    wanted = sorted({c for r in rules for c in r.match})
-    columns = {c: encode(column_or_null(cost, c)) for c in wanted}
+    """(rows,) rule and target of each row; a row no rule takes has a rule beyond the last, and target 0."""
+    columns = {c: bill.column(c) for c in sorted({c for r in rules for c in columns_of(r)})}
+    tags = bill.column("Tags")
     keys = [(c.codes, c.cardinality) for c in columns.values()]
     if parsed.columns:
         keys.append((tags.codes, tags.cardinality))
-    grouping = group_rows(keys, cost.num_rows)
+    grouping = group_rows(keys, bill.table.num_rows)
     of_group = {n: Coded(c.codes[grouping.first_row], c.distinct) for n, c in columns.items()}
-    matcher = _Matcher(of_group, parsed, tags.codes[grouping.first_row], service_code, pool_code)
-    rule = np.full(grouping.count, len(rules) + 2, np.int32)
+    matcher = Matcher(of_group, parsed, tags.codes[grouping.first_row], goals)
+    rule = np.full(grouping.count, len(rules), np.int32)
     target = np.zeros(grouping.count, np.int32)
     still_open = np.arange(grouping.count, dtype=np.int64)
     for number, one in enumerate(rules):
@@ -198,32 +184,34 @@ def _first_match(
     return rule[grouping.group], target[grouping.group]
 
 
-def _take_tax_and_credits(
-    cost: pa.Table, costs: CostsConfig, rule: Codes, target: Codes, pool_code: dict[str, int]
-) -> None:
-    """Give Tax, Credit and refund rows that no rule took to their pools, in place."""
-    category = encode(column_or_null(cost, "ChargeCategory"))
-    still_open = target == 0
-    number = len(costs.rules)
-    if costs.tax_pool:
-        rows = still_open & (category.codes == category.code_of("Tax"))
-        rule[rows], target[rows] = number, pool_code[costs.tax_pool]
-    if costs.credit_pool:
-        rows = still_open & (_is_credit(category) | _is_refund(cost, category))
-        rule[rows], target[rows] = number + 1, pool_code[costs.credit_pool]
+# --- tax, credits and refunds ------------------------------------------------------------------------------
 
 
-def _is_credit(category: Coded) -> npt.NDArray[np.bool_]:
-    out: npt.NDArray[np.bool_] = category.codes == category.code_of("Credit")
-    return out
+def _take_apart(bill: CodedTable, costs: CostsConfig, rule: Codes, target: Codes, goals: Goals) -> tuple[str, ...]:
+    """Give Tax, Credit and refund rows that no rule took to their pools, in place; the names that stand for a rule."""
+    category = bill.column("ChargeCategory")
+    refunds = costs.refund_pool or costs.credit_pool
+    refund = _is_refund(bill, category) if refunds else np.zeros(len(target), np.bool_)
+    names = (TAX, CREDIT, REFUND) if costs.refund_pool else (TAX, CREDIT)
+    wanted = (
+        (TAX, costs.tax_pool, category.codes == category.code_of("Tax")),
+        (CREDIT, costs.credit_pool, category.codes == category.code_of("Credit")),
+        (REFUND if costs.refund_pool else CREDIT, refunds, refund),
+    )
+    rule[target == 0] = len(costs.rules) + len(names)
+    for name, pool, rows in wanted:
+        if pool:
+            rows = rows & (target == 0)
+            rule[rows], target[rows] = len(costs.rules) + names.index(name), goals.pool[pool]
+    return names
 
 
-def _is_refund(cost: pa.Table, category: Coded) -> npt.NDArray[np.bool_]:
+def _is_refund(bill: CodedTable, category: Coded) -> npt.NDArray[np.bool_]:
     """Corrections of the category Adjustment that give money back (Credits are taken whole)."""
-    kind = encode(column_or_null(cost, "ChargeClass"))
+    kind = bill.column("ChargeClass")
     rows = (category.codes == category.code_of("Adjustment")) & (kind.codes == kind.code_of("Correction"))
     at = np.flatnonzero(rows)
     for name in ("BilledCost", "EffectiveCost"):
-        rows[at] &= pc.fill_null(pc.less_equal(cost.column(name).take(pa.array(at)), 0), True).to_numpy()
+        rows[at] &= pc.fill_null(pc.less_equal(bill.table.column(name).take(pa.array(at)), 0), True).to_numpy()
     out: npt.NDArray[np.bool_] = rows
     return out

@@ -1,7 +1,7 @@
 r"""Regular expressions that must match a value whole, over the distinct values of a column.
 
 Python's ``re`` defines what a rule means. Over many values Arrow's RE2 is several times faster, so it answers
-where it cannot differ: a pattern of plain parts (literals, ``.``, classes, groups, ``|``, ``* + ?``, ``\d``,
+where it cannot differ: a pattern of plain parts (literals, ``.``, classes, groups, ``|``, ``* + ? {n,m}``, ``\d``,
 ``\w``) on ASCII values. Everything else goes to ``re``.
 """
 
@@ -18,9 +18,12 @@ import pyarrow.compute as pc
 _FEW_VALUES = 500
 _PLAIN = r"[A-Za-z0-9 _:/@,=#;<>~!%&'\"-]|\\[-./\\+*?()\[\]|:@dw]|\."
 _CLASS = r"\[\^?(?:[A-Za-z0-9_:/@,=#.]|[a-z]-[a-z]|[A-Z]-[A-Z]|[0-9]-[0-9])+-?\]"
+_COUNT = r"\{[0-9]{1,2}(?:,[0-9]{0,2})?\}"
 # What is no literal text of a plain sequence: classes, escapes, dots, and whatever a * or ? makes optional.
-_PART = re.compile(rf"(?:{_CLASS}|\\.|[^*+?])[*+?]|{_CLASS}|\\.|\.")
-_PORTABLE = re.compile(rf"(?:\(\?i\))?(?:(?:{_PLAIN}|{_CLASS}|\))(?:[*+?](?![*+?]))?|\||\((?:\?:)?(?![*+?]))*")
+_PART = re.compile(rf"(?:{_CLASS}|\\.|[^*+?])(?:[*+?]|{_COUNT})|{_CLASS}|\\.|\.")
+_PORTABLE = re.compile(
+    rf"(?:\(\?i\))?(?:(?:{_PLAIN}|{_CLASS}|\))(?:(?:[*+?]|{_COUNT})(?![*+?{{]))?|\||\((?:\?:)?(?![*+?{{]))*"
+)
 
 
 def compile_whole(pattern: str) -> re.Pattern[str]:
@@ -70,7 +73,10 @@ def _mask(found: pa.Array) -> npt.NDArray[np.bool_]:
 
 
 def _by_re2(pattern: re.Pattern[str], values: pa.Array) -> npt.NDArray[np.bool_]:
-    out = _mask(pc.match_substring_regex(values, rf"\A(?:{pattern.pattern})\z"))
+    try:
+        out = _mask(pc.match_substring_regex(values, rf"\A(?:{pattern.pattern})\z"))
+    except pa.ArrowInvalid:  # RE2 bounds how often counted repetitions may nest
+        return _by_python(pattern, values)
     other = np.flatnonzero(~pc.fill_null(pc.string_is_ascii(values), True).to_numpy(zero_copy_only=False))
     if len(other):  # classes and case differ between the engines outside ASCII
         out[other] = _by_python(pattern, values.take(pa.array(other)))

@@ -3,31 +3,38 @@
 A pool is split inside each (source, billing account, billing period, currency, charge month). An amount and its
 weights are whole numbers; each service gets the quotient rounded down, and what is left over (less than one
 1e-12 a service) goes to the largest remainders (Hamilton's method), ties in the order of the services.
+
+Pools may give shares to other pools (the step-down method): each is split once, after all that feed it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from capacity.config import CostsConfig, PoolConfig
+from capacity.config import CostsConfig, pool_problems
 from capacity.costs._columns import encode, group_rows
 from capacity.costs._money import from_units, sums_by_group, to_decimal, to_decimals, to_units
 from capacity.costs.attribution import GROUP_KEY, Attribution
-from capacity.costs.totals import bill_totals
-from capacity.errors import CorruptDataError, UsageError
+from capacity.costs.kubernetes import ClusterWeights
+from capacity.costs.pools import NOT_SPLIT, Amounts, Group, Ledger, PoolStep, Target, Weigher, step_down, usage_weights
+from capacity.costs.pools import split as split
+from capacity.costs.totals import bill_units
+from capacity.errors import ConfigError, CorruptDataError
 from capacity.schemas import COST_MONEY, UTC
 
 UNALLOCATED = "(unallocated)"
 _LINE_KEY: tuple[str, ...] = (*GROUP_KEY, "month", "kind", "service", "pool")
 _FRAME_KEY: tuple[str, ...] = ("month", "currency", "service", "kind", "pool")
-Group = tuple[str, str, object, str, str]  # GROUP_KEY and the charge month
+_EFFECTIVE = COST_MONEY.index("EffectiveCost")
+STEP_COLUMNS: tuple[str, ...] = (
+    "month", "currency", "pool", "to_kind", "to", "method", "share_frac", "EffectiveCost",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,20 +47,24 @@ class Allocation:
         source, BillingAccountId, BillingPeriodStart, BillingCurrency, month, kind (direct, shared, unallocated),
         service, pool and the four cost columns (decimal128).
     reasons
-        Pools that could not be split: month, currency, pool, reason, the four columns (Decimal).
+        Pools that could not be split, and parts of them that go to nobody (idle, say): month, currency, pool,
+        reason, the four columns (Decimal).
+    steps
+        How each pool of each group was split, in the order in which it was done.
     """
 
     lines: pa.Table
     reasons: pd.DataFrame
     _rows: int = 0
     _nulls: Mapping[str, int] = field(default_factory=dict)
+    steps: tuple[PoolStep, ...] = ()
 
     @cached_property
     def frame(self) -> pd.DataFrame:
         """month (YYYY-MM of the charge), currency, service, kind, pool, then the four columns as Decimal.
 
-        ``service`` is "(unallocated)" where there is none; ``pool`` names the pool of a share, or of what could not
-        be split, and is empty otherwise.
+        ``service`` is "(unallocated)" where there is none; ``pool`` names the pool that gave a share (the last one,
+        where pools fed each other), or what of a pool could not be split, and is empty otherwise.
         """
         names = {"BillingCurrency": "currency"}
         keyed = self.lines.rename_columns([names.get(c, c) for c in self.lines.column_names])
@@ -77,6 +88,19 @@ class Allocation:
         )
         return total[["month", "currency", "allocated_frac"]]
 
+    @cached_property
+    def pool_steps(self) -> pd.DataFrame:
+        """How each pool was split, so that a reader can check it.
+
+        Returns
+        -------
+        DataFrame
+            month, currency, pool, to_kind (service, pool, unallocated), to, method, share_frac (of what was in the
+            pool; null where that is nothing), EffectiveCost (Decimal; what is in a pool is its own cost and what
+            other pools gave it). Pools stand in the order in which they were split.
+        """
+        return _pool_steps(self.steps)
+
     def verify(self, cost: pa.Table) -> None:
         """Check against the rows of the bill themselves: same sums, rows and nulls.
 
@@ -86,16 +110,14 @@ class Allocation:
             For some (source, account, period, currency), a column of direct + shared + unallocated is not the sum
             of the bill's rows, exactly.
         """
-        bill = bill_totals(cost)
-        mine = _summed(self.lines, GROUP_KEY)
-        expected = {tuple(r[:4]): r[4:] for r in bill[[*GROUP_KEY, *COST_MONEY]].itertuples(index=False, name=None)}
-        found = {tuple(r[:4]): r[4:] for r in mine[[*GROUP_KEY, *COST_MONEY]].itertuples(index=False, name=None)}
+        bill, mine = bill_units(cost), bill_units(self.lines)
         problems = [
-            f"  {' / '.join(map(str, key))}: {column}: bill {b}, allocated {a}"
-            for key in sorted({*expected, *found}, key=str)
-            for column, b, a in _differing(expected.get(key), found.get(key))
+            f"  {' / '.join(map(str, key))}: {column}: bill {_told(bill, key, i)}, allocated {_told(mine, key, i)}"
+            for key in sorted({*bill, *mine}, key=str)
+            for i, column in enumerate(COST_MONEY)
+            if key not in bill or key not in mine or bill[key][0][i] != mine[key][0][i]
         ]
-        nulls = {c: int(bill[f"{c}_nulls"].sum()) for c in COST_MONEY}
+        nulls = {c: sum(n[i] for _, n in bill.values()) for i, c in enumerate(COST_MONEY)}
         if self._rows != cost.num_rows or dict(self._nulls) != nulls:
             problems.append(
                 f"  rows and nulls: bill {cost.num_rows}, {nulls}; allocated {self._rows}, {dict(self._nulls)}"
@@ -109,9 +131,15 @@ class Allocation:
 
 
 def allocate(
-    attribution: Attribution, costs: CostsConfig, usage_weights: Mapping[str, pd.DataFrame] | None = None
+    attribution: Attribution,
+    costs: CostsConfig,
+    usage_weights: Mapping[str, pd.DataFrame] | None = None,
+    *,
+    clusters: ClusterWeights | None = None,
+    tiers: Mapping[str, str] | None = None,
+    teams: Mapping[str, str] | None = None,
 ) -> Allocation:
-    """Split every shared pool over the services.
+    """Split every shared pool; the sum over services is the pool, exactly, in all four columns.
 
     even
         Every service of the config alike.
@@ -119,142 +147,98 @@ def allocate(
         By the shares of the config.
     cost
         By the services' direct EffectiveCost (what is above zero) in the same source, account, period, currency and
-        month; where that group has none, by that of the whole company in the same currency and month.
+        month; where that group has none, by that of the whole company in the same currency and month. With ``base:
+        direct_and_shared`` what pools before it gave them counts too.
     usage
         By the weight of the pool's metric in the charge month.
+    kubernetes
+        By what workloads took of the pool's clusters in the charge month; idle and the clusters' own workloads go to
+        their pools, or stay unallocated under names of their own ("pool: idle").
 
-    Where no service has a weight the amount stays unallocated, with its reason.
+    Only services of ``services``, ``tiers`` and ``teams`` of the pool share it. Shares that name a pool go to it, and
+    it is split after all pools that feed it. Where nothing has a weight the amount stays unallocated, with its reason.
 
     Parameters
     ----------
     usage_weights
-        metric -> month (YYYY-MM), service, weight (the sum of the metric over the month, >= 0).
+        metric, or "metric (stat)" where the pool names one -> month (YYYY-MM), service, weight (>= 0).
+    clusters
+        What workloads took, for pools of split kubernetes.
+    tiers, teams
+        By service; needed where a pool is limited to some.
 
     Raises
     ------
+    ConfigError
+        Pools feed each other in a circle, or name what is not there.
     UsageError
-        A weight frame lacks a column or holds a negative weight.
+        A weight frame lacks a column or holds a negative weight; tiers or teams are needed and not given.
     """
-    weights = {m: _weights_by_month(m, f, attribution.services) for m, f in (usage_weights or {}).items()}
-    pieces = attribution.pieces
-    grouped = pieces.group_by([*GROUP_KEY, "month", "kind", "name"]).aggregate([(c, "sum") for c in COST_MONEY])
-    grouped = grouped.sort_by([(c, "ascending") for c in (*GROUP_KEY, "month", "kind", "name")])
-    rows = list(zip(*(grouped.column(c).to_pylist() for c in (*GROUP_KEY, "month", "kind", "name")), strict=True))
-    money = list(zip(*(to_units(grouped.column(f"{c}_sum")) for c in COST_MONEY), strict=True))
-    splitter = _Splitter(attribution.services, {p.name: p for p in costs.pools}, weights, *_direct_costs(rows, money))
-    out = _Lines()
-    for row, amounts in zip(rows, money, strict=True):
-        splitter.add(row[:5], row[5], row[6], amounts, out)
-    nulls = {c: int(sum(pieces.column(f"{c}_nulls").to_pylist())) for c in COST_MONEY}
-    return Allocation(out.table(), _summed_reasons(out.reasons), attribution.rows, nulls)
+    problems = pool_problems(costs, attribution.services)
+    if problems:
+        raise ConfigError(problems)
+    weigher = Weigher(attribution.services, costs, _usage(attribution, usage_weights), clusters, tiers, teams)
+    out, ledger = _Lines(), Ledger()
+    pooled = _sorted_out(attribution, out, ledger)
+    steps = tuple(step_down(pooled, ledger, weigher, _EFFECTIVE))
+    for step in steps:
+        out.add_step(step)
+    nulls = {c: int(sum(attribution.pieces.column(f"{c}_nulls").to_pylist())) for c in COST_MONEY}
+    return Allocation(out.table(), _summed_reasons(out.reasons), attribution.rows, nulls, steps)
 
 
-# --- weights -----------------------------------------------------------------------------------------------
-
-_Weights = list[int]
-
-
-def _whole_numbers(values: Sequence[Decimal]) -> _Weights:
-    """Decimals as whole numbers in the same proportions."""
-    places = max((-int(v.as_tuple().exponent) for v in values), default=0)
-    return [int(v.scaleb(max(places, 0))) for v in values]
+def _usage(attribution: Attribution, frames: Mapping[str, pd.DataFrame] | None) -> dict[str, dict[str, dict[str, int]]]:
+    return {m: usage_weights(m, f, attribution.services) for m, f in (frames or {}).items()}
 
 
-def _weights_by_month(metric: str, frame: pd.DataFrame, services: Sequence[str]) -> dict[str, _Weights]:
-    missing = {"month", "service", "weight"} - set(frame.columns)
-    if missing:
-        raise UsageError(f"usage weights of '{metric}': columns missing: {', '.join(sorted(missing))}")
-    if (frame["weight"] < 0).any():
-        raise UsageError(f"usage weights of '{metric}': negative weight; a pool is split by amounts of usage")
-    known = frame[frame["service"].isin(list(services)) & frame["weight"].notna()]
-    table = known.pivot_table(index="month", columns="service", values="weight", aggfunc="sum")
-    table = table.reindex(columns=list(services)).fillna(0.0)
-    return {
-        str(month): _whole_numbers([Decimal(repr(float(v))) for v in row])
-        for month, row in zip(table.index, table.to_numpy(), strict=True)
-    }
-
-
-def _direct_costs(
-    rows: Sequence[tuple[object, ...]], money: Sequence[tuple[int, ...]]
-) -> tuple[dict[tuple[object, ...], dict[str, int]], dict[tuple[object, ...], dict[str, int]]]:
-    """Direct EffectiveCost by service: of each group, and of each (currency, month) over all of them."""
-    own: dict[tuple[object, ...], dict[str, int]] = {}
-    company: dict[tuple[object, ...], dict[str, int]] = {}
-    effective = COST_MONEY.index("EffectiveCost")
-    for row, amounts in zip(rows, money, strict=True):
-        if row[5] == "service":
-            for table, key in ((own, row[:5]), (company, row[3:5])):
-                by_service = table.setdefault(key, {})
-                by_service[str(row[6])] = by_service.get(str(row[6]), 0) + amounts[effective]
-    return own, company
-
-
-@dataclass(frozen=True)
-class _Splitter:
-    services: tuple[str, ...]
-    pools: Mapping[str, PoolConfig]
-    usage: Mapping[str, Mapping[str, _Weights]]
-    own_cost: Mapping[tuple[object, ...], Mapping[str, int]]
-    company_cost: Mapping[tuple[object, ...], Mapping[str, int]]
-
-    def add(self, group: tuple[object, ...], kind: str, name: str, amounts: Sequence[int], out: _Lines) -> None:
-        """Write one sum of the attribution as lines."""
-        if kind == "service":
+def _sorted_out(attribution: Attribution, out: _Lines, ledger: Ledger) -> dict[tuple[Group, str], Amounts]:
+    """Write what is direct or unallocated; the pools' own amounts by group and pool."""
+    keys = (*GROUP_KEY, "month", "kind", "name")
+    grouped = attribution.pieces.group_by(list(keys)).aggregate([(c, "sum") for c in COST_MONEY])
+    grouped = grouped.sort_by([(c, "ascending") for c in keys])
+    rows = zip(*(grouped.column(c).to_pylist() for c in keys), strict=True)
+    money = zip(*(to_units(grouped.column(f"{c}_sum")) for c in COST_MONEY), strict=True)
+    pooled: dict[tuple[Group, str], Amounts] = {}
+    for (*head, kind, name), amounts in zip(rows, money, strict=True):
+        group = tuple(head)
+        if kind == "pool":
+            pooled[group, name] = amounts
+            ledger.add(ledger.pooled, group, Target("pool", name), amounts[_EFFECTIVE])
+        elif kind == "service":
             out.add(group, "direct", name, "", amounts)
-            return
-        if kind == "unallocated":
+            ledger.add(ledger.direct, group, Target("service", name), amounts[_EFFECTIVE])
+        else:
             out.add(group, "unallocated", UNALLOCATED, "", amounts)
-            return
-        weights, reason = self._weights(self.pools[name], group)
-        if not any(weights):
-            out.add(group, "unallocated", UNALLOCATED, name, amounts)
-            out.reasons.append((str(group[4]), str(group[3]), name, reason, amounts))
-            return
-        for service, share in zip(self.services, zip(*(split(a, weights) for a in amounts), strict=True), strict=True):
-            if any(share):
-                out.add(group, "shared", service, name, share)
-
-    def _weights(self, pool: PoolConfig, group: tuple[object, ...]) -> tuple[_Weights, str]:
-        if pool.split == "even":
-            return [1] * len(self.services), "there is no service to share it"
-        if pool.split == "fixed":
-            shares = [Decimal(repr(float(pool.shares.get(s, 0.0)))) for s in self.services]
-            return _whole_numbers(shares), "its shares name no known service"
-        if pool.split == "usage":
-            metric = str(pool.metric)
-            return self.usage.get(metric, {}).get(str(group[4]), []), f"no service has {metric} in this month"
-        for table, key in ((self.own_cost, group), (self.company_cost, group[3:5])):
-            weights = [max(table.get(key, {}).get(s, 0), 0) for s in self.services]
-            if any(weights):
-                return weights, ""
-        return [], "no service has a direct cost above zero in this month"
+    return pooled
 
 
-def split(amount: int, weights: Sequence[int]) -> list[int]:
-    """``amount`` (whole units, either sign) in proportion to ``weights``; the parts sum to it exactly.
-
-    Largest remainders: each part is at most one unit from its exact share; equal remainders go in order.
-
-    >>> split(100, [1, 1, 1])
-    [34, 33, 33]
-    >>> split(-7, [3, 0, 1])
-    [-5, 0, -2]
-    """
-    total, size = sum(weights), abs(amount)
-    parts, remainders = [], []
-    for w in weights:
-        whole, rest = divmod(size * w, total)
-        parts.append(whole)
-        remainders.append(rest)
-    left = size - sum(parts)
-    if left:
-        for i in sorted(range(len(weights)), key=lambda i: -remainders[i])[:left]:
-            parts[i] += 1
-    return parts if amount >= 0 else [-p for p in parts]
+def _pool_steps(steps: Sequence[PoolStep]) -> pd.DataFrame:
+    order = {name: i for i, name in enumerate(dict.fromkeys(s.pool for s in steps))}
+    parts: dict[tuple[str, ...], int] = {}
+    whole: dict[tuple[str, ...], int] = {}
+    for step in steps:
+        pool = (str(step.group[4]), str(step.group[3]), step.pool)
+        whole[pool] = whole.get(pool, 0) + step.amounts[_EFFECTIVE]
+        for target, part in zip(step.share.targets, step.parts, strict=True):
+            kind = "unallocated" if target.kind == "apart" else target.kind
+            key = (*pool, kind, target.name or step.pool, step.share.method)
+            parts[key] = parts.get(key, 0) + part[_EFFECTIVE]
+    rows = [
+        (*key, part / whole[key[:3]] if whole[key[:3]] else float("nan"), to_decimal(part))
+        for key, part in sorted(parts.items(), key=lambda kv: (kv[0][0], kv[0][1], order[kv[0][2]], kv[0][3:]))
+    ]
+    return pd.DataFrame(rows, columns=list(STEP_COLUMNS))
 
 
 # --- lines -------------------------------------------------------------------------------------------------
+
+
+# What is said of the parts of a cluster that go to nobody.
+_APART = {
+    "idle": "paid for and used by no workload; name an idle_pool to share it",
+    "overhead": "the cluster's own workloads; name an overhead_pool to share it",
+    "no rule for the workload": "workloads that no rule of costs.kubernetes names",
+}
 
 
 @dataclass
@@ -268,6 +252,20 @@ class _Lines:
     def add(self, group: tuple[object, ...], kind: str, service: str, pool: str, amounts: Sequence[int]) -> None:
         self.keys.append((*group, kind, service, pool))
         self.amounts.append(amounts)
+
+    def add_step(self, step: PoolStep) -> None:
+        """Write what services got of a pool, and what of it goes to nobody."""
+        group, written = step.group, False
+        for target, amounts in zip(step.share.targets, step.parts, strict=True):
+            if target.kind == "service" and any(amounts):
+                self.add(group, "shared", target.name, step.pool, amounts)
+            elif target.kind == "apart" and (any(amounts) or target == NOT_SPLIT):
+                self.add(group, "unallocated", UNALLOCATED, target.name or step.pool, amounts)
+                reason = step.share.reason or _APART[target.name.rpartition(": ")[2]]
+                self.reasons.append((str(group[4]), str(group[3]), target.name or step.pool, reason, amounts))
+            written |= target.kind == "pool" or any(amounts)
+        if not written and step.share.targets != (NOT_SPLIT,):  # a group of nothing but zeros is in the bill too
+            self.add(group, "unallocated", UNALLOCATED, step.pool, step.amounts)
 
     def table(self) -> pa.Table:
         columns = list(zip(*self.keys, strict=True)) or [()] * len(_LINE_KEY)
@@ -298,8 +296,5 @@ def _summed_reasons(reasons: Sequence[tuple[str, str, str, str, Sequence[int]]])
     return pd.DataFrame(rows, columns=["month", "currency", "pool", "reason", *COST_MONEY])
 
 
-def _differing(
-    bill: tuple[Decimal, ...] | None, mine: tuple[Decimal, ...] | None
-) -> list[tuple[str, Decimal | None, Decimal | None]]:
-    none = (None,) * len(COST_MONEY)
-    return [(c, b, a) for c, b, a in zip(COST_MONEY, bill or none, mine or none, strict=True) if a != b]
+def _told(sums: Mapping[tuple[object, ...], tuple[Amounts, Amounts]], key: tuple[object, ...], column: int) -> object:
+    return to_decimal(sums[key][0][column]) if key in sums else "nothing"

@@ -9,9 +9,10 @@ import pandas as pd
 import pyarrow as pa
 
 from capacity.config import CostsConfig
-from capacity.costs._columns import Coded, Groups, column_or_null, encode, encode_month, group_rows
-from capacity.costs._matching import MATCHABLE, Targets, match_rows
+from capacity.costs._columns import Coded, CodedTable, Groups, group_rows
+from capacity.costs._matching import CREDIT, REFUND, TAX, Targets, match_rows
 from capacity.costs._money import check_magnitude, sums_by_group, to_decimal, to_decimals
+from capacity.costs._rules import MATCHABLE, columns_of, target_word
 from capacity.costs._suggest import suggest_rules
 from capacity.errors import CorruptDataError
 from capacity.schemas import COST_MONEY, COST_REQUIRED
@@ -65,7 +66,7 @@ class Attribution:
 
 def needed_columns(costs: CostsConfig) -> tuple[str, ...]:
     """Columns of the cost table that :func:`attribute` reads under these rules: read no more of a large bill."""
-    used = {c for r in costs.rules for c in r.match if c in MATCHABLE}
+    used = {c for r in costs.rules for c in columns_of(r) if c in MATCHABLE}
     hints = ("SubAccountId", "SubAccountName", "ResourceId", "ResourceName", "Tags")
     fixed = (*GROUP_KEY, "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd", *_TEXT_KEYS, *_SUMMED, *hints)
     return tuple(dict.fromkeys([*fixed, "CommitmentDiscountId", *sorted(used)]))
@@ -79,26 +80,32 @@ def attribute(cost: pa.Table, costs: CostsConfig, services: Sequence[str]) -> At
     cost
         A table of schemas.COST (text columns may be dictionary-encoded; of the optional ones, any may be absent).
     costs
-        Rules and pools. A rule's patterns match values whole and a null never; ``service_from_tag`` takes a row only
-        where the tag names a known service. Rows no rule takes: Tax to ``tax_pool``, Credit and refunding
-        Adjustments (ChargeClass Correction, nothing above zero) to ``credit_pool``, the rest to nobody.
+        Rules and pools. A rule's patterns match values whole and a null never, a null in their place matches only a
+        null; ``service_from_tag`` takes a row only where the tag names a known service, ``mapping`` only where the
+        file has a line with all its values. Rows no rule takes: Tax to ``tax_pool``, Credit to ``credit_pool``,
+        refunding Adjustments (ChargeClass Correction, nothing above zero) to ``refund_pool`` or else ``credit_pool``,
+        the rest to nobody.
     services
         Names of the company's services.
 
     Raises
     ------
     ConfigError
-        A rule names an unknown column, service or pool, or holds a pattern that is no regular expression.
+        A rule, pool or mapping names an unknown column, service or pool, holds a pattern that is no regular
+        expression, or pools feed each other in a circle.
     CorruptDataError
         A required column is missing or empty somewhere, or an amount is beyond all reason.
     """
     _check_bill(cost)
-    targets = match_rows(cost, costs, services)
-    pieces = _pieces(cost, targets)
+    bill = CodedTable(cost)
+    looked_at = {c for r in costs.rules for c in columns_of(r) if c in MATCHABLE}
+    bill.prepare([*GROUP_KEY, "ChargePeriodStart", *_TEXT_KEYS, "Tags", *sorted(looked_at)])
+    targets = match_rows(bill, costs, services)
+    pieces = _pieces(bill, targets)
     return Attribution(
         pieces=pieces,
         rule_hits=_rule_hits(pieces, costs, targets.rule_names),
-        unallocated=suggest_rules(cost, targets.target == 0, services, [p.name for p in costs.pools]),
+        unallocated=suggest_rules(bill, targets.target == 0, services, [p.name for p in costs.pools]),
         services=tuple(services),
         pools=tuple(p.name for p in costs.pools),
         rows=cost.num_rows,
@@ -117,9 +124,10 @@ def _check_bill(cost: pa.Table) -> None:
     check_magnitude(cost, COST_MONEY)
 
 
-def _pieces(cost: pa.Table, targets: Targets) -> pa.Table:
-    columns = {n: encode(column_or_null(cost, n)) for n in (*GROUP_KEY, *_TEXT_KEYS)}
-    columns["month"] = encode_month(cost.column("ChargePeriodStart"))
+def _pieces(bill: CodedTable, targets: Targets) -> pa.Table:
+    cost = bill.table
+    columns = {n: bill.column(n) for n in (*GROUP_KEY, *_TEXT_KEYS)}
+    columns["month"] = bill.month("ChargePeriodStart")
     keys = [(c.codes, c.cardinality) for c in columns.values()]
     keys += [(targets.target, len(targets.names)), (targets.rule, len(targets.rule_names))]
     grouping = group_rows(keys, cost.num_rows)
@@ -149,9 +157,38 @@ def _rule_hits(pieces: pa.Table, costs: CostsConfig, rule_names: Sequence[str]) 
     money = zip(*(to_decimals(summed.column(f"{c}_sum")) for c in COST_MONEY), strict=True)
     rows_hit = summed.column("rows_sum").to_pylist()
     hits = {key: (n, *amounts) for key, n, amounts in zip(keys, rows_hit, money, strict=True)}
-    targets = [r.service or r.pool or f"tag {r.service_from_tag}" for r in costs.rules]
-    every = zip(rule_names, [*targets, costs.tax_pool or "", costs.credit_pool or "", ""], strict=True)
+    apart = {TAX: costs.tax_pool, CREDIT: costs.credit_pool, REFUND: costs.refund_pool}
+    targets = [*(target_word(r) for r in costs.rules), *(apart.get(n) or "" for n in rule_names[len(costs.rules) :])]
+    every = zip(rule_names, targets, strict=True)
     none = (0, *[to_decimal(0)] * len(COST_MONEY))
     currencies = sorted({currency for _, currency in hits})
     rows = [(rule, to, c, *hits.get((rule, c), none)) for rule, to in every for c in currencies]
     return pd.DataFrame(rows, columns=["rule", "target", "currency", "rows", *COST_MONEY])
+
+
+def rule_months(attribution: Attribution, newest: str) -> pd.DataFrame:
+    """What each rule took, month by month.
+
+    Returns
+    -------
+    DataFrame
+        rule, target, month (YYYY-MM), currency, rows and the four sums (Decimal): in the order of the rules, then of
+        months. Of the month ``newest`` every rule stands there, with zeros where it took nothing.
+    """
+    by = ("rule", "month", "BillingCurrency")
+    summed = attribution.pieces.group_by(list(by)).aggregate([(c, "sum") for c in ("rows", *COST_MONEY)])
+    keys = zip(*(summed.column(c).to_pylist() for c in by), strict=True)
+    money = zip(*(to_decimals(summed.column(f"{c}_sum")) for c in COST_MONEY), strict=True)
+    hits = {
+        key: (n, *amounts) for key, n, amounts in zip(keys, summed.column("rows_sum").to_pylist(), money, strict=True)
+    }
+    none = (0, *[to_decimal(0)] * len(COST_MONEY))
+    targets = dict(zip(attribution.rule_hits["rule"], attribution.rule_hits["target"], strict=True))
+    for currency in {c for _, month, c in hits if month == newest}:
+        hits = {**{(rule, newest, currency): none for rule in targets}, **hits}
+    order = {rule: i for i, rule in enumerate(targets)}
+    rows = [
+        (rule, targets[rule], month, currency, *found)
+        for (rule, month, currency), found in sorted(hits.items(), key=lambda kv: (order[kv[0][0]], kv[0][1:]))
+    ]
+    return pd.DataFrame(rows, columns=["rule", "target", "month", "currency", "rows", *COST_MONEY])

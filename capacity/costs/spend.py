@@ -5,9 +5,10 @@ Here amounts become floats, on purpose: a model needs no last decimal, and nothi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ import pyarrow as pa
 from capacity.config import CostsConfig
 from capacity.costs._columns import column_or_null, encode, group_rows
 from capacity.costs._matching import match_rows
-from capacity.costs._money import sums_by_group
+from capacity.costs._money import from_units, sums_by_group, to_decimal, to_units
 from capacity.costs.allocation import UNALLOCATED
 from capacity.domain import Floats
 from capacity.errors import UsageError
@@ -53,6 +54,13 @@ def daily_spend(
         part (running, credit, tax, refund, one_off), effective_cost (float), spread (bool: some of it was given for
         more than a day and is spread evenly over its days), spread_cost (that part). A day without a charge has no row.
     """
+    frame = _charges(cost, costs, services)
+    amounts = from_units(frame.pop("units")).cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return _spread(frame.assign(effective_cost=amounts), (as_of - timedelta(days=settle_days) - date(1970, 1, 1)).days)
+
+
+def _charges(cost: pa.Table, costs: CostsConfig, services: Sequence[str]) -> pd.DataFrame:
+    """Exact sums of rows alike: start (day since 1970), days, currency, kind, service, part and units (whole 1e-12)."""
     targets = match_rows(cost, costs, services)
     currency = encode(cost.column("BillingCurrency"))
     part = _parts(cost)
@@ -70,15 +78,61 @@ def daily_spend(
     at = grouping.first_row
     target = targets.target[at]
     names = np.array([UNALLOCATED, *targets.names[1:]], object)
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {
             "start": start[at], "days": days[at], "currency": currency.take(at).to_pylist(),
             "kind": np.array(targets.kinds, object)[target], "service": names[target],
             "part": np.array(PARTS, object)[part[at]],
-            "effective_cost": sums["EffectiveCost"].cast(pa.float64()).to_numpy(),
+            "units": pd.Series(to_units(sums["EffectiveCost"]), dtype=object),
         }
     )  # fmt: skip
-    return _spread(frame, (as_of - timedelta(days=settle_days) - date(1970, 1, 1)).days)
+
+
+def exact_months(
+    cost: pa.Table, costs: CostsConfig, services: Sequence[str], last_day: Mapping[str, date], others: str
+) -> pd.DataFrame:
+    """EffectiveCost by month of the day, exactly: what :func:`daily_spend` is of, without a float.
+
+    Parameters
+    ----------
+    cost, costs, services
+        As for :func:`daily_spend`.
+    last_day
+        Owner -> last day that counts: days after it are not whole yet. Owners without one are left out.
+    others
+        Name for what belongs to no service (pools and what is unallocated).
+
+    Returns
+    -------
+    DataFrame
+        service, month (YYYY-MM), currency, part, amount (Decimal), ordered by these. A charge for several days is
+        spread evenly over them, rounded so that its days add up to it.
+    """
+    totals: dict[tuple[str, str, str, str], int] = {}
+    frame = _charges(cost, costs, services)
+    owners = frame["service"].where(frame["kind"] == "service", others)
+    columns = (owners, frame["currency"], frame["part"], frame["start"], frame["days"], frame["units"])
+    for owner, currency, part, start, days, whole in zip(*columns, strict=True):
+        last = last_day.get(owner)
+        if last is None:
+            continue
+        for month, units in _by_month(int(start), int(days), whole, (last - date(1970, 1, 1)).days):
+            key = (owner, month, currency, part)
+            totals[key] = totals.get(key, 0) + units
+    rows = [(*key, to_decimal(units)) for key, units in sorted(totals.items())]
+    return pd.DataFrame(rows, columns=["service", "month", "currency", "part", "amount"]).astype({"amount": object})
+
+
+def _by_month(start: int, days: int, units: int, last: int) -> Iterator[tuple[str, int]]:
+    """Month and whole 1e-12 of a charge of ``units`` for ``days`` days from ``start`` (since 1970), up to ``last``."""
+    day, given = start, 0
+    while day < start + days and day <= last:
+        at = date(1970, 1, 1) + timedelta(days=day)
+        following = date(at.year + at.month // 12, at.month % 12 + 1, 1) - date(1970, 1, 1)
+        end = min(following.days, start + days, last + 1)
+        until = round(Fraction(units * (end - start), days))
+        yield f"{at:%Y-%m}", until - given
+        day, given = end, until
 
 
 def _days(cost: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -89,6 +143,12 @@ def _days(cost: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
     )
     first = start // _DAY_US
     return first, np.maximum(-(-end // _DAY_US) - first, 1)
+
+
+def running_days(cost: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """First day (since 1970) of each row's charge period, and whether it is running spend of a single day."""
+    start, days = _days(cost)
+    return start, (days == 1) & (_parts(cost) == PARTS.index("running"))
 
 
 def _parts(cost: pa.Table) -> npt.NDArray[np.int32]:

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from capacity.costs._columns import column_or_null, encode, encode_month, group_rows
-from capacity.costs._money import sums_by_group, to_decimals
+from capacity.costs._money import sums_by_group, to_decimals, to_units
 from capacity.costs.attribution import GROUP_KEY
 from capacity.schemas import COST_MONEY
 
@@ -35,6 +35,19 @@ def bill_totals(cost: pa.Table) -> pd.DataFrame:
         out[name] = pd.Series(to_decimals(sums[name]), dtype=object)
         out[f"{name}_nulls"] = sums[f"{name}_nulls"].to_numpy()
     return out.sort_values(list(GROUP_KEY), ignore_index=True)
+
+
+def bill_units(
+    table: pa.Table, columns: Sequence[str] = COST_MONEY
+) -> dict[tuple[object, ...], tuple[tuple[int, ...], tuple[int, ...]]]:
+    """The same in whole units of 1e-12: sums of ``columns`` and their nulls by source, account, period, currency."""
+    keys = [encode(table.column(n)) for n in GROUP_KEY]
+    grouping = group_rows([(c.codes, c.cardinality) for c in keys], table.num_rows)
+    sums = sums_by_group(table, grouping.group, grouping.count, columns)
+    money = zip(*(to_units(sums[c]) for c in columns), strict=True)
+    nulls = zip(*(sums[f"{c}_nulls"].to_pylist() for c in columns), strict=True)
+    named = zip(*(c.take(grouping.first_row).to_pylist() for c in keys), strict=True)
+    return dict(zip(named, zip(money, nulls, strict=True), strict=True))
 
 
 def reported_list(

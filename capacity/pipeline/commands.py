@@ -11,10 +11,10 @@ import pandas as pd
 
 from capacity import config as configuration
 from capacity import forecast, scenario, sources, store
-from capacity.config import Config
+from capacity.config import Config, EventConfig
 from capacity.domain import SeriesForecast
 from capacity.errors import ConfigError, MissingDataError, PartialIngestError, UsageError
-from capacity.pipeline import events, files
+from capacity.pipeline import event_review, events, files
 from capacity.pipeline.base import demand_dates, demand_histories, worker_count
 from capacity.pipeline.demand import gather
 from capacity.pipeline.explain import with_words
@@ -167,16 +167,62 @@ def check(
     StaleDataError
         Demand, or the fleet that runs, was last seen too long ago.
     """
-    names = [e.name for e in config.events]
-    if event not in names:
-        raise UsageError(f"--event: found '{event}'; allowed: {', '.join(names) or 'none: the config has no events'}")
+    wanted = _event(config, event)
     ground = prepare(config, from_store, as_of=as_of, with_money=False, progress=progress)
     refuse_stale_of("fleet", ground.inputs.freshness, "whether the running fleet holds", "Observe the fleet again")
     known = futures(ground.base, config, scenario.base())
-    for found in events.coming(ground.inputs, known):
-        if found.name == event:
-            return events.check(found, ground.inputs, ground.data, known, ground.base)
+    if wanted in events.coming(ground.inputs, known):
+        return events.check(wanted, ground.inputs, ground.data, known, ground.base)
+    if wanted.start < as_of < wanted.end:
+        raise UsageError(
+            f"event '{event}' is going on at {as_of:%Y-%m-%d %H:%M}; ask with an earlier --as-of, or when it is over"
+        )
     raise UsageError(
         f"event '{event}' does not lie between {as_of:%Y-%m-%d} and the end of the horizon "
         f"({config.forecast.horizon_days} days, forecast.horizon_days); lengthen the horizon or ask for another --as-of"
     )
+
+
+def review(
+    config: Config, from_store: Store, event: str, *, as_of: datetime, progress: Progress = silent
+) -> pd.DataFrame:
+    """What was said of an event that is over, against what came; the columns of plan frame ``event_review``.
+
+    What was said is the check on the last forecast that was stored before it; where none was, the check as it would
+    have been on the day before, which sees nothing later.
+
+    Raises
+    ------
+    UsageError
+        No such event, or it is not over at ``as_of``.
+    MissingDataError
+        No unit's demand is known for all days of the event.
+    """
+    wanted = _event(config, event)
+    if not event_review.is_over(config, event, as_of):
+        raise UsageError(f"event '{event}' is not over at {as_of:%Y-%m-%d %H:%M}; nothing can be held against it")
+    inputs = read_inputs(config, from_store, as_of, versions_at(from_store, as_of))
+    data = gather(inputs)[0]
+    before = event_review.from_stored(wanted, from_store, inputs, data)
+    if before is None:
+        before = _again(config, from_store, wanted, progress)
+    found = event_review.review(wanted, before, inputs, data)
+    if found.empty:
+        raise MissingDataError(f"event '{event}': no service's demand is known for all of its days; ingest them")
+    return found
+
+
+def _again(config: Config, from_store: Store, event: EventConfig, progress: Progress) -> event_review.Before:
+    origin = pd.Timestamp(event.start).tz_convert("UTC").normalize() - pd.Timedelta(days=1)
+    ground = prepare(config, from_store, as_of=origin.to_pydatetime(), with_money=False, progress=progress)
+    known = futures(ground.base, config, scenario.base())
+    summary = events.check(event, ground.inputs, ground.data, known, ground.base)
+    return event_review.made_again(summary, origin.tz_localize(None))
+
+
+def _event(config: Config, name: str) -> EventConfig:
+    for event in config.events:
+        if event.name == name:
+            return event
+    names = ", ".join(e.name for e in config.events) or "none: the config has no events"
+    raise UsageError(f"--event: found '{name}'; allowed: {names}")

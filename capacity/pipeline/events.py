@@ -18,8 +18,9 @@ from capacity.pipeline.demand import UnitData
 from capacity.pipeline.futures import Future, without
 from capacity.pipeline.inputs import Inputs, on_demand
 from capacity.pipeline.mix import resource_needs
+from capacity.pipeline.rates import days_of
 from capacity.plan import EventSummary
-from capacity.saturation import CallGraph, EventInputs, HardLimitInputs
+from capacity.saturation import CallGraph, EventInputs, HardLimitInputs, PastPeak
 
 # The deviate of a learned multiplier's 80 % interval.
 Z80 = 1.2816
@@ -45,21 +46,23 @@ def check(
         for unit, future in known.items()
         if data[unit].cost is not None or data[unit].service.kind == "usage_priced"
     }
-    verdicts = saturation.check_event(
-        event,
-        units,
-        CallGraph.from_services(inputs.config.services),
-        inputs.config.lead_times,
-        inputs.quotas,
-        inputs.as_of.date(),
+    graph = CallGraph.from_services(inputs.config.services)
+    verdicts = saturation.check_event(event, units, graph, inputs.config.lead_times, inputs.quotas, inputs.as_of.date())
+    running = {(u.region, name) for u in units for name, _ in data[u].running}
+    rates = days_of(inputs.prices, running)
+    return EventSummary(
+        event.name,
+        event.start,
+        event.end,
+        verdicts,
+        flows=saturation.event_flows(event, units, graph),
+        ramp_minutes=event.ramp_minutes,
+        rates_as_of=rates[1] if rates else None,
     )
-    return EventSummary(event.name, event.start, event.end, verdicts)
 
 
 def _event_inputs(event: EventConfig, inputs: Inputs, data: UnitData, future: Future, base: Base) -> EventInputs:
     service = data.service
-    rates = on_demand(inputs.prices, data.unit.region)
-    dearest = [rates[name] for name, _ in data.running if name in rates]
     tz = service.time_zone
     found = saturation.event_inputs(
         data.unit,
@@ -76,10 +79,29 @@ def _event_inputs(event: EventConfig, inputs: Inputs, data: UnitData, future: Fu
             for hard in service.hard_limits
             if (level := base.limits.get((data.unit, hard.metric))) is not None
         ],
-        usd_per_instance_hour=float(np.mean(dearest)) if dearest else None,
+        usd_per_instance_hour=_hourly_rate(inputs, data),
         needs=resource_needs(inputs, data)[0],
+        past_peak=past_peak(event, data.peak),
     )
     return _with_learned(found, event, future.peak, tz, inputs.config.seed)
+
+
+def _hourly_rate(inputs: Inputs, data: UnitData) -> float | None:
+    """On-demand rate of the average running instance; None where the rate of any of its types is not known."""
+    rates = on_demand(inputs.prices, data.unit.region)
+    running = {key: n for key, n in data.running.items() if n > 0}
+    if not running or any(name not in rates for name, _ in running):
+        return None
+    return sum(n * rates[name] for (name, _), n in running.items()) / sum(running.values())
+
+
+def past_peak(event: EventConfig, peaks: pd.Series) -> PastPeak | None:
+    """The largest daily peak of the newest past occurrence that ``peaks`` (local days) holds a day of."""
+    for first, last in sorted(event.past, reverse=True):
+        seen = peaks.loc[pd.Timestamp(first) : pd.Timestamp(last)].dropna()
+        if len(seen):
+            return PastPeak(pd.Timestamp(seen.idxmax()).date(), float(seen.max()))
+    return None
 
 
 def _with_learned(
@@ -101,10 +123,16 @@ def _with_learned(
     return replace(found, learned=learned, multiplier=ratio * np.exp(sd * draws))
 
 
-def _in_window(paths: Paths, days: pd.DatetimeIndex, event: EventConfig, time_zone: str) -> Floats:
-    """(P,) largest daily peak of the local days that the event touches."""
+def local_days_of(event: EventConfig, time_zone: str) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """First and last local day that the event touches."""
     tz = zone(time_zone)
     first = pd.Timestamp(event.start).tz_convert(tz).tz_localize(None).normalize()
     last = (pd.Timestamp(event.end) - pd.Timedelta(microseconds=1)).tz_convert(tz).tz_localize(None).normalize()
+    return first, last
+
+
+def _in_window(paths: Paths, days: pd.DatetimeIndex, event: EventConfig, time_zone: str) -> Floats:
+    """(P,) largest daily peak of the local days that the event touches."""
+    first, last = local_days_of(event, time_zone)
     inside = np.asarray((days >= first) & (days <= last))
     return np.asarray(paths[:, inside].max(axis=1), dtype=float)

@@ -11,7 +11,8 @@ from costs_makers import bill, costs, row
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capacity.costs import TERMS, Attribution, Bridge, attribute, bridge
+from capacity.costs import TERMS, Attribution, Bridge, Sku, attribute, bridge
+from capacity.costs import bridge_words as words
 from capacity.errors import MissingDataError, UsageError
 
 BEFORE, AFTER = "2026-08", "2026-09"
@@ -141,11 +142,18 @@ def test_a_correction_with_a_quantity_mends_its_sku() -> None:
     assert _terms(_bridge([_sku(BEFORE, "10"), _sku(AFTER, "12"), fix])) == {}
 
 
-def test_a_fee_without_a_quantity_moves_by_its_rate() -> None:
+def test_a_metered_charge_whose_quantity_is_not_told_moves_by_its_rate() -> None:
+    metered = [
+        _sku(m, "1", p, ServiceName="Feed") | {"PricingQuantity": None} for m, p in ((BEFORE, "8"), (AFTER, "9"))
+    ]
+    assert _terms(_bridge(metered, after={"search": 300.0})) == {"list_rate": Decimal(1)}
+
+
+def test_a_monthly_fee_without_a_quantity_is_one_off() -> None:
     fees = [
         _sku(m, "1", p, ServiceName="Support") | {"PricingQuantity": None} for m, p in ((BEFORE, "8"), (AFTER, "9"))
     ]
-    assert _terms(_bridge(fees, after={"search": 300.0})) == {"list_rate": Decimal(1)}
+    assert _terms(_bridge(fees, after={"search": 300.0})) == {"one_off": Decimal(1)}
 
 
 def test_a_free_tier_that_ends_is_list_rate() -> None:
@@ -213,6 +221,9 @@ _ROWS = st.lists(
             "BillingCurrency": st.sampled_from(["USD", "EUR"]),
             "ChargeCategory": st.sampled_from(["Usage", "Usage", "Usage", "Purchase", "Tax"]),
             "CommitmentDiscountStatus": st.sampled_from([None, "Used", "Unused"]),
+            "PricingCategory": st.sampled_from([None, "Standard", "Dynamic"]),
+            "ChargeClass": st.sampled_from([None, None, "Correction"]),
+            "ChargeFrequency": st.sampled_from([None, "Recurring", "One-Time"]),
             "ListCost": _AMOUNT,
             "ContractedCost": _AMOUNT,
             "EffectiveCost": _AMOUNT.filter(lambda v: v is not None),
@@ -224,12 +235,19 @@ _ROWS = st.lists(
 _UNITS = st.dictionaries(st.sampled_from(SERVICES), st.floats(0, 1e9), max_size=2)
 
 
-@given(_ROWS, _UNITS, _UNITS)
-def test_there_is_no_residual(rows: list[dict[str, Any]], before: dict[str, float], after: dict[str, float]) -> None:
+# One SKU has another's instance on demand, one is in another region, one is not known.
+_KNOWN = {"a": Sku("m5.large", 2, "east"), "b": Sku("m5.large", 2, "east"), "c": Sku("m7g.large", 2.5, "west")}
+
+
+@given(_ROWS, _UNITS, _UNITS, st.sampled_from([{}, _KNOWN]))
+def test_there_is_no_residual(
+    rows: list[dict[str, Any]], before: dict[str, float], after: dict[str, float], skus: dict[str, Sku]
+) -> None:
     rows = [row(r["month"], "0", **{k: v for k, v in r.items() if k != "month"}) for r in rows]
     both = [row(BEFORE, "1"), row(AFTER, "2")]
     attribution = _attributed([*rows, *both])
-    found = bridge(attribution, attribution, (BEFORE, AFTER), before, after)
+    found = bridge(attribution, attribution, (BEFORE, AFTER), before, after, skus)
+    assert words(found)
     for frame in (found.lines, found.by_service(), found.total()):
         for line in frame.to_dict("records"):
             assert line["start"] + sum(line[t] for t in TERMS) == line["end"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -13,12 +13,13 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from capacity.config import BillSource, Config, CostsConfig, load
+from capacity.config import AttributionRule, BillSource, Config, CostsConfig, CurSource, PoolConfig, load
 from capacity.costs import (
     TERMS,
     Allocation,
     Attribution,
     allocate,
+    allocated_rows,
     attribute,
     bill_totals,
     bridge,
@@ -90,6 +91,70 @@ def test_the_real_sample_adds_up_and_is_attributed(real_data: Path) -> None:
 )
 def test_the_specifications_examples_go_through_every_report(real_data: Path, name: str) -> None:
     _through_every_report(_read(real_data / "cost/focus_spec_scenarios" / f"{name}.csv"), CostsConfig(), ["a", "b"])
+
+
+# --- every real bill, attributed and allocated -----------------------------------------------------------------
+
+CHAIN = CostsConfig.model_validate(
+    {
+        "rules": [
+            {"name": "application", "service_from_tag": "application"},
+            {"name": "compute", "pool": "platform", "match": {"ServiceCategory": "Compute"}},
+            {"name": "storage", "pool": "storage", "match": {"ServiceCategory": "Storage|Databases"}},
+        ],
+        "pools": [
+            {"name": "storage", "split": "fixed", "shares": {"platform": 1, "PrimeManagerDrive": 2}},
+            {"name": "platform", "split": "cost", "base": "direct_and_shared"},
+            {"name": "tax", "split": "even", "to_pools": ["platform"]},
+            {"name": "refunds", "split": "even"},
+        ],
+        "tax_pool": "tax", "credit_pool": "refunds", "refund_pool": "refunds",
+    }
+)  # fmt: skip
+
+
+LEFT_OUT = {
+    "BillingAccountId": "a", "BillingCurrency": "USD", "ServiceName": "s", "ChargeCategory": "Usage",
+    "BillingPeriodStart": "2023-01-01T00:00:00Z", "BillingPeriodEnd": "2023-02-01T00:00:00Z",
+    "ChargePeriodStart": "2023-01-01T00:00:00Z", "ChargePeriodEnd": "2023-01-02T00:00:00Z",
+    "BilledCost": "0", "EffectiveCost": "0",
+}  # fmt: skip
+
+
+def _real_bills(folder: Path) -> Iterator[tuple[str, pa.Table]]:
+    now = datetime(2026, 10, 5, tzinfo=UTC)
+    yield "sample", _read(folder / SAMPLE)
+    for path in sorted((folder / "cost/focus_spec_scenarios").glob("*.csv")):
+        # The examples leave out what their point does not need.
+        header = path.read_text(encoding="utf-8-sig").splitlines()[0].split(",")
+        lacking = {c: v for c, v in LEFT_OUT.items() if c not in header}
+        source = BillSource(kind="focus_files", name="bill", path=str(path), defaults=lacking)
+        yield path.stem, pa.concat_tables([b.table for b in build(source, Context(Path)).batches(None, now)])
+    cur = CurSource(kind="aws_cur", name="cur", path=str(folder / "cost/converters/aws_cur_sample.csv"))
+    yield "cur", pa.concat_tables([b.table for b in build(cur, Context(Path)).batches(None, now)])
+
+
+@pytest.mark.shared
+def test_every_real_bill_is_allocated_exactly_and_each_suggestion_takes_what_it_names(real_data: Path) -> None:
+    seen = 0
+    for name, table in _real_bills(real_data):
+        attribution = attribute(table, CHAIN, APPLICATIONS)
+        allocation = allocate(attribution, CHAIN)
+        allocation.verify(table)
+        rows = allocated_rows(table, attribution, allocation)
+        for column in COST_MONEY:
+            assert sum(rows.column(column).to_pylist(), Decimal(0)) == sum(bill_totals(table)[column], Decimal(0)), name
+        for suggestion in attribution.unallocated.to_dict("records"):
+            rule = AttributionRule.model_validate(yaml.safe_load(suggestion["suggested_rule"]))
+            pools = [*CHAIN.pools, *([PoolConfig(name="shared")] if rule.pool == "shared" else [])]
+            again = CHAIN.model_copy(update={"rules": [*CHAIN.rules, rule], "pools": pools})
+            hits = attribute(table, again, APPLICATIONS).rule_hits
+            taken = hits[(hits["rule"] == rule.name) & (hits["currency"] == suggestion["currency"])].iloc[0]
+            assert [taken[c] for c in ("rows", "BilledCost", "EffectiveCost")] == [
+                suggestion[c] for c in ("rows", "BilledCost", "EffectiveCost")
+            ], (name, rule)
+            seen += 1
+    assert seen > 50
 
 
 # --- the demo company --------------------------------------------------------------------------------------
