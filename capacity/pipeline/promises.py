@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from capacity.errors import CapacityError
 from capacity.pipeline import bill_days
 from capacity.pipeline.base import Base
 from capacity.pipeline.demand import UnitData
+from capacity.pipeline.spend_widths import spend_widths
 from capacity.schemas import FORECAST, check_frame, to_arrow
 from capacity.store import Store
 
@@ -65,7 +67,7 @@ def promise_rows(
     base: Base, data: Mapping[Unit, UnitData], spend: Mapping[str, pd.Series], config: Config
 ) -> pd.DataFrame:
     """Rows of table ``forecast``: days, months and the horizon's largest peak, in UTC."""
-    parts = [_rows(one, _zone_of(config, one.unit.service)) for one in _all(base, data, spend)]
+    parts = [_rows(one, _zone_of(config, one.unit.service)) for one in _all(base, data, spend, config)]
     return pd.concat(parts, ignore_index=True) if parts else FORECAST.empty()
 
 
@@ -74,7 +76,9 @@ def _zone_of(config: Config, service: str) -> str:
     return next((s.time_zone for s in config.services if s.name == service), "UTC")
 
 
-def _all(base: Base, data: Mapping[Unit, UnitData], spend: Mapping[str, pd.Series]) -> Iterator[_Series]:
+def _all(
+    base: Base, data: Mapping[Unit, UnitData], spend: Mapping[str, pd.Series], config: Config
+) -> Iterator[_Series]:
     for unit, known in data.items():
         metric = known.service.demand_metric
         if unit in base.mean:
@@ -83,12 +87,16 @@ def _all(base: Base, data: Mapping[Unit, UnitData], spend: Mapping[str, pd.Serie
         for (owner, other), forecast in base.limits.items():
             if owner == unit and other != metric:
                 yield _demand(unit, other, "peak", forecast)
-    for service, forecast in base.spend.items():
-        yield _spend(service, forecast.model, forecast.index, forecast.paths, forecast.quantiles, spend[service])
-    if base.spend:
-        paths, days = bill_days.together(base.spend, spend)
-        quantiles = np.quantile(paths, QUANTILES, axis=0).astype(float)
-        yield _spend(COMPANY, "sum of services", days, paths, quantiles, billed(base.spend, spend))
+    if not base.spend:
+        return
+    widths = spend_widths(base.spend, spend, config)
+    for service, found in base.spend.items():
+        width = partial(widths.of, "service", service)
+        yield _spend(service, found.model, found.index, found.paths, found.quantiles, spend[service], width)
+    paths, days = bill_days.together(base.spend, spend)
+    quantiles = np.quantile(paths, QUANTILES, axis=0).astype(float)
+    width = partial(widths.of, "company", config.company)
+    yield _spend(COMPANY, "sum of services", days, paths, quantiles, billed(base.spend, spend), width)
 
 
 def billed(names: Mapping[str, object], spend: Mapping[str, pd.Series]) -> pd.Series:
@@ -120,9 +128,19 @@ def _by_month(paths: Paths, days: pd.DatetimeIndex, how: object) -> pd.DataFrame
 
 
 def _spend(
-    service: str, model: str, days: pd.DatetimeIndex, paths: Paths, quantiles: Floats, history: pd.Series
+    service: str,
+    model: str,
+    days: pd.DatetimeIndex,
+    paths: Paths,
+    quantiles: Floats,
+    history: pd.Series,
+    width: Callable[[int], float],
 ) -> _Series:
-    """Whole months as the plan promises them: what the month had cost already is part of it."""
+    """Whole months as the plan promises them: what the month had cost already is part of it.
+
+    ``width`` says what the interval of a month so many months ahead is widened by, as in the plan's own months.
+    """
+    last_known = pd.Period(days[0] - pd.Timedelta(days=1), "M")
     names = days.strftime("%Y-%m").to_numpy()
     first = days[0].replace(day=1)
     known = float(history[(history.index >= first) & (history.index < days[0])].sum())
@@ -131,6 +149,7 @@ def _spend(
     for month in whole.loc[whole["complete"], "month"]:
         total = paths[:, names == month].sum(axis=1, dtype=np.float64)
         total += known if month == f"{first:%Y-%m}" else 0.0
+        total = costs.widened(total, width((pd.Period(month, "M") - last_known).n))
         rows.append((pd.Timestamp(f"{month}-01"), *np.quantile(total, QUANTILES)))
     months = pd.DataFrame(rows, columns=["ts", *QUANTILE_COLUMNS])
     return _Series(Unit(service, ""), SPEND, "total", days[0] - pd.Timedelta(days=1), model, days, quantiles, months)
