@@ -7,6 +7,7 @@ whose text keeps a contrast of at least 4.5. Nothing is told by colour alone. Em
 from capacity.charts._bridge import bridge_waterfall
 from capacity.charts._budget import spend_budget
 from capacity.charts._demand import event_bars, fan, load_duration, saturation_curves
+from capacity.charts._event import event_calls, event_timeline
 from capacity.charts._headroom import headroom_heatmap
 from capacity.charts._money import cost_stack, mix_compare, scenario_compare, spend_months, unit_cost_trend
 from capacity.charts._planned import coverage_months, family_counts, fleet_shapes, headroom_months, plan_total
@@ -30,6 +31,8 @@ __all__ = [
     "coverage_months",
     "decomposition",
     "event_bars",
+    "event_calls",
+    "event_timeline",
     "family_counts",
     "fan",
     "fleet_shapes",

@@ -88,7 +88,7 @@ class PoolConfig(Model):
             if given and self.split not in kinds:
                 raise ValueError(f"{key} belongs to split: {' or '.join(kinds)}; found split: {self.split}")
         if self.split == "kubernetes" and (self.services or self.tiers or self.teams):
-            raise ValueError("services, tiers and teams do not limit split: kubernetes; its workloads say who takes part")
+            raise ValueError("services, tiers and teams do not limit split: kubernetes; workloads say who takes part")
         return self
 
     @property

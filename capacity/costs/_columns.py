@@ -59,8 +59,12 @@ def encode(column: pa.ChunkedArray) -> Coded:
     if not coded.num_chunks:
         kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
         return Coded(np.zeros(0, np.int32), pa.array([], kind))
-    codes = [pc.fill_null(c.indices.cast(pa.int32()), -1).to_numpy(zero_copy_only=False) for c in coded.chunks]
-    return Coded(np.concatenate(codes) + np.int32(1), coded.chunk(0).dictionary)
+    codes, at = np.empty(len(column), np.int32), 0
+    for chunk in coded.chunks:  # in place: a copy of a large bill's columns is memory that the bill itself needs
+        indices = pc.fill_null(chunk.indices.cast(pa.int32()), -1).to_numpy(zero_copy_only=False)
+        np.add(indices, 1, out=codes[at : at + len(chunk)])
+        at += len(chunk)
+    return Coded(codes, coded.chunk(0).dictionary)
 
 
 def encode_month(column: pa.ChunkedArray) -> Coded:
