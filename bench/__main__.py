@@ -2,11 +2,11 @@
 
     python -m bench [PART ...]
 
-Parts: start, demo, real (recordings, where CAPACITY_REAL_DATA names their folder), bills (5,000,000 rows), store
-(queries, 10,000,000 points), focus (the rules over 1,000,000 rows), prophet, coverage (simulated
-series), scale (100, 300 and 1,000 services; ten minutes), mix (fleets of 200 and 1,000 services; minutes), conflicts,
-commitments, stateless (facts of a public model, where they lie beside the recordings), queueing (rho* against simulated
-queues); all where none is named.
+Parts: start, demo, real (recordings, where CAPACITY_REAL_DATA names their folder), bills (5,000,000 rows), bridge (24
+months of 500 services), allocation (5,000,000 rows to 500 services), store (queries, 10,000,000 points), focus (the
+rules over 1,000,000 rows), prophet, coverage (simulated series), scale (100, 300 and 1,000 services; ten minutes),
+mix (fleets of 200 and 1,000 services; minutes), conflicts, commitments, stateless (facts of a public model, where
+they lie beside the recordings), queueing (rho* against simulated queues); all where none is named.
 """
 
 from __future__ import annotations
@@ -77,6 +77,8 @@ PARTS: dict[str, Callable[[Path, int], None]] = {"start": _start, "demo": _demo,
 # Benchmarks with output of their own.
 MODULES = {
     "bills": "bench.bills",
+    "bridge": "bench.bridge",
+    "allocation": "bench.allocation",
     "store": "bench.store",
     "focus": "bench.focus",
     "prophet": "bench.prophet_map",

@@ -214,6 +214,7 @@ def review(
 
 def _again(config: Config, from_store: Store, event: EventConfig, progress: Progress) -> event_review.Before:
     origin = pd.Timestamp(event.start).tz_convert("UTC").normalize() - pd.Timedelta(days=1)
+    config = event_review.before_it(config, event)
     ground = prepare(config, from_store, as_of=origin.to_pydatetime(), with_money=False, progress=progress)
     known = futures(ground.base, config, scenario.base())
     summary = events.check(event, ground.inputs, ground.data, known, ground.base)

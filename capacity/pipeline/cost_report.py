@@ -12,10 +12,12 @@ import pandas as pd
 
 from capacity import costs, plan
 from capacity.config import Config
+from capacity.costs.bridge import words as bridge_words
 from capacity.errors import DataError, MissingDataError, UsageError
 from capacity.pipeline import cost_tables, money
 from capacity.pipeline.demand import gather
 from capacity.pipeline.finops import COMING, Past, allocated, past_frames
+from capacity.pipeline.finops.bridge import bridge_between, bridge_rows
 from capacity.pipeline.freshness import refuse_stale_of
 from capacity.pipeline.inputs import read_inputs
 from capacity.pipeline.planning import versions_at
@@ -167,10 +169,10 @@ def _report(
     words: tuple[str, ...] = ()
     title = ""
     if start is not None:
-        found = _bridge(past, start, end)
-        title = f"Bridge, {start.label} to {end.label}"
+        found = bridge_between(past, start, end)
+        words, title = bridge_words(found), f"Bridge, {start.label} to {end.label}"
         records |= {"bridge": found.by_service().to_dict("records"), "bridge_words": words}
-        frames = frames | {"bridge": found.lines, "bridge_services": found.by_service()}
+        frames = frames | {"bridge": bridge_rows(found), "bridge_services": found.by_service()}
     records |= {
         name: (frame[frame["month"] == month] if name in _OF_MONTH else frame).to_dict("records")
         for name, frame in frames.items()
@@ -197,13 +199,6 @@ def _report(
         plan_as_of=made.as_of if made else None,
         _past=past,
     )
-
-
-def _bridge(past: Past, start: costs.Period, end: costs.Period) -> costs.Bridge:
-    assert past.money.attribution is not None  # noqa: S101 - the caller has looked
-    units = money.driver_units(past.inputs)
-    both = past.money.attribution
-    return costs.bridge(both, both, (start, end), costs.period_units(units, start), costs.period_units(units, end))
 
 
 # Of these frames a document holds the month that is asked for; a review's files hold all months.

@@ -48,6 +48,21 @@ def made_again(summary: EventSummary, origin: pd.Timestamp) -> Before:
     return Before(summary, _AGAIN, origin)
 
 
+def before_it(config: Config, event: EventConfig) -> Config:
+    """``config`` without what it says of ``event`` as a past occurrence, of itself or of next year's event.
+
+    Else the forecast of the day before would have its effect in already, and its size would be put on top.
+    """
+    day = pd.Timedelta(days=1)
+    first, last = ((pd.Timestamp(t).tz_convert("UTC").tz_localize(None)) for t in (event.start, event.end))
+
+    def apart(e: EventConfig) -> EventConfig:
+        past = [(a, b) for a, b in e.past if pd.Timestamp(b) + day < first or pd.Timestamp(a) - day > last]
+        return e.model_copy(update={"past": past})
+
+    return config.model_copy(update={"events": [apart(e) for e in config.events]})
+
+
 def from_stored(event: EventConfig, from_store: Store, inputs: Inputs, data: Mapping[Unit, UnitData]) -> Before | None:
     """The check on the last forecast that was stored before the event; None where none was.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
@@ -15,6 +14,7 @@ from capacity import costs
 from capacity.domain import TieOut, Unit
 from capacity.pipeline.bill_days import SHARED as SHARED
 from capacity.pipeline.demand import UnitData
+from capacity.pipeline.drivers import own_units
 from capacity.pipeline.fleet import hourly_counts
 from capacity.pipeline.inputs import HOUR, Inputs, on_demand
 from capacity.pipeline.managed import is_managed
@@ -76,7 +76,7 @@ def cost_to_serve(inputs: Inputs) -> Money:
     return Money(
         attribution=attribution,
         allocation=allocation,
-        unit_cost=costs.unit_costs(allocation, driver_units(inputs)),
+        unit_cost=costs.unit_costs(allocation, own_units(inputs)),
         months=costs.closed_months(bill, inputs.as_of),
     )
 
@@ -118,30 +118,6 @@ def _clusters(inputs: Inputs) -> costs.ClusterWeights | None:
     if not any(p.split == "kubernetes" for p in config.pools):
         return None
     return costs.cluster_weights(inputs.kubernetes, config.kubernetes, [s.name for s in inputs.config.services])
-
-
-def driver_units(inputs: Inputs) -> pd.DataFrame:
-    """month, service, units (requests served), coverage_frac (share of the month's hours that usage covers).
-
-    A service in several regions is as well covered as its worst one: a region without usage has a cost all the same.
-    """
-    rows = []
-    for unit in units(inputs.config):
-        service = inputs.config.service(unit.service)
-        values = inputs.usage_of(unit, service.demand_metric, service.demand_stat)
-        if values.empty:
-            continue
-        seconds = inputs.period_of(unit, service.demand_metric, service.demand_stat)
-        per_point = seconds / rate_seconds(service.demand_metric)
-        months = pd.DatetimeIndex(values.index).strftime("%Y-%m")
-        for month, part in values.groupby(months):
-            hours = calendar.monthrange(int(month[:4]), int(month[5:]))[1] * 24
-            seen = part.notna().sum() * seconds / HOUR / hours
-            rows.append((month, unit.service, float(part.sum()) * per_point, min(1.0, float(seen))))
-    frame = pd.DataFrame(rows, columns=["month", "service", "units", "coverage_frac"])
-    return frame.groupby(["month", "service"], as_index=False).agg(
-        units=("units", "sum"), coverage_frac=("coverage_frac", "min")
-    )
 
 
 def cost_months(money: Money) -> tuple[CostMonth, ...]:

@@ -156,6 +156,7 @@ def _plain_sums(rows: Iterable[dict[str, Any]], *names: str) -> dict[tuple[objec
     return {key: total for key, total in out.items() if any(total)}
 
 
+@pytest.mark.timeout(3600)  # 10,000 bills take six minutes of a processor
 @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(_ROW, max_size=12), st.lists(_RULE, max_size=6), _SPLITS, st.permutations(range(len(POOLS))),

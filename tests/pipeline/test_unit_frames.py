@@ -19,7 +19,7 @@ import pytest
 from capacity import config, costs, scenario
 from capacity.config import BillSource, Config, DriverConfig, JourneyConfig
 from capacity.pipeline import money
-from capacity.pipeline.finops import drivers
+from capacity.pipeline import drivers
 from capacity.pipeline.finops.ground import Past
 from capacity.pipeline.finops.unit_ahead import COLUMNS, unit_ahead_frames
 from capacity.pipeline.finops.unit_cost import unit_frames

@@ -8,7 +8,7 @@ import pandas as pd
 
 from capacity import costs
 from capacity.errors import MissingDataError, UsageError
-from capacity.pipeline import money
+from capacity.pipeline.drivers import own_units
 from capacity.pipeline.finops.ground import Past
 from capacity.pipeline.spend import rate_seconds
 from capacity.plan import FRAMES, Plan
@@ -68,7 +68,7 @@ def bridges_between(past: Past, pairs: list[tuple[costs.Period, costs.Period]]) 
     both = past.money.attribution
     if both is None:
         raise MissingDataError("a bridge needs a bill: name one under 'sources' and ingest it")
-    units, skus = money.driver_units(past.inputs), skus_of(past)
+    units, skus = own_units(past.inputs), skus_of(past)
     return [
         costs.bridge(both, both, (a, b), costs.period_units(units, a), costs.period_units(units, b), skus)
         for a, b in pairs
@@ -137,7 +137,7 @@ def plan_actual(plan: Plan, past: Past, period: str | costs.Period) -> costs.Bri
     if both is None:
         raise MissingDataError("a comparison with the bill needs a bill: name one under 'sources' and ingest it")
     over = costs.Period.of(period)
-    counted = costs.period_units(money.driver_units(past.inputs), over)
+    counted = costs.period_units(own_units(past.inputs), over)
     units = (planned_units(plan, over), counted)
     return costs.plan_actual(plan.frames, both, over, units, plan.currency, skus_of(past))
 

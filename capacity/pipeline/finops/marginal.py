@@ -17,8 +17,8 @@ import pandas as pd
 from capacity import costs
 from capacity.config import Config, PoolConfig
 from capacity.domain import Floats
+from capacity.pipeline import drivers
 from capacity.pipeline.bill_days import spent
-from capacity.pipeline.finops import drivers
 from capacity.pipeline.inputs import Inputs
 from capacity.pipeline.masks import units
 from capacity.pipeline.totals import NO_TEAM, team_of

@@ -16,7 +16,7 @@ import pandas as pd
 
 from capacity import costs, forecast, words
 from capacity.domain import Floats, SeriesForecast, Unit
-from capacity.pipeline.finops import drivers
+from capacity.pipeline import drivers
 from capacity.pipeline.finops.marginal import groups, own_of
 from capacity.pipeline.inputs import DAY
 from capacity.pipeline.parts import Parts

@@ -11,7 +11,7 @@ import pandas as pd
 from capacity import costs
 from capacity.config import Config, JourneyConfig
 from capacity.domain import Interval
-from capacity.pipeline.finops import drivers
+from capacity.pipeline import drivers
 from capacity.pipeline.finops.ground import Past
 from capacity.pipeline.finops.marginal import Marginals, groups, note_of, own_of
 

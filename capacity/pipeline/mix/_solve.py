@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from capacity import forecast, optimize, saturation, words
 from capacity.config import Config, OptimizeConfig
 from capacity.domain import CapacityReservation, MixProblem, MixSolution, Offer, Unit
 from capacity.errors import InfeasiblePlanError, PlanError
+from capacity.optimize import Memory
 from capacity.pipeline.demand import UnitData
 from capacity.pipeline.futures import Future
 from capacity.pipeline.inputs import Inputs
@@ -30,6 +31,7 @@ class Mix:
     problem: MixProblem
     solution: MixSolution
     running_spend: pd.DataFrame
+    memory: Memory = field(default_factory=Memory)
 
 
 def solve_mix(
@@ -40,10 +42,12 @@ def solve_mix(
     pinned: Mapping[Unit, Mapping[tuple[str, str], int]] | None = None,
     offered: Sequence[Offer] = (),
     progress: Progress = silent,
+    warm: Memory | None = None,
 ) -> Mix | None:
     """The cheapest verified mix for all ``needs``, or None where no unit runs instances.
 
-    ``pinned`` keeps the mix of units that a scenario does not touch; ``offered`` may be bought.
+    ``pinned`` keeps the mix of units that a scenario does not touch; ``offered`` may be bought. ``warm`` is what the
+    base's solve left behind (``Mix.memory``): a scenario starts from it and leaves it as it is.
 
     Raises
     ------
@@ -56,7 +60,8 @@ def solve_mix(
     problem, notes = _problem(inputs, needs, pinned or {}, offered)
     progress("solve the mix", 0, 1)
     try:
-        solution = _solved(problem, settings, seed)
+        memory = Memory() if warm is None else warm.copy()
+        solution = _solved(problem, settings, seed, memory)
     except InfeasiblePlanError as error:
         raise _with_relaxation(error, inputs.config, problem, seed) from None
     progress("solve the mix", 1, 1)
@@ -65,11 +70,12 @@ def solve_mix(
         problem=problem,
         solution=replace(solution, notes=(*solution.notes, *notes)) if notes else solution,
         running_spend=optimize.price_running(_as_it_ran(problem, needs)),
+        memory=memory,
     )
 
 
-def _solved(problem: MixProblem, settings: OptimizeConfig, seed: int) -> MixSolution:
-    limits = (settings.time_limit_seconds, settings.gap_frac, settings.solver, seed)
+def _solved(problem: MixProblem, settings: OptimizeConfig, seed: int, memory: Memory) -> MixSolution:
+    limits = (settings.time_limit_seconds, settings.gap_frac, settings.solver, seed, memory)
     if settings.most_types is None:
         return optimize.solve(problem, *limits)
     return optimize.solve_few_types(problem, settings.most_types, *limits)
@@ -78,11 +84,13 @@ def _solved(problem: MixProblem, settings: OptimizeConfig, seed: int) -> MixSolu
 def _with_relaxation(error: InfeasiblePlanError, config: Config, problem: MixProblem, seed: int) -> InfeasiblePlanError:
     """The same, with the smallest change that makes a plan possible, and what that plan costs."""
     headroom = {r.unit: tier_of(config, r.unit).min_headroom_frac for r in problem.requirements}
-    found = optimize.smallest_relaxation(problem, headroom_frac=headroom)
+    found = optimize.smallest_relaxation(
+        problem, headroom_frac=headroom, time_limit_seconds=config.optimize.time_limit_seconds
+    )
     lines = [*found.words]
     if found.possible:
         try:
-            relaxed = _solved(found.problem, config.optimize, seed)
+            relaxed = _solved(found.problem, config.optimize, seed, Memory())
         except PlanError as unsolved:
             lines.append(f"a plan with that change was not found: {unsolved}".splitlines()[0])
         else:
