@@ -106,7 +106,10 @@ def _bridge(frames: Frames, title: str) -> Table | None:
     if frame is None:
         return None
     amounts = ("start", *costs.TERMS, "end")
-    lines = [(str(r["name"] or f"({r['kind']})"), *(f"{r[c]:,.0f}" for c in amounts)) for r in _rows(frames, "bridge_services")]
+    lines = [
+        (str(r["name"] or f"({r['kind']})"), *(f"{r[c]:,.0f}" for c in amounts))
+        for r in _rows(frames, "bridge_services")
+    ]
     return Table(title, ("service", *(t.replace("_", " ") for t in amounts)), lines, 1)
 
 

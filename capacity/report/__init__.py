@@ -7,5 +7,6 @@ from capacity.report._document import render_html
 from capacity.report._table import Column, Table, say
 from capacity.report._workbook import write_workbook
 from capacity.report._write import write_report
+from capacity.report.review import write_review
 
-__all__ = ["Column", "Table", "render_html", "say", "write_report", "write_workbook"]
+__all__ = ["Column", "Table", "render_html", "say", "write_report", "write_review", "write_workbook"]

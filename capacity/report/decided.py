@@ -35,8 +35,8 @@ def table(taken: Sequence[Decision]) -> Table:
     """Every decision, the newest first; those that a later one replaced say so."""
     standing = {d.id for d in decisions.standing(taken).values()}
     rows = [
-        (d.at.date(), d.status if d.id in standing else f"{d.status}, replaced", where(d.topic, d.service, d.region), d.finding, d.reason,
-         d.author, d.by)
+        (d.at.date(), d.status if d.id in standing else f"{d.status}, replaced", where(d.topic, d.service, d.region),
+         d.finding, d.reason, d.author, d.by)
         for d in sorted(taken, key=lambda d: (d.at, d.id), reverse=True)
     ]  # fmt: skip
     columns = (

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from capacity.report._table import Table
+from capacity.report._table import Column, Table
 from capacity.report._workbook import cell_text, write_tables
 from capacity.report.frame_tables import frame_table
+from capacity.report.review_page import render_review
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from capacity.pipeline import CostReport
 
 # Frame -> its sheet, in the order in which a review goes through them.
 SHEETS: Mapping[str, str] = {
@@ -52,26 +54,13 @@ def review_tables(frames: Mapping[str, pd.DataFrame]) -> list[Table]:
     return [frame_table(sheet, frame) for sheet, frame in known if len(frame)]
 
 
-def write_review(
-    folder: Path,
-    frames: Mapping[str, pd.DataFrame],
-    allocated: pa.Table,
-    *,
-    about: Sequence[tuple[str, str]],
-    created: datetime,
-) -> list[Path]:
-    """Write review.xlsx, csv/<frame>.csv and the allocated rows as allocated.csv and allocated.parquet.
+def write_review(found: CostReport, folder: Path) -> list[Path]:
+    """Write review.html, review.xlsx, csv/<frame>.csv and the allocated rows as allocated.csv and allocated.parquet.
 
-    Parameters
-    ----------
-    frames
-        By the names of :data:`SHEETS`; others are left out.
-    allocated
-        The bill's rows by service in FOCUS columns (:func:`capacity.costs.allocated_rows`).
-    about
-        What and of when the review is: the first sheet.
-    created
-        The moment of the review: the same review gives the same workbook.
+    Returns
+    -------
+    list of Path
+        What was written. Each file is complete or not there; the same review gives the same files.
 
     Notes
     -----
@@ -81,20 +70,35 @@ def write_review(
     """
     import pyarrow.parquet as pq
 
-    folder.mkdir(parents=True, exist_ok=True)
-    first = frame_table("Review", pd.DataFrame(about, columns=["what", "value"]))
-    book = folder / "review.xlsx"
-    partial = folder / "review.xlsx.partial"
-    write_tables(partial, "FinOps review", created, [first, *review_tables(frames)])
-    partial.replace(book)
-    written = [book]
-    tables = folder / "csv"
-    tables.mkdir(exist_ok=True)
-    filled = [n for n in SHEETS if n in frames and len(frames[n])]
-    written += [write_csv(tables / f"{name}.csv", frames[name]) for name in filled]
+    (folder / "csv").mkdir(parents=True, exist_ok=True)
+    page, book, allocated = folder / "review.html", folder / "review.xlsx", found.allocated()
+    _complete(page, lambda p: p.write_text(render_review(found), encoding="utf-8"))
+    first = Table("Review", (Column("What"), Column("Value", "long")), about(found))
+    sheets = [first, *review_tables(found.frames)]
+    _complete(book, lambda p: write_tables(p, "FinOps review", found.as_of, sheets))
+    filled = [n for n in SHEETS if n in found.frames and len(found.frames[n])]
+    written = [page, book, *(write_csv(folder / "csv" / f"{name}.csv", found.frames[name]) for name in filled)]
     written.append(write_csv(folder / "allocated.csv", allocated))
-    pq.write_table(allocated, folder / "allocated.parquet")
+    _complete(folder / "allocated.parquet", lambda p: pq.write_table(allocated, p))
     return [*written, folder / "allocated.parquet"]
+
+
+def about(found: CostReport) -> list[tuple[str, str]]:
+    """What the review is of, and what it says in sentences."""
+    facts = [
+        ("Company", found.company),
+        ("Month", found.month),
+        ("As of", f"{found.as_of:%Y-%m-%d %H:%M} UTC"),
+        ("Bridge", f"{found.periods[0]} to {found.periods[1]}" if found.periods else "nothing to compare with"),
+        ("Plan", f"made as of {found.plan_as_of:%Y-%m-%d}" if found.plan_as_of else "none given: nothing looks ahead"),
+    ]
+    return facts + [("In words", text) for text in found.sentences]
+
+
+def _complete(path: Path, write: Callable[[Path], object]) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    write(partial)
+    partial.replace(path)
 
 
 def write_csv(path: Path, frame: pd.DataFrame | pa.Table) -> Path:
