@@ -217,6 +217,7 @@ def _spend(found: Plan) -> None:
 
 def scenarios(plans: Sequence[Plan]) -> None:
     """Plans side by side, and a sentence for each that says what differs."""
+    from capacity.pipeline import scenario_words
     from capacity.scenario import compare
 
     if len(plans) < 2:
@@ -235,6 +236,9 @@ def scenarios(plans: Sequence[Plan]) -> None:
     )  # fmt: skip
     for r in rows[1:]:
         line(f"{r.scenario} ({r.description}): {r.sentence}.")
+    for other in plans[1:]:
+        for text in scenario_words(plans[0], other):
+            line(f"  {text}")
 
 
 def written(out: Path) -> None:

@@ -13,6 +13,7 @@ from capacity.pipeline.commands import (
 )
 from capacity.pipeline.cost_report import CostReport, cost_to_serve
 from capacity.pipeline.files import commitment_files, forecast_files
+from capacity.pipeline.finops.bridge import scenario_bridge, scenario_words
 from capacity.pipeline.health import doctor
 from capacity.pipeline.live import LiveReport, backtest_live
 from capacity.pipeline.planning import Run, run
@@ -44,4 +45,6 @@ __all__ = [
     "refresh_catalogue",
     "require_complete",
     "run",
+    "scenario_bridge",
+    "scenario_words",
 ]

@@ -48,8 +48,8 @@ def sentences(frames: Frames, month: str) -> Iterator[str]:
     for r in _rows(frames, "invoice_ties"):
         if r["month"] == month or not r["ties"]:
             number = f" {r['number']}" if r["number"] else ""
-            verdict = "ties" if r["ties"] else "DOES NOT TIE"
-            yield f"invoice{number} {r['month']}, {r['currency']} {r['invoice_total']:,f}: {verdict}; {r['words']}"
+            verdict = "" if r["ties"] else "DOES NOT TIE; "
+            yield f"invoice{number} {r['month']}, {r['currency']} {r['invoice_total']:,f}: {verdict}{r['words']}"
     for r in _rows(frames, "private_discounts"):
         if r["month"] == month and r["provider_service"] == _ALL and r["discount"]:
             said = f"{r['currency']} {r['discount']:,.2f} of {r['list_cost']:,.2f} at list prices"
@@ -180,11 +180,11 @@ def _ahead(frames: Frames) -> Table:
     frame = frames.get("unit_cost_forecast")
     last = str(frame["month"].max()) if frame is not None and len(frame) else ""
     rows = [
-        (str(r["level"]), str(r["name"]), _five(r["q10"]), _five(r["q50"]), _five(r["q90"]))
+        (str(r["level"]), str(r["name"]), str(r["unit"]), _five(r["q10"]), _five(r["q50"]), _five(r["q90"]))
         for r in _rows(frames, "unit_cost_forecast")
         if r["month"] == last and r["level"] in _LEVELS
     ]
-    return Table(f"Cost of 1,000 under the plan, {last}", ("level", "name", "P10", "P50", "P90"), rows, 2)
+    return Table(f"Cost of 1,000 under the plan, {last}", ("level", "name", "unit", "P10", "P50", "P90"), rows, 3)
 
 
 def _buy(frames: Frames) -> Table:

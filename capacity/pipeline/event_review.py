@@ -183,9 +183,8 @@ def _safe_then(event: EventConfig, inputs: Inputs, data: UnitData) -> float | No
 
 def _words(row: Mapping[str, Any]) -> str:
     error = row["error_frac"]
-    side = (
-        "" if error is None else f", {percent(abs(error))} {'above' if error >= 0 else 'below'} the P50 that was said"
-    )
+    side = "above" if error is not None and error >= 0 else "below"
+    side = "" if error is None else f", {percent(abs(error))} {side} the P50 said before"
     out = f"peak {number(row['actual'])}{side}"
     out += "" if row["within_p95"] else f", and above its P95 of {number(row['p95'])}"
     if row["multiplier_realised"] is not None:

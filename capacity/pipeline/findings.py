@@ -12,7 +12,7 @@ from capacity.pipeline.finops.words import review_findings
 from capacity.pipeline.promise_words import promised_findings
 from capacity.pipeline.quality import TWICE
 from capacity.plan import EventSummary, Finding, LimitOutlook, Plan, UnitPlan
-from capacity.words import day, money, plural, quantity
+from capacity.words import day, money, percent, plural, quantity
 
 # From this probability on a budget that will be passed is a matter for a decision.
 BUDGET_ALARM = 0.5
@@ -27,6 +27,7 @@ def findings(plan: Plan, problems: tuple[str, ...] = ()) -> tuple[Finding, ...]:
         *_data(plan, problems),
         *_saturation(plan),
         *_events(plan),
+        *_past_events(plan),
         *_mix(plan),
         *_purchases(plan),
         *review_findings(plan),
@@ -116,6 +117,21 @@ def _event_text(event: EventSummary, refused: list[str]) -> str:
     if not refused:
         return f"{when}: GO for all {len(event.verdicts)} checked"
     return f"{when}: NO-GO for {len(refused)} of {len(event.verdicts)}: {', '.join(refused)}"
+
+
+def _past_events(plan: Plan) -> Iterator[Finding]:
+    """Of each event that is over: how near what was said before it came."""
+    frame = plan.frame("event_review")
+    for name, rows in frame.groupby("event", sort=True):
+        error = rows["error_frac"].astype(float).median()
+        beyond = [str(s) for s, held in zip(rows["service"], rows["held"].astype(object), strict=True) if held is False]
+        text = (
+            f"{name} of {day(rows['start'].iloc[0].date())} is over: {int(rows['within_p95'].sum())} of {len(rows)} "
+            "peaks were within the P95 said before"
+        )
+        text += f", the middle error is {percent(error, signed=True)}" if math.isfinite(error) else ""
+        text += f"; beyond the safe capacity of what ran: {', '.join(dict.fromkeys(beyond))}" if beyond else ""
+        yield Finding("info", "event", text)
 
 
 def _mix(plan: Plan) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from functools import cached_property
 import pandas as pd
 import pyarrow.compute as pc
 
-from capacity import costs
+from capacity import costs, words
 from capacity.domain import TieOut, Unit
 from capacity.pipeline.bill_days import SHARED as SHARED
 from capacity.pipeline.demand import UnitData
@@ -105,7 +105,7 @@ def _by_month(inputs: Inputs, unit: Unit, metric: str, stat: str) -> pd.Series:
     if values.empty:
         return pd.Series(dtype=float)
     hours = inputs.period_of(unit, metric, stat) / HOUR
-    months = pd.DatetimeIndex(values.index).strftime("%Y-%m")
+    months = words.month_names(pd.DatetimeIndex(values.index))
     amounts = values.clip(lower=0.0)
     if stat == "avg":
         return (amounts * hours).groupby(months).sum()

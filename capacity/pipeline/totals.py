@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from capacity import costs
+from capacity import costs, words
 from capacity.config import Config
 from capacity.domain import QUANTILES, Floats, SeriesForecast, Unit
 from capacity.forecast import Total, aggregate
@@ -89,7 +89,7 @@ def _spent(history: pd.Series, start: pd.Timestamp, begin: pd.Timestamp) -> dict
     Before its first charge a service cost nothing.
     """
     past = history[history.index < start]
-    sums = past.groupby(pd.DatetimeIndex(past.index).strftime("%Y-%m")).sum()
+    sums = past.groupby(words.month_names(pd.DatetimeIndex(past.index))).sum()
     months = pd.period_range(begin, start, freq="M")
     return {str(m): float(sums.get(str(m), 0.0)) for m in months if begin <= m.start_time < start}
 
@@ -97,7 +97,7 @@ def _spent(history: pd.Series, start: pd.Timestamp, begin: pd.Timestamp) -> dict
 def _seen(history: pd.Series, future: SeriesForecast) -> dict[str, float]:
     """Demand of the days before the horizon, a missing day taken for its month's mean."""
     past = history[history.index <= future.origin]
-    months = pd.DatetimeIndex(past.index).strftime("%Y-%m")
+    months = words.month_names(pd.DatetimeIndex(past.index))
     filled = past.fillna(past.groupby(months).transform("mean"))
     sums, whole = filled.groupby(months).sum(min_count=1).dropna(), _begun(past)
     return {str(m): float(v) for m, v in sums.items() if str(m) in whole}

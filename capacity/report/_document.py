@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from capacity import scenario
 from capacity.charts import visible
 from capacity.decisions import Decision
+from capacity.pipeline import scenario_words
 from capacity.plan import Plan
 from capacity.report import _pictures, _summary, _tables, bought, decided, known, planned
 from capacity.report._page import Page, render
 from capacity.report._sections import Section, planned_sections
 from capacity.report._table import NEVER, Column, Table, exact, moment, percent, sentence
+from capacity.report.since import Since
 from capacity.words import day
 
 # Rows of a table on paper; the workbook has all of them.
@@ -33,7 +35,9 @@ MOST_TIES = 5
 MOST_COVERED = 4
 
 
-def render_html(plan: Plan, comparison: Sequence[Plan] = (), taken: Sequence[Decision] = ()) -> str:
+def render_html(
+    plan: Plan, comparison: Sequence[Plan] = (), taken: Sequence[Decision] = (), before: Since | None = None
+) -> str:
     """The report as one HTML document; the same plan gives the same bytes.
 
     Parameters
@@ -44,6 +48,8 @@ def render_html(plan: Plan, comparison: Sequence[Plan] = (), taken: Sequence[Dec
         Other scenarios of the same base, to be held against ``plan``.
     taken
         Decisions about it.
+    before
+        What became of the plan before.
     """
     watch, made = _summary.watch(plan, MOST_WATCHED), plan.provenance
     buying = bought.buying_line(plan)
@@ -56,9 +62,9 @@ def render_html(plan: Plan, comparison: Sequence[Plan] = (), taken: Sequence[Dec
         first=_tables.decisions(plan, MOST_DECISIONS).first(MOST_ROWS),
         first_title="Decisions",
         first_none="Nothing in this plan needs a decision.",
-        lines=[buying] if buying else [],
+        lines=[*(before.sentences if before else ()), *([buying] if buying else [])],
         lists=[*([("To watch", watch)] if watch else []), ("Read with care", _summary.caveats(plan))],
-        sections=[*decided.sections(taken), *sections(plan, comparison)],
+        sections=[*(before.sections if before else ()), *decided.sections(taken), *sections(plan, comparison)],
         footer=f"capacity {made.package_version} · config {made.config_digest} · seed {made.seed} · "
         "times are UTC, days are each service's own",
     )
@@ -164,7 +170,9 @@ def _scenarios(plan: Plan, comparison: Sequence[Plan]) -> Section:
     if not comparison:
         return Section("scenarios", "Scenarios")
     plans = [plan, *comparison]
-    return Section("scenarios", "Scenarios", "", [scenario_table(plans)], [_pictures.scenarios(plans)])
+    lines = [text for other in comparison for text in scenario_words(plan, other)]
+    pictures = [_pictures.scenarios(plans), *_pictures.scenario_bridges(plan, comparison)]
+    return Section("scenarios", "Scenarios", "", [scenario_table(plans)], pictures, lines)
 
 
 def scenario_table(plans: Sequence[Plan]) -> Table:

@@ -12,6 +12,8 @@ from markupsafe import Markup
 
 from capacity import charts
 from capacity.charts import INKS, unit_label, visible
+from capacity.errors import MissingDataError, UsageError
+from capacity.pipeline import scenario_bridge
 from capacity.plan import LimitOutlook, Plan, UnitPlan
 from capacity.report import bought, known, planned
 from capacity.report._summary import passing_units
@@ -191,6 +193,20 @@ def events(plan: Plan) -> list[Picture]:
 def scenarios(plans: Sequence[Plan]) -> Picture:
     named: Mapping[str, Plan] = {p.scenario: p for p in plans}
     return picture(charts.scenario_compare(named), "Recommended mix of each scenario over the horizon, and its risk.")
+
+
+def scenario_bridges(plan: Plan, others: Sequence[Plan]) -> list[Picture]:
+    """Why each scenario's total differs from the plan's; none where one of them has no total."""
+    found = []
+    for other in others:
+        try:
+            bridge = scenario_bridge(plan, other)
+        except (MissingDataError, UsageError):
+            continue
+        chart = charts.bridge_waterfall(bridge.total(), "light", bridge.months, plan.currency)
+        found.append(picture(chart, f"All money of the plan's months, {visible(bridge.months[0])} to "
+                                    f"{visible(bridge.months[1])}, term by term."))  # fmt: skip
+    return found
 
 
 def decompositions(plan: Plan, units: Sequence[UnitPlan]) -> list[Picture]:

@@ -61,12 +61,12 @@ class Table:
         total = None if self.total is None else chosen(self.total)
         return replace(self, columns=chosen(self.columns), rows=[chosen(r) for r in self.rows], total=total)
 
-    def first(self, most: int) -> Table:
-        """The first ``most`` rows, with a note of how many the workbook has beside them."""
+    def first(self, most: int, book: str = "report.xlsx") -> Table:
+        """The first ``most`` rows, with a note of how many the workbook ``book`` has beside them."""
         left = len(self.rows) - most
         if left <= 0:
             return self
-        more = f"{left:,} more row{'s' if left > 1 else ''} in report.xlsx."
+        more = f"{left:,} more row{'s' if left > 1 else ''} in {book}."
         return replace(self, rows=self.rows[:most], note=f"{more} {self.note}".strip())
 
     def cells(self, row: Sequence[Any]) -> list[tuple[str, str]]:
@@ -131,7 +131,8 @@ def _number(value: Any, kind: Kind) -> str:
         case "ratio":
             return _signed(value, f"{abs(value):,.2f}")
         case "number":
-            return _signed(value, f"{abs(value):,.0f}" if float(value) == int(value) else f"{abs(value):,.3g}")
+            whole = float(value) == int(value) or abs(value) >= 1000
+            return _signed(value, f"{abs(value):,.0f}" if whole else f"{abs(value):,.3g}")
         case _:
             return visible(value)
 

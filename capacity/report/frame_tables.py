@@ -50,7 +50,7 @@ def heading(column: str) -> str:
         return text[:1].upper() + text[1:]
     if column[:1].isupper():
         return column
-    said = column.removesuffix("_frac").replace("_", " ")
+    said = column.removesuffix("_frac").removesuffix("_usd").replace("_", " ")
     return said[:1].upper() + said[1:]
 
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date
-from decimal import Decimal, localcontext
-from typing import TYPE_CHECKING, Any
-
-import pandas as pd
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import capacity
+from capacity import costs
 from capacity.charts import visible
 from capacity.report import review_pictures
 from capacity.report._cells import known, records, text
 from capacity.report._page import Page, render
 from capacity.report._sections import Section
-from capacity.report._summary import Card
-from capacity.report._table import Column, Table, exact, moment, money, percent, sentence
-from capacity.report.frame_tables import frame_table
+from capacity.report._table import Column, Table, exact, moment, sentence
+from capacity.report.frame_tables import frame_table, heading
+from capacity.report.review_first import cards, caveats, decisions
+from capacity.report.review_sums import frame_of, rows_of, summed
 from capacity.words import day
 
 if TYPE_CHECKING:
@@ -26,13 +25,7 @@ if TYPE_CHECKING:
 # Rows of a table on paper; the workbook has all of them.
 MOST_ROWS = 30
 MOST_DECISIONS = 12
-MOST_CAVEATS = 10
-# FinOps calls 80 % allocated "walk" and 90 % "run".
-UNALLOCATED_SAID = 0.1
-# A budget that is missed as often as it is kept needs a decision.
-LIKELY_OVER = 0.5
-# Waste and anomalies below this share of the month's bill are in the tables, not on the first sheet.
-WORTH_A_DECISION = 0.002
+BOOK = "review.xlsx"
 
 
 def render_review(found: CostReport) -> str:
@@ -43,12 +36,12 @@ def render_review(found: CostReport) -> str:
             kind="FinOps review",
             name=visible(found.company),
             facts=_facts(found),
-            cards=[c for c in _cards(found) if c is not None],
-            first=decisions(found).first(MOST_DECISIONS),
+            cards=[c for c in cards(found) if c is not None],
+            first=decisions(found).first(MOST_DECISIONS, BOOK),
             first_title="To decide",
             first_none="Nothing in this review needs a decision.",
             lines=[sentence(t) for t in found.bridge_words],
-            lists=[("Read with care", [sentence(t) for t in _caveats(found)])],
+            lists=[("Read with care", [sentence(t) for t in caveats(found)])],
             sections=[s for s in _sections(found) if s.tables or s.pictures or s.lines],
             footer=f"capacity {capacity.__version__} · bill as of {moment(found.as_of)} · months are UTC",
         )
@@ -62,141 +55,6 @@ def _facts(found: CostReport) -> list[tuple[str, str]]:
         ("As of", moment(found.as_of)), ("Month", found.month), ("Compared", compared), ("What looks ahead", ahead),
         ("Money", f"{found.currency}, effective cost: commitments spread over the usage that they cover"),
     ]  # fmt: skip
-
-
-# --- the first sheet ---------------------------------------------------------------------------------------
-
-
-def _cards(found: CostReport) -> Iterator[Card | None]:
-    yield from (_bill(found, m.currency, m.effective) for m in found.equation if m.month == found.month)
-    yield from (_allocated(m.effective, m.unallocated) for m in found.equation[-1:])
-    yield _commitments(found)
-    yield _budget(found)
-    yield _wasted(found)
-
-
-def _bill(found: CostReport, currency: str, effective: Decimal) -> Card:
-    total = _frame(found, "bridge_services")
-    total = total[total["currency"] == currency] if len(total) else total
-    before, after = (_sum(total[c]) if len(total) else Decimal(0) for c in ("start", "end"))
-    moved = after - before
-    note = ""
-    if before and found.periods:
-        share = float(moved / before)
-        more = "more" if share >= 0 else "less"
-        note = f"{found.periods[1]} cost {percent(abs(share), 1)} {more} than {found.periods[0]}."
-    return Card(f"Bill of {found.month}, {currency}", money(effective), note)
-
-
-def _allocated(effective: Decimal, unallocated: Decimal) -> Card | None:
-    if not effective:
-        return None
-    share = float(unallocated / effective)
-    said = f"{money(unallocated)} is nobody's."
-    return Card("Allocated", percent(1 - share, 1), said, "bad" if share > UNALLOCATED_SAID else "good")
-
-
-def _commitments(found: CostReport) -> Card | None:
-    rows = [r for r in _rows(found, "commitment_review") if r["month"] == found.month and r["product"] == "all"]
-    if not rows or known(rows[0]["effective_savings_rate_frac"]) is None:
-        return None
-    r = rows[0]
-    parts = (("coverage", known(r["coverage_frac"])), ("used", known(r["utilisation_frac"])))
-    said = ", ".join(f"{name} {percent(value)}" for name, value in parts if value is not None)
-    return Card("Effective savings rate", percent(float(r["effective_savings_rate_frac"]), 1), sentence(said))
-
-
-def _budget(found: CostReport) -> Card | None:
-    rows = [r for r in _rows(found, "budget_outlook") if r["level"] == "company" and known(r["p_over"]) is not None]
-    if not rows:
-        return None
-    worst = max(rows, key=lambda r: float(r["p_over"]))
-    over = float(worst["p_over"])
-    note = f"{worst['period']}: {money(worst['q50'])} expected, budget {money(worst['budget'])}."
-    return Card("Chance over budget", percent(over), note, "bad" if over > LIKELY_OVER else "good")
-
-
-def _wasted(found: CostReport) -> Card | None:
-    rows = [r for r in _rows(found, "waste") if r["currency"] == found.currency]
-    if not rows:
-        return None
-    total, taken = (sum(known(r[c]) or 0.0 for r in rows) for c in ("monthly_usd", "in_plan_usd"))
-    return Card("Waste a month", money(total), f"The recommended mix takes {money(taken)} of it.", "bad")
-
-
-def decisions(found: CostReport) -> Table:
-    """What somebody has to decide, the most money first within what is urgent."""
-    rows = [*_untied(found), *_over(found), *_ending(found), *_odd(found), *_waste(found), *_nobodys(found)]
-    columns = (
-        Column("By", "date"), Column("Topic"), Column("Decision", "long"), Column(f"{found.currency} a month", "money"),
-    )  # fmt: skip
-    return Table("To decide", columns, rows)
-
-
-Decision = tuple[date | None, str, str, float | None]
-
-
-def _untied(found: CostReport) -> Iterator[Decision]:
-    for r in _rows(found, "invoice_ties"):
-        if not r["ties"]:
-            yield None, "invoice", f"{r['month']}, {r['currency']}: {text(r['words'])}", known(r["difference"])
-
-
-def _over(found: CostReport) -> Iterator[Decision]:
-    rows = [r for r in _rows(found, "budget_outlook") if (known(r["p_over"]) or 0.0) > LIKELY_OVER]
-    for r in sorted(rows, key=lambda r: (str(r["period"]), str(r["level"]), str(r["name"]))):
-        who = "the company" if r["level"] == "company" else f"{r['level']} {text(r['name'])}"
-        over = float(r["q50"]) - float(r["budget"])
-        yield (
-            None, "budget",
-            f"{who} passes its budget of {r['period']} ({money(r['budget'])}) with a chance of "
-            f"{percent(float(r['p_over']))}; {money(r['q50'])} is expected", over,
-        )  # fmt: skip
-
-
-def _ending(found: CostReport) -> Iterator[Decision]:
-    for r in _rows(found, "commitment_expiry"):
-        yield pd.Timestamp(r["end"]).date(), "commitment", text(r["words"]), known(r["monthly_more"])
-
-
-def _odd(found: CostReport) -> Iterator[Decision]:
-    rows = _rows(found, "spend_anomalies")
-    with_sku = {text(r["service"]) for r in rows if text(r["sku"])}
-    for r in rows:
-        # A service as a whole is said where none of its SKUs says it.
-        alone = text(r["sku"]) or text(r["service"]) not in with_sku
-        if alone and abs(known(r["extra"]) or 0.0) >= WORTH_A_DECISION * _whole(found):
-            yield None, "anomaly", text(r["words"]), known(r["extra"])
-
-
-def _waste(found: CostReport) -> Iterator[Decision]:
-    for r in _rows(found, "waste"):
-        amount = known(r["monthly_usd"]) or 0.0
-        if amount >= WORTH_A_DECISION * _whole(found) and r["currency"] == found.currency:
-            what = f"{str(r['kind']).replace('_', ' ')}, {text(r['what'])}"
-            yield None, "waste", f"{what}: {text(r['taken_by'])} ({text(r['confidence'])} confidence)", amount
-
-
-def _nobodys(found: CostReport) -> Iterator[Decision]:
-    for m in found.equation[-1:]:
-        if m.effective and m.unallocated / m.effective > Decimal(str(UNALLOCATED_SAID)):
-            yield (
-                None,
-                "allocation",
-                "more than a tenth of the bill is nobody's: add the rules suggested below",
-                float(m.unallocated),
-            )
-
-
-def _whole(found: CostReport) -> float:
-    return max((float(m.effective) for m in found.equation if m.currency == found.currency), default=0.0)
-
-
-def _caveats(found: CostReport) -> list[str]:
-    """What the review says that stands nowhere else on the first sheet: equations and ends have their places."""
-    told = {*found.bridge_words, *(text(r["words"]) for r in _rows(found, "commitment_expiry"))}
-    equations = tuple(f"{m.month}: bill " for m in found.equation)
-    return [t for t in found.sentences if t not in told and not t.startswith(equations)][:MOST_CAVEATS]
 
 
 # --- sections ----------------------------------------------------------------------------------------------
@@ -214,7 +72,7 @@ _SHOWN: Mapping[str, tuple[str, ...]] = {
                        "p_over", "aws_mean", "basis"),
     "spend_backtest": ("level", "name", "horizon_months", "months", "variance_frac", "grade", "naive_variance_frac",
                        "coverage80_frac", "words"),
-    "waste": ("kind", "service", "region", "what", "monthly_usd", "in_plan_usd", "confidence", "reason", "taken_by"),
+    "waste": ("kind", "service", "region", "what", "monthly_usd", "in_plan_usd", "confidence", "taken_by"),
     "spend_anomalies": ("service", "sku", "first_day", "last_day", "amount", "expected", "extra", "probability", "term",
                         "words"),
     "unit_cost_forecast": ("level", "name", "month", "currency", "q10", "q50", "q90", "basis"),
@@ -229,9 +87,13 @@ _SHOWN: Mapping[str, tuple[str, ...]] = {
 def _sections(found: CostReport) -> Iterator[Section]:
     pictures = review_pictures.of(found, "bill")
     yield Section("bill", "The bill by service", _BILL, [_services(found)], pictures, _equations(found))
-    yield _section(found, "bridge", "What moved", _BRIDGE, ["bridge_services"])
-    yield _section(found, "unit", "Unit cost", _UNIT, ["unit_cost_groups", "journey_costs", "unit_cost_forecast"])
-    yield _section(found, "budget", "Spend against budget", _BUDGET, ["budget_outlook", "spend_backtest"])
+    rows = _bridge_table(found)
+    yield Section("bridge", "What moved", _BRIDGE if rows.rows else "", [rows] if rows.rows else [],
+                  review_pictures.of(found, "bridge"))  # fmt: skip
+    tables = [_table(found, "unit_cost_groups"), _table(found, "journey_costs"), _ahead_table(found)]
+    yield _of_tables(found, "unit", "Unit cost", _UNIT, tables)
+    tables = [_budget_table(found), _accuracy_table(found)]
+    yield _of_tables(found, "budget", "Spend against budget", _BUDGET, tables)
     names = ["commitment_review", "commitment_expiry", "commitment_comparison"]
     yield _section(found, "commitments", "Commitments", _COMMITMENTS, names)
     yield _section(found, "waste", "Waste", _WASTE, ["waste"])
@@ -259,42 +121,108 @@ _CARBON = "Operational emissions, location-based, of instances whose power figur
 
 
 def _section(found: CostReport, key: str, title: str, lead: str, names: Sequence[str]) -> Section:
-    tables = [t for t in (_table(found, name) for name in names) if t.rows]
+    return _of_tables(found, key, title, lead, [_table(found, name) for name in names])
+
+
+def _of_tables(found: CostReport, key: str, title: str, lead: str, known_tables: Sequence[Table]) -> Section:
+    tables = [t for t in known_tables if t.rows]
     pictures = review_pictures.of(found, key)
     return Section(key, title, lead if tables or pictures else "", tables, pictures)
 
 
 def _table(found: CostReport, name: str) -> Table:
-    frame = _frame(found, name)
+    frame = frame_of(found, name)
     if "month" in frame.columns and name not in ("unit_cost_forecast", "commitment_expiry"):
         frame = frame[frame["month"] == found.month]
     columns = [c for c in _SHOWN.get(name, tuple(frame.columns)) if c in frame.columns]
-    return frame_table(name.replace("_", " "), frame[columns]).first(MOST_ROWS)
+    # The page says its currency once; a column of nothing else would only take room.
+    if "currency" in columns and set(frame["currency"]) <= {found.currency}:
+        columns.remove("currency")
+    return frame_table(name.replace("_", " "), frame[columns]).first(MOST_ROWS, BOOK)
+
+
+def _budget_table(found: CostReport) -> Table:
+    """The company's periods, and all that have a budget; what amounts include stands below, once."""
+    rows = [
+        r for r in rows_of(found, "budget_outlook")
+        if r["complete"] and (r["level"] == "company" or known(r["budget"]) is not None)
+    ]  # fmt: skip
+    amounts = ("actual", "q10", "q50", "q90", "run_rate", "budget")
+    numbers = (*amounts, "p_over", "aws_mean")
+    cells = [(text(r["name"]), text(r["period"]), *(known(r[c]) for c in numbers)) for r in rows]
+    heads = ("So far", "P10", "P50", "P90", "Run rate", "Budget")
+    columns = (
+        Column("Of"), Column("Period"), *(Column(h, "money") for h in heads), Column("Chance over", "percent"),
+        Column("AWS's forecast", "money"),
+    )  # fmt: skip
+    basis = list(dict.fromkeys(text(r["basis"]) for r in rows if r["level"] == "company"))
+    note = f"The company's amounts: {basis[0]}." if basis else ""
+    return Table("spend against budget", columns, cells, note=note).first(MOST_ROWS, BOOK)
+
+
+def _accuracy_table(found: CostReport) -> Table:
+    """How months up to a quarter ahead were forecast at past origins."""
+    rows = [r for r in rows_of(found, "spend_backtest") if r["horizon_months"] == _QUARTER and r["level"] != "service"]
+    cells = [
+        (text(r["level"]), text(r["name"]), known(r["variance_frac"]), text(r["grade"]),
+         known(r["naive_variance_frac"]), known(r["coverage80_frac"]), text(r["words"]))
+        for r in rows
+    ]  # fmt: skip
+    columns = (
+        Column("Level"), Column("Name"), Column("Variance", "percent1"), Column("Grade"),
+        Column("Same as last month", "percent1"), Column("Months within P10 to P90", "percent"),
+        Column("In words", "long"),
+    )  # fmt: skip
+    return Table("forecast accuracy", columns, cells).first(MOST_ROWS, BOOK)
+
+
+_QUARTER = 3
+
+
+def _ahead_table(found: CostReport) -> Table:
+    """Unit cost of the last month that the plan reaches, by what each is counted in."""
+    rows = [r for r in rows_of(found, "unit_cost_forecast") if r["level"] in ("company", "journey", "service")]
+    last = max((str(r["month"]) for r in rows), default="")
+    cells = [
+        (text(r["level"]), text(r["name"]), text(r["unit"]), *(known(r[q]) for q in ("q10", "q50", "q90")))
+        for r in rows
+        if r["month"] == last
+    ]
+    columns = (Column("Level"), Column("Name"), Column("Unit"), *(Column(f"{q}, {last}", "per") for q in _QUANTILES))
+    basis = list(dict.fromkeys(text(r["basis"]) for r in rows))
+    note = f"What is in it: {basis[0]}." if basis else ""
+    return Table("unit cost ahead", columns, cells, note=note).first(MOST_ROWS, BOOK)
+
+
+_QUANTILES = ("P10", "P50", "P90")
 
 
 def _services(found: CostReport) -> Table:
-    frame = _frame(found, "cost")
+    frame = frame_of(found, "cost")
     frame = frame[frame["month"] == found.month] if len(frame) else frame
     totals: dict[tuple[str, str], dict[str, Decimal]] = {}
     for r in records(frame):
         parts = totals.setdefault((text(r["currency"]), text(r["service"])), {})
-        parts[str(r["kind"])] = _sum([parts.get(str(r["kind"]), Decimal(0)), r["EffectiveCost"]])
+        parts[str(r["kind"])] = summed([parts.get(str(r["kind"]), Decimal(0)), r["EffectiveCost"]])
     rows = [
-        (service, currency, *(parts.get(k, Decimal(0)) for k in _KINDS), _sum(parts.values()))
-        for (currency, service), parts in sorted(totals.items(), key=lambda x: (x[0][0], -_sum(x[1].values())))
+        (service, currency, *(parts.get(k, Decimal(0)) for k in _KINDS), summed(parts.values()))
+        for (currency, service), parts in sorted(totals.items(), key=lambda x: (x[0][0], -summed(x[1].values())))
     ]
     columns = (Column("Service"), Column("Currency"), *(Column(k.capitalize(), "cents") for k in _KINDS),
                Column("Total", "cents"))  # fmt: skip
-    return Table("bill by service", columns, rows).first(MOST_ROWS)
+    return Table("bill by service", columns, rows).first(MOST_ROWS, BOOK)
+
+
+def _bridge_table(found: CostReport) -> Table:
+    """By service, in whole units: the largest movement first."""
+    rows = sorted(rows_of(found, "bridge_services"), key=lambda r: -sum(abs(r[t]) for t in costs.TERMS))
+    amounts = ("start", *costs.TERMS, "end")
+    cells = [(text(r["name"]) or f"({r['kind']})", *(r[c] for c in amounts)) for r in rows]
+    columns = (Column("Service"), *(Column(heading(c), "money") for c in amounts))
+    return Table("bridge by service", columns, cells).first(MOST_ROWS, BOOK)
 
 
 _KINDS = ("direct", "shared", "unallocated")
-
-
-def _sum(amounts: Iterable[Decimal]) -> Decimal:
-    """Exactly: Python rounds sums to 28 digits unless told otherwise."""
-    with localcontext(prec=60):
-        return sum(amounts, Decimal(0))
 
 
 def _equations(found: CostReport) -> list[str]:
@@ -303,11 +231,3 @@ def _equations(found: CostReport) -> list[str]:
         f"= {exact(c.effective)} {visible(c.currency)}, the bill."
         for c in found.equation
     ]
-
-
-def _frame(found: CostReport, name: str) -> pd.DataFrame:
-    return found.frames.get(name, pd.DataFrame())
-
-
-def _rows(found: CostReport, name: str) -> list[dict[Any, Any]]:
-    return records(_frame(found, name))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from capacity import charts
+from capacity import charts, costs
 from capacity import scenario as scenarios
 from capacity.errors import CapacityError
 from capacity.plan import Plan
@@ -182,7 +182,23 @@ def _side_by_side(plans: Mapping[str, Plan]) -> None:
             {"Question": st.column_config.TextColumn(width=190)},
         )
         ui.chart(charts.scenario_compare(plans, theme=ui.theme()), "Money and smallest headroom of each scenario")
+    _bridges(ordered)
     _by_service(ordered)
+
+
+def _bridges(plans: Sequence[Plan]) -> None:
+    """Why each scenario's money differs from the first one's, term by term."""
+    first, *others = plans
+    found = [(other, tables.bridge(first, other)) for other in others]
+    known = [(other, bridge) for other, bridge in found if bridge is not None]
+    if not known:
+        return
+    with ui.card("Why the money differs", "All money of the months that both plans have, against the first one."):
+        for other, bridge in known:
+            st.text(fmt.visible(other.scenario))
+            chart = charts.bridge_waterfall(bridge.total(), ui.theme(), bridge.months, first.currency)
+            ui.chart(chart, f"Money of {fmt.visible(other.scenario)} against the first scenario, term by term")
+            ui.lines(costs.bridge_words(bridge))
 
 
 def _by_service(plans: Sequence[Plan]) -> None:

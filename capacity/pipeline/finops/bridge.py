@@ -125,6 +125,14 @@ def scenario_bridge(before: Plan, after: Plan) -> costs.Bridge:
     return costs.scenario_bridge(before.frames, after.frames, before.currency, labels)
 
 
+def scenario_words(before: Plan, after: Plan) -> tuple[str, ...]:
+    """:func:`scenario_bridge` in sentences; none where the plans cannot be compared (an older plan has no total)."""
+    try:
+        return costs.bridge_words(scenario_bridge(before, after))
+    except (MissingDataError, UsageError):
+        return ()
+
+
 def plan_actual(plan: Plan, past: Past, period: str | costs.Period) -> costs.Bridge:
     """Why the bill of a period is not what an earlier plan said of it; :func:`costs.plan_actual`.
 

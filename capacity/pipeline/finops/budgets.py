@@ -82,9 +82,10 @@ def _of_group(parts: Parts, one: Outlook, billed: Billed, config: Config) -> lis
             more[month] = more.get(month, 0.0) + money
     is_company = one.level == "company"
     needed = is_company or any(b.includes == "all" for b in budgets.values())
-    plain = list(costs.outlook_rows(one, config.currency, running, {}, more, {})) if needed else []
+    calendar = config.calendar
+    plain = list(costs.outlook_rows(one, config.currency, running, {}, more, {}, calendar)) if needed else []
     beside = _beside(own if not is_company else billed, plain, parts.money.months, config.currency) if needed else {}
-    rows = list(costs.outlook_rows(one, config.currency, running, budgets, more, beside))
+    rows = list(costs.outlook_rows(one, config.currency, running, budgets, more, beside, calendar))
     aws = _aws(parts, one, running, beside) if is_company else {}
     return [_row(r, aws.get(r.period), beside, config.currency) for r in rows]
 

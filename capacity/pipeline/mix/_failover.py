@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from capacity import forecast, scenario
+from capacity import forecast, scenario, words
 from capacity.config import ServiceConfig
 from capacity.domain import Paths, Unit
 from capacity.pipeline.inputs import Inputs
@@ -78,7 +78,7 @@ def _joint_demand(need: UnitNeed, other: UnitNeed, share: float, level: float) -
     for month, at in months_of(days):
         if month not in names:
             continue
-        inside = np.flatnonzero(need.days.strftime("%Y-%m") == month)
+        inside = np.flatnonzero(words.month_names(need.days) == month)
         groups = forecast.block_of(need.hours[:, inside], need.days[inside], len(names[month]))
         groups = groups[need.days[inside].get_indexer(days[at])]
         present = np.unique(groups)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from capacity import words
 from capacity.config import zone
 from capacity.domain import Floats, Paths
 from capacity.forecast.targets import HOURS
@@ -15,7 +16,7 @@ Ints = npt.NDArray[np.intp]
 
 def months_of(days: pd.DatetimeIndex) -> list[tuple[str, Ints]]:
     """Calendar months of ``days``, in order, and the positions of their days."""
-    names = days.strftime("%Y-%m").to_numpy()
+    names = words.month_names(days)
     return [(str(m), np.flatnonzero(names == m)) for m in dict.fromkeys(names)]
 
 
