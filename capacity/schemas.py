@@ -205,6 +205,24 @@ RECOMMENDATIONS = _table(
     ("hourly_commitment", "count", "upfront", "monthly_savings", "savings_frac", "utilisation_frac"),
 )  # fmt: skip
 
+# --- what clusters' workloads took, as OpenCost or AWS's split cost allocation priced it: proportions only --------
+
+KUBERNETES_PARTS: tuple[str, ...] = (
+    "cpu_cost", "ram_cost", "gpu_cost", "pv_cost", "network_cost", "load_balancer_cost", "shared_cost",
+    "external_cost",
+)  # fmt: skip
+KUBERNETES_COST = _table(
+    "kubernetes_cost",
+    {
+        "source": TEXT, "cluster": TEXT, "ts": UTC, "period_end": UTC,
+        "kind": TEXT,  # workload, or idle: paid for and used by none
+        "namespace": TEXT, "controller_kind": TEXT, "controller": TEXT, "pod": TEXT, "labels": TEXT,
+        **dict.fromkeys(KUBERNETES_PARTS, MONEY), "total_cost": MONEY,
+    },
+    ("source", "cluster", "ts", "period_end", "kind", "namespace", "controller_kind", "controller", "pod"),
+    ("labels", *KUBERNETES_PARTS),
+)  # fmt: skip
+
 # What is wrong or odd in data, told when it came in; replaced whole by (source, frame, scope).
 SEVERITIES = ("fatal", "error", "warning", "info")
 FINDINGS = _table(
@@ -223,6 +241,7 @@ TABLES: Mapping[str, Table] = {
     for t in (
         USAGE, COST, FLEET, PRICES, COMMITMENTS, QUOTAS, FORECAST,
         CAPACITY_RESERVATIONS, PROVIDER_FORECAST, COMMITMENT_USE, RECOMMENDATIONS, FINDINGS,
+        KUBERNETES_COST,
     )
 }  # fmt: skip
 

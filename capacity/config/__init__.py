@@ -20,6 +20,7 @@ from capacity.config._cloudwatch import (
 from capacity.config._config import Config
 from capacity.config._cost_explorer import CostExplorerOffers, CostExplorerReads, CostExplorerSource
 from capacity.config._events import BusinessFigure, EdgeFactors, EventConfig, RequestFactors, ThirdPartyConfig
+from capacity.config._fiscal import FiscalYear
 from capacity.config._fleet import CommitmentSource, FleetSource, QuotaSource
 from capacity.config._holidays import country_of
 from capacity.config._invoices import ExchangeRate, InvoiceConfig
@@ -76,6 +77,7 @@ __all__ = [
     "ExchangeRate",
     "FailoverConfig",
     "FileSource",
+    "FiscalYear",
     "FleetSource",
     "ForecastConfig",
     "Fraction",

@@ -16,6 +16,7 @@ from capacity.config._base import Model, Name, did_you_mean
 from capacity.config._budgets import Budgets
 from capacity.config._carbon import CarbonConfig
 from capacity.config._events import EventConfig
+from capacity.config._fiscal import FiscalYear
 from capacity.config._holidays import CountryHolidays
 from capacity.config._invoices import ExchangeRate, InvoiceConfig
 from capacity.config._money import CostsConfig, pool_problems
@@ -25,6 +26,7 @@ from capacity.config._settings import ForecastConfig, LeadTimes, OptimizeConfig
 from capacity.config._sources import SourceConfig
 from capacity.config._units import DriverConfig, JourneyConfig, unit_problems
 from capacity.errors import ConfigError
+from capacity.fiscal import Calendar
 
 
 class Config(Model):
@@ -33,6 +35,7 @@ class Config(Model):
     version: Literal[1]
     company: Name
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
+    fiscal_year: FiscalYear = Field(FiscalYear(), description="when the year begins, and what it is called")
     store: str = ".capacity/store"
     seed: int = Field(1, ge=0)
     as_of: datetime | None = None
@@ -68,6 +71,11 @@ class Config(Model):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    @property
+    def calendar(self) -> Calendar:
+        """Quarters and years as this company counts them."""
+        return self.fiscal_year.calendar
 
     @property
     def path(self) -> Path:

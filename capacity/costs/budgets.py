@@ -18,10 +18,9 @@ from capacity import words
 from capacity.costs._money import EXACT
 from capacity.costs.spend_past import Group, Owner, Widths
 from capacity.domain import Floats
+from capacity.fiscal import CALENDAR, KINDS, Calendar, Kind
 
-Kind = Literal["month", "quarter", "year"]
 Includes = Literal["running", "all"]
-KINDS: tuple[tuple[Kind, str], ...] = (("month", "M"), ("quarter", "Q"), ("year", "Y"))
 # Days that a run rate is of: whole weeks, so that no weekday counts twice.
 RUN_RATE_DAYS, RUN_RATE_WEEK = 28, 7
 # A factor nearer to 1 than this is not worth a word.
@@ -184,6 +183,7 @@ def outlook_rows(
     budgets: Mapping[tuple[Kind, str], Budget],
     added: Mapping[str, float],
     beside: Mapping[str, Beside],
+    calendar: Calendar = CALENDAR,
 ) -> Iterator[OutlookRow]:
     """The group's periods, from the one in progress on: months and quarters that are known or forecast to their last
     day (or have a budget), and every year that is begun within the horizon.
@@ -193,23 +193,19 @@ def outlook_rows(
     billed
         Month -> running spend of the group up to each member's last whole day.
     budgets
-        (kind, period) -> the group's budget.
+        (kind, period) -> the group's budget; quarters and years as ``calendar`` calls them.
     added
         Month -> money that a scenario adds to the running spend.
     beside
         Month -> what stands beside the running spend; looked at only for a budget of all that is billed.
     """
-    for kind, freq in KINDS:
-        for period in pd.period_range(one.first, one.last, freq=freq):
-            budget = budgets.get((kind, period_name(period)))
+    for kind in KINDS:
+        for period in pd.period_range(one.first, one.last, freq=calendar.frequency(kind)):
+            name = calendar.of(kind, f"{period.start_time:%Y-%m}")
+            budget = budgets.get((kind, name))
             complete = _is_complete(one, period)
             if complete or budget is not None or kind == "year":
-                yield _row(one, kind, period, currency, billed, budget, added, beside, complete)
-
-
-def period_name(period: pd.Period) -> str:
-    """2026-10, 2026-Q4 or 2026."""
-    return f"{period.year}-Q{period.quarter}" if period.freqstr.startswith("Q") else str(period)
+                yield _row(one, kind, name, period, currency, billed, budget, added, beside, complete)
 
 
 def _is_complete(one: Outlook, period: pd.Period) -> bool:
@@ -219,6 +215,7 @@ def _is_complete(one: Outlook, period: pd.Period) -> bool:
 def _row(
     one: Outlook,
     kind: Kind,
+    name: str,
     period: pd.Period,
     currency: str,
     billed: Mapping[str, Decimal],
@@ -241,7 +238,7 @@ def _row(
     days = (period.end_time.normalize() - period.start_time).days + 1
     left = max(0, min(days, (period.end_time.normalize() - max(one.first, period.start_time)).days + 1))
     return OutlookRow(
-        level=one.level, name=one.name, period_kind=kind, period=period_name(period), currency=currency,
+        level=one.level, name=one.name, period_kind=kind, period=name, currency=currency,
         actual=actual, q10=q10, q50=q50, q90=q90,
         run_rate=one.mean * days, projected=float(actual) + one.mean * left,
         budget=budget.amount if budget is not None else None, p_over=over,

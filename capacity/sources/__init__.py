@@ -5,6 +5,7 @@ To add a source: a config model in :mod:`capacity.config`, one module here, and 
 
 from capacity.sources import bills as _bills
 from capacity.sources import files as _files
+from capacity.sources import kubernetes as _kubernetes
 from capacity.sources._keys import differing, key_codes, without_duplicates
 from capacity.sources._protocol import (
     Batch,
@@ -37,6 +38,7 @@ register(_prices.AwsPricesSource.info, _prices.AwsPricesSource)
 register(_fleet.FleetReader.info, _fleet.FleetReader)
 register(_commitments.CommitmentReader.info, _commitments.CommitmentReader)
 register(_quotas.QuotaReader.info, _quotas.QuotaReader)
+register(_kubernetes.KubernetesReader.info, _kubernetes.KubernetesReader)
 
 __all__ = [
     "Batch",

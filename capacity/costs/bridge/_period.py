@@ -11,14 +11,15 @@ import pandas as pd
 
 from capacity.costs.unit_cost import LEAST_COVERAGE_FRAC
 from capacity.errors import MissingDataError, UsageError
+from capacity.fiscal import CALENDAR, Calendar
 
 _MONTH = r"(\d{4})-(0[1-9]|1[0-2])"
-_ALLOWED = "a month (2026-08), a quarter (2026-Q3), a year (2026) or a run of months (2026-01..2026-03)"
+_RUN = "or a run of months (2026-01..2026-03)"
 
 
 @dataclass(frozen=True)
 class Period:
-    """Whole months with a name. Quarters and years are the calendar's; any others are named by whoever knows them.
+    """Whole months with a name. Quarters and years are those of a fiscal calendar, the calendar's where none is given.
 
     Attributes
     ----------
@@ -32,29 +33,26 @@ class Period:
     months: tuple[str, ...]
 
     @classmethod
-    def parse(cls, text: str) -> Period:
-        """The period that ``text`` names.
+    def parse(cls, text: str, calendar: Calendar = CALENDAR) -> Period:
+        """The period that ``text`` names in ``calendar``.
 
-        >>> Period.parse("2026-Q1").months
-        ('2026-01', '2026-02', '2026-03')
+        >>> Period.parse("2026-Q1").months, Period.parse("FY2027-Q1", Calendar(2)).months
+        (('2026-01', '2026-02', '2026-03'), ('2026-02', '2026-03', '2026-04'))
 
         Raises
         ------
         UsageError
-            ``text`` is none of the known forms, or ends before it starts.
+            ``text`` is none of the known forms, of another calendar, or ends before it starts.
         """
-        if re.fullmatch(_MONTH, text):
-            return cls(text, (text,))
-        if found := re.fullmatch(r"(\d{4})-Q([1-4])", text):
-            first = 3 * int(found[2]) - 2
-            return cls(text, tuple(f"{found[1]}-{m:02d}" for m in range(first, first + 3)))
-        if re.fullmatch(r"\d{4}", text):
-            return cls(text, tuple(f"{text}-{m:02d}" for m in range(1, 13)))
         if found := re.fullmatch(rf"{_MONTH}\.\.{_MONTH}", text):
             first, last = int(found[1]) * 12 + int(found[2]) - 1, int(found[3]) * 12 + int(found[4]) - 1
             if first <= last:
                 return cls(text, tuple(f"{m // 12}-{m % 12 + 1:02d}" for m in range(first, last + 1)))
-        raise UsageError(f"period: found '{text}'; allowed: {_ALLOWED}")
+            raise UsageError(f"period: found '{text}', which ends before it starts; {calendar.allowed()}, {_RUN}")
+        try:
+            return cls(text, calendar.months_of(text))
+        except UsageError as error:
+            raise UsageError(f"{error}, {_RUN}") from None
 
     @classmethod
     def of(cls, period: str | Period) -> Period:
