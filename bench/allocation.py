@@ -135,7 +135,7 @@ def _from_files(folder: Path, wanted: Iterable[str]) -> Any:
 def _from_store(place: Path, wanted: tuple[str, ...]) -> Any:
     from capacity.store import Store
 
-    return Store(str(place)).read("cost", columns=wanted)
+    return Store(str(place)).read("cost", columns=wanted, coded=True)
 
 
 if __name__ == "__main__":

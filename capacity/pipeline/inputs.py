@@ -96,7 +96,8 @@ def read_inputs(config: Config, store: Store, as_of: datetime, versions: Mapping
     used = dict(versions) if versions is not None else store.versions()
     # A table that has no version then did not exist then: whatever was ingested later is no part of it.
     tables = {
-        name: store.read(name, used[name]) if name in used else TABLES[name].schema.empty_table() for name in _READ
+        name: store.read(name, used[name], coded=name == "cost") if name in used else TABLES[name].schema.empty_table()
+        for name in _READ
     }
     usage = _until(tables["usage"].to_pandas(strings_to_categorical=True), as_of)
     if usage.empty:

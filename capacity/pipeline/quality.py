@@ -45,8 +45,8 @@ def billed_twice(cost: pa.Table) -> list[DataFinding]:
     keys = ["BillingAccountId", "BillingPeriodStart"]
     grouped = cost.select(["source", *keys]).group_by(["source", *keys]).aggregate([([], "count_all")]).to_pandas()
     out = []
-    for account, rows in grouped.groupby("BillingAccountId", sort=True):
-        several = rows.groupby("BillingPeriodStart")["source"].nunique()
+    for account, rows in grouped.groupby("BillingAccountId", sort=True, observed=True):
+        several = rows.groupby("BillingPeriodStart", observed=True)["source"].nunique()
         months = sorted(several[several > 1].index)
         if months:
             twice = rows[rows["BillingPeriodStart"].isin(months)]

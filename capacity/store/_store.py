@@ -60,6 +60,8 @@ class Store:
         version: int | None = None,
         columns: Sequence[str] | None = None,
         filters: Filters | None = None,
+        *,
+        coded: bool = False,
     ) -> pa.Table:
         """Rows of table ``name``, in the order of its key where all of the key is read.
 
@@ -71,6 +73,8 @@ class Store:
             Some of the table's columns, in this order.
         filters
             An Arrow expression, or (column, operator, value) triples that must all hold.
+        coded
+            Text as codes of its distinct values (Arrow dictionaries): half the memory of a large bill.
 
         Returns
         -------
@@ -89,7 +93,7 @@ class Store:
                 raise MissingDataError(f"{self.root}: no table {name}, so no version {version}; run capacity ingest")
             return table.schema.empty_table().select(list(columns or table.columns))
         try:
-            rows = _delta.read(found, name, columns, _expression(filters))
+            rows = _delta.read(found, name, columns, _expression(filters), coded=coded)
         except CorruptDataError:
             if version is None or not _versions.expired(self._path(name), version):
                 raise
