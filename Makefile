@@ -28,11 +28,14 @@ run: $(VENV)/.run
 app: $(VENV)/.run
 	$(BIN)/capacity app --plans $(OUT)
 
-# As root on Debian the browser that the end-to-end tests drive is installed; elsewhere they skip and say so.
+# As root on Debian what tests drive is installed: a browser, and promtool (of the package prometheus). Elsewhere they
+# skip and say so.
 .PHONY: browser
 browser:
-	@if ! command -v chromium >/dev/null 2>&1 && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
+	@missing=; command -v chromium >/dev/null 2>&1 || missing="chromium fonts-dejavu-core"; \
+	command -v promtool >/dev/null 2>&1 || missing="$$missing prometheus"; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 
 test: $(VENV)/.dev browser

@@ -14,7 +14,7 @@ EPILOG = (
 
 def build() -> Any:
     """The click command of the whole tool."""
-    from capacity.cli import catalog, data, decide, events, forecasts, front, money, planning, stores
+    from capacity.cli import catalog, data, decide, events, forecasts, front, handover, money, planning, stores
 
     app = typer.Typer(
         name="capacity",
@@ -35,6 +35,7 @@ def build() -> Any:
         ("commitments", money.commitments),
         ("backtest", forecasts.backtest),
         ("report", planning.report),
+        ("handover", handover.handover),
         ("decide", decide.decide),
         ("app", front.app),
         ("sources", data.sources),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from capacity.cli._common import JsonOption, say, say_json
+from capacity.cli._common import AsOfOption, JsonOption, as_of, say, say_json
 from capacity.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def decide(
     author: Annotated[str | None, typer.Option("--author", help="who decides")] = None,
     reason: Annotated[str | None, typer.Option("--reason", help="why")] = None,
     as_json: JsonOption = False,
+    as_of_text: AsOfOption = None,
 ) -> int:
     """What a plan asks to decide and what was decided; with --about, record a decision beside the plan.
 
@@ -34,6 +35,10 @@ def decide(
     from capacity.report import decided
 
     found = plan.read(plan_dir)
+    if as_of_text is not None and found.as_of > as_of(as_of_text):
+        raise UsageError(
+            f"{plan_dir}: the plan is as of {found.as_of:%Y-%m-%d %H:%M}Z, later than --as-of {as_of_text}"
+        )
     asked = decided.to_decide(found)
     if about is None:
         if any(x is not None for x in (status, author, reason)):

@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from capacity.cli._common import AsOfOption, ConfigOption, JsonOption, OutOption, as_of, progress, say, say_json
 from capacity.errors import EXIT_OK
 
+if TYPE_CHECKING:
+    from capacity.pipeline import CostReport
+    from capacity.pipeline.progress import Progress
+
 
 def cost(
     config: ConfigOption,
-    first: Annotated[str | None, typer.Option("--from", metavar="YYYY-MM", help="month the bridge starts from")] = None,
-    last: Annotated[str | None, typer.Option("--to", metavar="YYYY-MM", help="month it ends at; the newest")] = None,
+    first: Annotated[
+        str | None,
+        typer.Option("--from", metavar="PERIOD", help="period the bridge starts from: 2026-08, 2026-Q3, 2026"),
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="PERIOD", help="period it ends at; the newest closed month")
+    ] = None,
+    plan_dir: Annotated[
+        Path | None, typer.Option("--plan", help="folder of a plan: budgets, waste and unit cost to come are its")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="write the review here: HTML, XLSX, CSV, FOCUS rows")
+    ] = None,
     as_json: JsonOption = False,
     as_of_text: AsOfOption = None,
 ) -> int:
-    """Cost to serve by service, adding up to the bill exactly; unit costs; and the bridge between two months."""
+    """The FinOps review: cost to serve, adding up to the bill exactly, unit cost, commitments, anomalies, the bridge.
+
+    With --plan also what looks ahead. With --out the review is written: review.html, review.xlsx, csv/ with a file a
+    table, and allocated.csv and allocated.parquet, the bill by service in FOCUS columns.
+    """
     from capacity import config as configuration
     from capacity import pipeline
     from capacity.cli import _print
@@ -31,13 +50,24 @@ def cost(
             as_of=as_of(as_of_text, settings),
             first=first,
             last=last,
+            plan_dir=plan_dir,
             progress=show,
         )
+        written = _written(found, out, show) if out is not None else []
     if as_json:
         say_json(found.document())
-    else:
-        _print.cost(found)
+        return EXIT_OK
+    _print.cost(found)
+    if written:
+        say(f"written: {', '.join(str(p) for p in written)}")
     return EXIT_OK
+
+
+def _written(found: CostReport, out: Path, show: Progress) -> list[Path]:
+    from capacity import report
+
+    show("write the review", 0, 1)
+    return report.write_review(found, out)
 
 
 def commitments(

@@ -79,11 +79,15 @@ def plan(
 
 def report(
     plan_dir: Annotated[Path, typer.Argument(help="a folder with plan.json")],
+    against: Annotated[
+        Path | None, typer.Option("--against", metavar="OLD_PLAN_DIR", help="hold it against the plan before, there")
+    ] = None,
     as_json: JsonOption = False,
     as_of_text: AsOfOption = None,
 ) -> int:
     """Write report.html and report.xlsx of a plan that was made before.
 
+    --against adds what an earlier plan said of the same months, what came, and what became of its decisions.
     --as-of refuses a plan that is of a later moment.
     """
     from capacity import plan as plans
@@ -95,7 +99,7 @@ def report(
         raise UsageError(
             f"{plan_dir}: the plan is as of {known.as_of:%Y-%m-%d %H:%M}Z, later than --as-of {as_of_text}"
         )
-    files = write_report(plan_dir)
+    files = write_report(plan_dir, against=against)
     if as_json:
         say_json({"files": [str(f) for f in files]})
     else:

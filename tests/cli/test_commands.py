@@ -41,7 +41,8 @@ def test_every_command_has_help_json_and_as_of(command: str, capsys: pytest.Capt
 
 def test_the_commands_are_those_promised() -> None:
     promised = (
-        "demo ingest forecast plan check cost commitments backtest report decide app sources catalog store doctor"
+        "demo ingest forecast plan check cost commitments backtest report handover decide app sources catalog store "
+        "doctor"
     )
     assert promised.split() == list(COMMANDS)
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from capacity import cli, plan
+from capacity.report.handover import write_handover
+from tests.handover.handover_kit import check_all
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +78,18 @@ def test_its_bill_adds_up_and_ties_and_its_mix_is_proven(made: tuple[Path, str])
     assert known.mix.gap_frac < 0.05
     assert known.mix.saving_usd > 0
     assert known.violations == ()
+
+
+def test_its_handover_is_valid_and_says_the_same(made: tuple[Path, str], tmp_path: Path) -> None:
+    """Every output is read by what reads it (botocore, promtool, JSON Schema), and its counts are the plan's."""
+    known = plan.read(made[0])
+    write_handover(known, tmp_path)
+    files = {p.name: p.read_text(encoding="utf-8") for p in tmp_path.iterdir()}
+    check_all(files, tmp_path)
+    groups = json.loads(files["capacity.auto.tfvars.json"])["capacity_groups"].values()
+    for unit in known.units:
+        mine = [g for g in groups if (g["service"], g["region"]) == (unit.service, unit.region)]
+        counts = {name: t["count"] for g in mine for name, t in g["instance_types"].items()}
+        assert counts == {line.instance_type: line.instances for line in unit.recommended.get("2026-10", ())}
+    gate = json.loads(files["gate.json"])
+    assert gate["go"] is all(e.go for e in known.events)

@@ -15,7 +15,7 @@ from capacity.report.handover._groups import groups
 from capacity.report.handover.openmetrics import Family
 
 # Quantiles of the forecast's daily peak that are handed over, by the label p.
-BANDS = {"q05": "0.05", "q50": "0.5", "q95": "0.95", "q99": "0.99"}
+BANDS = {"q05": "0.05", "q50": "0.5", "q99": "0.99"}
 _EPOCH = date(1970, 1, 1)
 
 

@@ -77,11 +77,14 @@ def _left_out(plan: Plan) -> tuple[str, ...]:
     notes = [
         f"{u.unit}: its count is fixed (a database): no scaling action" for u in plan.units if u.kind == "vertical"
     ]
+    fleets = {u.unit for u in plan.units if u.kind == "fleet"}
     for event in plan.events:
         for v in event.verdicts:
             wanted = [r.amount for r in v.remedies if r.kind == "group_maximum" and r.amount is not None]
             if wanted:
                 notes.append(f"{v.unit}, {event.name}: raise the group's maximum to {max(wanted):,.0f} first")
+            elif not v.go and v.prescale is None and v.unit in fleets:
+                notes.append(f"{v.unit}, {event.name}: NO-GO, and no size within the group's maximum holds it")
     return tuple(notes)
 
 
