@@ -259,7 +259,8 @@ def find(days: SkuDays, demand: Mapping[str, Floats], unjudged: Mapping[str, Seq
     """
     whole = _with_services(days)
     cost = whole.cost
-    by_service = {k[0]: cost[i] for i, k in enumerate(whole.keys) if not k[1] and not k[2]}
+    by_service = {name: cost[[k[0] == name and bool(k[1] or k[2]) for k in whole.keys]].sum(axis=0)
+                  for name in {k[0] for k in whole.keys}}  # fmt: skip
     late = np.array([by_service[k[0]][-JUDGED_DAYS - BEFORE_DAYS :].sum() for k in whole.keys])
     mine = cost[:, -JUDGED_DAYS - BEFORE_DAYS :].sum(axis=1)
     # What matters of late: of six weeks, or of the fortnight alone where it has just begun.
@@ -277,7 +278,8 @@ def find(days: SkuDays, demand: Mapping[str, Floats], unjudged: Mapping[str, Seq
 
 def _with_services(days: SkuDays) -> SkuDays:
     """With a row for each whole service, where it has more than one SKU."""
-    names = sorted({k[0] for k in days.keys})
+    owners = [k[0] for k in days.keys]
+    names = sorted(n for n in set(owners) if owners.count(n) > 1)
     rows = [np.array([k[0] == n for k in days.keys]) for n in names]
     if not names:
         return days

@@ -41,7 +41,8 @@ def invoice_ties(
     cost
         The bill; its own total is taken from its rows and not from the allocation.
     invoices
-        Totals entered by hand; one without an account is of all accounts of its month and currency.
+        Totals entered by hand; one without an account is of all accounts of its month and currency. Several of the
+        same month, currency and account are added up, and their tolerances with them.
     currency
         Of an entered invoice that names none.
 
@@ -59,7 +60,7 @@ def invoice_ties(
     """
     found = _by_account(allocation)
     billed = _billed(cost)
-    entered = {(i.month, i.currency or currency, i.account or ALL_ACCOUNTS): i for i in invoices}
+    entered = _together(invoices, currency)
     keys = {*entered, *((month, in_currency, ALL_ACCOUNTS) for month, in_currency, _ in billed)}
     rows = []
     for key in sorted(keys):
@@ -74,6 +75,24 @@ def invoice_ties(
         source, number = ("entered", invoice.number) if invoice else ("bill", "")
         rows.append((*key, total, source, number, *(parts[p] for p in _PARTS), difference, ties, text))
     return pd.DataFrame(rows, columns=list(INVOICE_COLUMNS))
+
+
+def _together(invoices: Sequence[InvoiceConfig], currency: str) -> dict[tuple[str, str, str], InvoiceConfig]:
+    """By (month, currency, account): several invoices of one month (a marketplace's, tax apart) are added up."""
+    out: dict[tuple[str, str, str], InvoiceConfig] = {}
+    for invoice in invoices:
+        key = (invoice.month, invoice.currency or currency, invoice.account or ALL_ACCOUNTS)
+        before = out.get(key)
+        if before is not None:
+            invoice = before.model_copy(
+                update={
+                    "amount": EXACT.add(before.amount, invoice.amount),
+                    "tolerance": EXACT.add(before.tolerance, invoice.tolerance),
+                    "number": ", ".join(n for n in (before.number, invoice.number) if n),
+                }
+            )
+        out[key] = invoice
+    return out
 
 
 def _is_of(key: tuple[str, str, str], wanted: tuple[str, str, str]) -> bool:
@@ -145,12 +164,14 @@ def private_discounts(attribution: Attribution) -> pd.DataFrame:
     usage = pieces.filter(pc.fill_null(pc.equal(pieces.column("ChargeCategory"), "Usage"), False))
     # What a spot instance is cheaper by is the market's doing and was negotiated by nobody.
     usage = usage.filter(pc.invert(pc.fill_null(pc.equal(usage.column("PricingCategory"), "Dynamic"), False)))
+    # Nor is what a commitment covers: bills give it its committed rate, or nothing, as its contracted price.
+    usage = usage.filter(pc.is_null(usage.column("CommitmentDiscountStatus")))
     if not usage.num_rows:
         return pd.DataFrame(columns=list(DISCOUNT_COLUMNS))
     nulls = usage.column("ListCost_nulls").to_numpy() + usage.column("ContractedCost_nulls").to_numpy()
-    # A zero beside a real cost is no price.
+    # A zero beside a price, or beside a real cost, is no price.
     zero = [
-        (listed == 0 or contracted == 0) and effective != 0
+        (listed == 0 or contracted == 0) and bool(listed or contracted or effective)
         for listed, contracted, effective in zip(
             *(to_decimals(usage.column(c)) for c in ("ListCost", "ContractedCost", "EffectiveCost")), strict=True
         )

@@ -64,6 +64,23 @@ def test_an_invoice_of_one_account_is_held_to_that_account_alone() -> None:
     assert found["2026-08", "USD", "(all)"]["total_from"] == "bill"
 
 
+def test_several_invoices_of_a_month_are_added_up() -> None:
+    found = _ties(
+        {"month": "2026-08", "amount": "15", "number": "A-1"}, {"month": "2026-08", "amount": "2.01", "number": "A-2"}
+    )
+    august = found["2026-08", "USD", "(all)"]
+    assert (august["ties"], august["invoice_total"], august["number"]) == (True, Decimal("17.01"), "A-1, A-2")
+
+
+def test_what_a_commitment_covers_is_no_private_discount() -> None:
+    def usage(contracted: object, **more: Any) -> dict[str, Any]:
+        return row("2026-08", "50", ListCost="100", ContractedCost=contracted, **more)
+
+    covered = [usage("60", CommitmentDiscountStatus="Used", SkuId="a"), usage("0", SkuId="b", EffectiveCost="0")]
+    found = private_discounts(attribute(bill([usage("95"), *covered]), CONFIG, SERVICES))
+    assert found.iloc[0]["discount_frac"] == Decimal("0.05")
+
+
 def test_an_invoice_without_a_bill_does_not_tie_and_says_so() -> None:
     found = _ties({"month": "2026-07", "amount": "0"})
     assert not found["2026-07", "USD", "(all)"]["ties"]

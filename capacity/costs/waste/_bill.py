@@ -59,10 +59,10 @@ def unused_commitments(review: pd.DataFrame, month: str) -> tuple[Waste, ...]:
     for row in rows.to_dict("records"):
         if float(row["unused"]) > 0:
             name = WORDS.get(str(row["product"]), str(row["product"]))
-            text = (
-                f"{row['utilisation_frac']:.1%} of {row['committed']:,.2f} {row['currency']} used in {month}; "
-                f"{row['rows_unused']} row(s)"
-            )
+            # Refunds of what was used may leave a month with nothing committed to hold use against.
+            unknown = row["utilisation_frac"] is None or row["utilisation_frac"] != row["utilisation_frac"]
+            used = "an unknown share" if unknown else f"{row['utilisation_frac']:.1%}"
+            text = f"{used} of {row['committed']:,.2f} {row['currency']} used in {month}; {row['rows_unused']} row(s)"
             out.append(Waste("commitment", "", "", f"unused {name}", float(row["unused"]), str(row["currency"]), "high",
                              "paid for and used by nothing", SUNK, text))  # fmt: skip
     return tuple(out)
