@@ -113,6 +113,9 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
     "budget_outlook": ("level", "name", "period_kind", "period", "currency", "actual", "q10", "q50", "q90", "run_rate",
                        "projected", "budget", "p_over", "aws_mean", "aws_low", "aws_high", "share_actual_frac",
                        "complete", "basis", "run_rate_7", "width_factor", "aws_words"),
+    # closed periods that have a budget: what they came to (running spend, or all), exactly
+    "budget_closed": ("level", "name", "period", "currency", "includes", "budget", "actual", "variance",
+                      "variance_frac"),
     # how months up to so many ahead were forecast at past origins, and how "same as last month" would have done
     "spend_backtest": ("level", "name", "horizon_months", "origins", "months", "variance_frac", "grade",
                        "naive_variance_frac", "beats_naive", "coverage80_frac", "words"),

@@ -59,7 +59,8 @@ def cost(
         return EXIT_OK
     _print.cost(found)
     if written:
-        say(f"written: {', '.join(str(p) for p in written)}")
+        tables = len(written) - len(("review.html", "review.xlsx", "allocated.csv", "allocated.parquet"))
+        say(f"written: {out}: review.html, review.xlsx, allocated.csv, allocated.parquet, csv/ ({tables} tables)")
     return EXIT_OK
 
 

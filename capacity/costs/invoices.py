@@ -138,13 +138,23 @@ def _words(
         said = "are the sum of the bill's rows, exactly" if ties else f"are {difference:+,f} from the bill's rows"
         return f"allocated and unallocated together {said}; no invoice total was entered"
     if ties:
-        left = "exactly" if difference == 0 else f"within its {invoice.tolerance:f} of rounding ({difference:+,f})"
+        left = (
+            "exactly"
+            if difference == 0
+            else f"within its {invoice.tolerance:f} of rounding (the bill is {_cents(abs(difference))} off)"
+        )
         return f"ties to the invoice {left}"
     more = "more" if difference > 0 else "less"
     return (
-        f"the bill{whose} has {abs(difference):,f} {in_currency} {more} than the invoice: "
+        f"the bill{whose} has {_cents(abs(difference))} {in_currency} {more} than the invoice: "
         "look for a missing or doubled export, another billing account, or tax that is invoiced apart"
     )
+
+
+def _cents(amount: Decimal) -> str:
+    """With cents, and every digit that is not a zero behind them."""
+    whole, _, part = f"{amount:,f}".partition(".")
+    return f"{whole}.{part.rstrip('0').ljust(2, '0')}"
 
 
 def private_discounts(attribution: Attribution) -> pd.DataFrame:

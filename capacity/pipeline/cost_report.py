@@ -44,6 +44,10 @@ class CostReport:
         By their names in :data:`capacity.plan.FRAMES`; those that look ahead are the plan's, where one was given.
     bridge_words
         The bridge in sentences.
+    equation
+        A row a month of the period and currency, the company's currency first.
+    teams
+        Service -> team.
     """
 
     company: str
@@ -58,7 +62,13 @@ class CostReport:
     equation: tuple[CostMonth, ...]
     bridge_words: tuple[str, ...]
     plan_as_of: datetime | None
+    teams: Mapping[str, str]
     _past: Past
+
+    @property
+    def months_before(self) -> tuple[str, ...]:
+        """Months of the period that the bridge starts from; none where there is no bridge."""
+        return costs.Period.parse(self.periods[0]).months if self.periods else ()
 
     def document(self) -> dict[str, Any]:
         """One JSON document: the month, and every frame as records."""
@@ -129,7 +139,13 @@ def _periods(first: str | None, last: str | None, served: money.Money) -> tuple[
     assert served.newest is not None  # noqa: S101 - the caller has looked
     end = _period(last, served.months, "--to") if last else costs.Period.parse(served.newest)
     if first:
-        return _period(first, served.months, "--from"), end
+        start = _period(first, served.months, "--from")
+        if start.months[0] >= end.months[0]:
+            raise UsageError(
+                f"--from: found '{start.label}', which does not begin before '{end.label}' (--to); a bridge goes from "
+                "the earlier period to the later one"
+            )
+        return start, end
     before = _before(end)
     return (before if set(before.months) <= set(served.months) else None), end
 
@@ -162,7 +178,8 @@ def _report(
 ) -> CostReport:
     config, (start, end) = past.inputs.config, periods
     month = end.months[-1]
-    equation = tuple(m for m in money.cost_months(past.money) if m.month in end.months)
+    months = [m for m in money.cost_months(past.money) if m.month in end.months]
+    equation = tuple(sorted(months, key=lambda m: (m.currency != config.currency, m.currency, m.month)))
     stale = tuple(f for f in past.inputs.freshness if f.frame == "cost" and f.stale)
     twice = tuple(f.message for f in billed_twice(past.inputs.cost))
     records: dict[str, Any] = {"equation": equation, "stale": stale, "billed_twice": twice}
@@ -197,6 +214,7 @@ def _report(
         equation=equation,
         bridge_words=words,
         plan_as_of=made.as_of if made else None,
+        teams={s.name: s.team for s in config.services},
         _past=past,
     )
 
@@ -211,5 +229,5 @@ def _stale(f: Freshness) -> str:
 
 
 def _equation(m: CostMonth) -> str:
-    parts = f"direct {m.direct} + shared {m.shared} + unallocated {m.unallocated}"
-    return f"{m.month}: bill {m.effective} {m.currency} = {parts}"
+    parts = f"direct {m.direct:f} + shared {m.shared:f} + unallocated {m.unallocated:f}"
+    return f"{m.month}: effective cost {m.effective:f} {m.currency} = {parts}; billed in cash {m.billed:f}"

@@ -54,8 +54,11 @@ def sentences(frames: Frames, month: str) -> Iterator[str]:
         if r["month"] == month and r["provider_service"] == _ALL and r["discount"]:
             said = f"{r['currency']} {r['discount']:,.2f} of {r['list_cost']:,.2f} at list prices"
             yield f"private discounts, {month}: {said} ({float(r['discount_frac'] or 0):.2%})"
-    idle = [str(r["rule"]) for r in _rows(frames, "rule_hits") if r["month"] == month and not r["rows"]]
-    named = [name for name in dict.fromkeys(idle) if not name.startswith("(")]
+    taken: dict[str, int] = {}
+    for r in _rows(frames, "rule_hits"):
+        if r["month"] == month:
+            taken[str(r["rule"])] = taken.get(str(r["rule"]), 0) + int(r["rows"])
+    named = [name for name, rows in taken.items() if not rows and not name.startswith("(")]
     if named:
         yield f"rules that took nothing in {month}: {', '.join(named)}"
     for r in _rows(frames, "commitment_expiry")[:MOST_ROWS]:
@@ -144,7 +147,11 @@ def _unallocated(frames: Frames) -> Table:
         )
         for r in _rows(frames, "unallocated")[:3]
     ]  # fmt: skip
-    return Table("Largest unallocated pieces", ("provider's service", "account", "cost", "suggested rule"), rows, 2)
+    months = sorted(set(frames["cost"]["month"])) if "cost" in frames else []
+    span = f", {months[0]} to {months[-1]}" if months else ""
+    return Table(
+        f"Largest unallocated pieces{span}", ("provider's service", "account", "cost", "suggested rule"), rows, 2
+    )
 
 
 # --- of a plan ---------------------------------------------------------------------------------------------

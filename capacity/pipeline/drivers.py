@@ -114,6 +114,8 @@ def months_of(inputs: Inputs, units: Sequence[Unit], series: Series, *, counts: 
     rows = []
     for unit in units:
         values = inputs.usage_of(unit, *series)
+        if values.empty:
+            continue
         seconds = inputs.period_of(unit, *series)
         stamps = pd.DatetimeIndex(values.index)
         # Month by number: writing out 20,000 dates takes longer than all else.

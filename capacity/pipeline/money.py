@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from functools import cached_property
 
@@ -33,12 +33,16 @@ _EXACT_DIGITS = 60
 
 @dataclass(frozen=True)
 class Money:
-    """The bill by service, exactly, and what is derived from it. Empty where the store holds no bill."""
+    """The bill by service, exactly, and what is derived from it. Empty where the store holds no bill.
+
+    ``months`` are closed; ``partial`` says of which of them the bill holds only a part, and why.
+    """
 
     attribution: costs.Attribution | None
     allocation: costs.Allocation | None
     unit_cost: pd.DataFrame
     months: tuple[str, ...]
+    partial: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def newest(self) -> str | None:
@@ -73,11 +77,14 @@ def cost_to_serve(inputs: Inputs) -> Money:
         teams={s.name: s.team for s in config.services},
     )
     allocation.verify(bill)
+    months = costs.closed_months(bill, inputs.as_of)
+    partial = costs.partial_months(bill, months)
     return Money(
         attribution=attribution,
         allocation=allocation,
-        unit_cost=costs.unit_costs(allocation, own_units(inputs)),
-        months=costs.closed_months(bill, inputs.as_of),
+        unit_cost=costs.unit_costs(allocation, own_units(inputs), partial=partial),
+        months=months,
+        partial=partial,
     )
 
 

@@ -18,26 +18,48 @@ HEADS: Mapping[str, str] = {
     "ts": "time", "q10": "P10", "q50": "P50", "q90": "P90", "p_over": "chance over budget", "sku": "SKU",
     "usd_per_1000": "cost per 1,000", "provider_service": "provider's service", "charge": "kind of charge",
     "kwh": "energy, kWh", "kg_co2e": "carbon, kg CO2e", "aws_mean": "AWS's forecast", "aws_low": "AWS's low",
-    "aws_high": "AWS's high", "ours_hourly": "ours an hour", "aws_hourly": "AWS's an hour",
+    "aws_high": "AWS's high", "ours_hourly": "ours an hour", "aws_hourly": "AWS's an hour", "words": "in words",
+    "aws_words": "AWS's forecast in words", "extra": "beyond expected", "one_off": "one-off",
+    "direct": "billed direct", "shared": "billed shared", "unallocated": "billed unallocated",
+    "usd_per_1000_covered_hours": "cost per 1,000, covered hours", "trend_frac_per_month": "trend a month",
+    "monthly_usd": "a month", "in_plan_usd": "of it in the plan", "held_usd": "held, no waste", "hourly_usd": "an hour",
+    "saving_mean": "mean saving", "discount_frac": "discount, share", "per_1000": "per 1,000",
+    "average_per_1000": "average per 1,000", "marginal_per_1000": "marginal per 1,000",
+    "long_run_per_1000": "long run per 1,000", "covers_frac": "share covered", "monthly_more": "more a month",
+    "monthly_on_demand": "on demand a month", "uncovered": "on demand",
 }  # fmt: skip
 # Kinds that the name alone does not give away.
 KINDS: Mapping[str, Kind] = {
     "month": "month", "from_period": "text", "to_period": "text", "period": "text", "rate": "exact",
     "usd_per_1000": "per", "per_1000": "per", "average_per_1000": "per", "marginal_per_1000": "per",
-    "marginal_low": "per", "marginal_high": "per", "usd_per_1000_covered_hours": "per", "p_over": "percent1",
+    "marginal_low": "per", "marginal_high": "per", "long_run_per_1000": "per", "long_run_low": "per",
+    "long_run_high": "per", "trend_frac_per_month": "percent1", "trend_low": "percent1", "trend_high": "percent1",
+    "usd_per_1000_covered_hours": "per", "p_over": "percent1",
     "probability": "percent1", "words": "long", "reason": "long", "reasons": "long", "evidence": "long",
     "basis": "long", "flags": "long", "suggested_rule": "long", "what": "long", "assumption": "long",
 }  # fmt: skip
 # Money as a model says it: whole units are all that it knows.
 _MODEL_MONEY = ("q10", "q50", "q90", "amount", "projected", "run_rate", "actual", "expected", "low", "high", "extra")
+# Money of 1,000 units: a request costs a millionth.
+_OF_UNITS = frozenset({"unit_cost_forecast"})
+_QUANTILES = frozenset({"q10", "q50", "q90"})
+# Names of ours that a reader gets as words.
+_NAMED = frozenset({"kind", "term", "product", "charge", "method", "payment", "to_kind"})
+_PRODUCTS: Mapping[str, str] = {
+    "compute_sp": "Compute Savings Plan", "ec2_instance_sp": "EC2 Instance Savings Plan", "standard_ri": "Standard RI",
+    "ec2_ri": "EC2 Reserved Instances", "sagemaker_sp": "SageMaker Savings Plan",
+}  # fmt: skip
 _MONEY_ENDS = ("_usd", "_saving", "_cost", "_mean", "_low", "_high", "_hourly")
 
 
-def frame_table(name: str, frame: pd.DataFrame, note: str = "") -> Table:
-    """``frame`` as a table called ``name``: a heading in words, money in cents, shares in percent."""
-    columns = tuple(Column(heading(str(c)), kind_of(str(c), frame[c])) for c in frame.columns)
+def frame_table(name: str, frame: pd.DataFrame, note: str = "", of: str = "") -> Table:
+    """``frame`` (called ``of`` in a plan) as table ``name``: headings in words, money in cents, shares in percent."""
+    names = [str(c) for c in frame.columns]
+    columns = tuple(
+        Column(heading(c), "per" if of in _OF_UNITS and c in _QUANTILES else kind_of(c, frame[c])) for c in names
+    )
     rows = [
-        tuple(_value(value, column.kind) for value, column in zip(row, columns, strict=True))
+        tuple(_value(v, column.kind, c in _NAMED) for v, column, c in zip(row, columns, names, strict=True))
         for row in frame.itertuples(index=False, name=None)
     ]
     return Table(name, columns, rows, note=note)
@@ -75,7 +97,7 @@ def kind_of(column: str, values: pd.Series) -> Kind:
     return "text"
 
 
-def _value(value: Any, kind: Kind) -> Any:
+def _value(value: Any, kind: Kind, is_name: bool = False) -> Any:
     """A cell without numpy's and pandas' own kinds of nothing."""
     if isinstance(value, list | tuple | np.ndarray):
         return "; ".join(visible(str(x)) for x in value)
@@ -86,5 +108,5 @@ def _value(value: Any, kind: Kind) -> Any:
     if kind == "date":
         return pd.Timestamp(value).to_pydatetime().replace(tzinfo=None)
     if kind in ("text", "long", "month"):
-        return str(value)
+        return _PRODUCTS.get(str(value), str(value).replace("_", " ")) if is_name else str(value)
     return value.item() if hasattr(value, "item") else value

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from capacity.errors import UsageError
 from capacity.report._table import Column, Table
 from capacity.report._workbook import cell_text, write_tables
 from capacity.report.frame_tables import frame_table
+from capacity.report.review_first import cards, decisions
 from capacity.report.review_page import render_review
+from capacity.report.review_sums import services, teams
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,19 +27,21 @@ if TYPE_CHECKING:
 # Frame -> its sheet, in the order in which a review goes through them.
 SHEETS: Mapping[str, str] = {
     "invoice_ties": "Invoices",
-    "cost": "Cost by service",
+    "cost": "Cost by month",
     "cost_converted": "In one currency",
     "unit_cost": "Unit cost",
     "unit_cost_groups": "Unit cost by group",
     "journey_costs": "Journeys",
     "unit_cost_forecast": "Unit cost ahead",
     "bridge": "Bridge",
+    "budget_closed": "Closed against budget",
     "budget_outlook": "Budget",
     "spend_backtest": "Forecast accuracy",
     "spend_apart": "Beside running spend",
     "commitment_review": "Commitments",
     "commitment_expiry": "Commitments ending",
     "commitment_comparison": "Commitments to buy",
+    "purchases": "Purchases of the plan",
     "waste": "Waste",
     "spend_anomalies": "Spend anomalies",
     "rule_hits": "Rules",
@@ -50,8 +56,8 @@ SHEETS: Mapping[str, str] = {
 
 def review_tables(frames: Mapping[str, pd.DataFrame]) -> list[Table]:
     """A table a frame that has rows, in the order of the review."""
-    known = [(sheet, frames[name]) for name, sheet in SHEETS.items() if name in frames]
-    return [frame_table(sheet, frame) for sheet, frame in known if len(frame)]
+    known = [(name, sheet, frames[name]) for name, sheet in SHEETS.items() if name in frames]
+    return [frame_table(sheet, frame, of=name) for name, sheet, frame in known if len(frame)]
 
 
 def write_review(found: CostReport, folder: Path) -> list[Path]:
@@ -70,11 +76,14 @@ def write_review(found: CostReport, folder: Path) -> list[Path]:
     """
     import pyarrow.parquet as pq
 
-    (folder / "csv").mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / "csv").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out: {folder} cannot be written to ({error.strerror}); choose another folder") from None
     page, book, allocated = folder / "review.html", folder / "review.xlsx", found.allocated()
     _complete(page, lambda p: p.write_text(render_review(found), encoding="utf-8"))
     first = Table("Review", (Column("What"), Column("Value", "long")), about(found))
-    sheets = [first, *review_tables(found.frames)]
+    sheets = [first, decisions(found), services(found), teams(found), *review_tables(found.frames)]
     _complete(book, lambda p: write_tables(p, "FinOps review", found.as_of, sheets))
     filled = [n for n in SHEETS if n in found.frames and len(found.frames[n])]
     written = [page, book, *(write_csv(folder / "csv" / f"{name}.csv", found.frames[name]) for name in filled)]
@@ -92,7 +101,8 @@ def about(found: CostReport) -> list[tuple[str, str]]:
         ("Bridge", f"{found.periods[0]} to {found.periods[1]}" if found.periods else "nothing to compare with"),
         ("Plan", f"made as of {found.plan_as_of:%Y-%m-%d}" if found.plan_as_of else "none given: nothing looks ahead"),
     ]
-    return facts + [("In words", text) for text in found.sentences]
+    figures = [(c.label, f"{c.value}. {c.note}") for c in cards(found) if c is not None]
+    return facts + figures + [("In words", text) for text in found.sentences]
 
 
 def _complete(path: Path, write: Callable[[Path], object]) -> None:
@@ -131,4 +141,6 @@ def _csv_cell(value: Any) -> Any:
         return f"{value:f}"
     if isinstance(value, dict | list | tuple):
         return cell_text(str(value))
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")  # as FOCUS writes moments
     return value.isoformat() if hasattr(value, "isoformat") else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -28,31 +29,45 @@ WORTH_A_DECISION = 0.002
 
 
 def cards(found: CostReport) -> Iterator[Card | None]:
-    yield from (_bill(found, m.currency, m.effective) for m in found.equation if m.month == found.month)
-    yield from (_allocated(m.effective, m.unallocated) for m in found.equation[-1:])
+    """Figures of the period, the company's currency first."""
+    currencies = list(dict.fromkeys(m.currency for m in found.equation))
+    for currency in currencies:
+        yield _bill(found, currency)
+    yield _allocated(found, currencies)
     yield _commitments(found)
     yield _budget(found)
     yield _wasted(found)
 
 
-def _bill(found: CostReport, currency: str, effective: Decimal) -> Card:
-    total = frame_of(found, "bridge_services")
-    total = total[total["currency"] == currency] if len(total) else total
-    before, after = (summed(total[c]) if len(total) else Decimal(0) for c in ("start", "end"))
-    moved = after - before
+def _bill(found: CostReport, currency: str) -> Card:
+    months = [m for m in found.equation if m.currency == currency]
+    total, billed = summed(m.effective for m in months), summed(m.billed for m in months)
+    name = found.periods[1] if found.periods else found.month
     note = ""
+    rows = frame_of(found, "bridge_services")
+    rows = rows[rows["currency"] == currency] if len(rows) else rows
+    before = summed(rows["start"]) if len(rows) else Decimal(0)
     if before and found.periods:
-        share = float(moved / before)
-        more = "more" if share >= 0 else "less"
-        note = f"{found.periods[1]} cost {percent(abs(share), 1)} {more} than {found.periods[0]}."
-    return Card(f"Bill of {found.month}, {currency}", money(effective), note)
+        note = f"{_against(float(summed(rows['end']) / before) - 1)} {found.periods[0]}. "
+    return Card(f"Cost of {name}, {currency}", money(total), f"{note}Billed in cash: {money(billed)}.")
 
 
-def _allocated(effective: Decimal, unallocated: Decimal) -> Card | None:
+def _against(share: float) -> str:
+    """1.2% more than; the same as, where it rounds to nothing."""
+    said = percent(abs(share), 1)
+    if said == percent(0.0, 1):
+        return "The same as"
+    return f"{said} {'more' if share > 0 else 'less'} than"
+
+
+def _allocated(found: CostReport, currencies: list[str]) -> Card | None:
+    """Of the company's currency, or the first there is."""
+    months = [m for m in found.equation if currencies and m.currency == currencies[0]]
+    effective, nobodys = summed(m.effective for m in months), summed(m.unallocated for m in months)
     if not effective:
         return None
-    share = float(unallocated / effective)
-    said = f"{money(unallocated)} is nobody's."
+    share = float(nobodys / effective)
+    said = f"{money(nobodys)} {currencies[0]} is nobody's."
     return Card("Allocated", percent(1 - share, 1), said, "bad" if share > UNALLOCATED_SAID else "good")
 
 
@@ -85,38 +100,55 @@ def _wasted(found: CostReport) -> Card | None:
 
 
 def decisions(found: CostReport) -> Table:
-    """What somebody has to decide, the most money first within what is urgent."""
+    """What somebody has to decide, the most money first; ``of`` says what time the amount is of."""
     rows = [*_untied(found), *_over(found), *_ending(found), *_odd(found), *_waste(found), *_nobodys(found)]
+    rows.sort(key=lambda r: -abs(r.amount or 0.0))
+    cells = [(r.by, r.topic, r.owner, r.text, r.amount, r.of) for r in rows]
     columns = (
-        Column("By", "date"), Column("Topic"), Column("Decision", "long"), Column(f"{found.currency} a month", "money"),
+        Column("By", "date"), Column("Topic"), Column("Whose"), Column("Decision", "long"), Column("Amount", "money"),
+        Column("Of"),
     )  # fmt: skip
-    return Table("To decide", columns, rows)
+    return Table("To decide", columns, cells)
 
 
-Decision = tuple[date | None, str, str, float | None]
+@dataclass(frozen=True)
+class Decision:
+    """One thing to decide; the amount is ``of`` a month, a fortnight, a budget's period, or once."""
+
+    topic: str
+    text: str
+    amount: float | None
+    of: str
+    owner: str = ""
+    by: date | None = None
 
 
 def _untied(found: CostReport) -> Iterator[Decision]:
     for r in rows_of(found, "invoice_ties"):
         if not r["ties"]:
-            yield None, "invoice", f"{r['month']}, {r['currency']}: {text(r['words'])}", known(r["difference"])
+            number = f" {text(r['number'])}" if text(r["number"]) else ""
+            said = f"Find what parts invoice{number} of {r['month']} from the bill: {text(r['words'])}"
+            yield Decision("invoice", said, known(r["difference"]), f"{r['currency']}, once")
 
 
 def _over(found: CostReport) -> Iterator[Decision]:
-    rows = [r for r in rows_of(found, "budget_outlook") if (known(r["p_over"]) or 0.0) > LIKELY_OVER]
-    for r in sorted(rows, key=lambda r: (str(r["period"]), str(r["level"]), str(r["name"]))):
+    for r in rows_of(found, "budget_outlook"):
+        if (known(r["p_over"]) or 0.0) <= LIKELY_OVER:
+            continue
         who = "the company" if r["level"] == "company" else f"{r['level']} {text(r['name'])}"
-        over = float(r["q50"]) - float(r["budget"])
-        yield (
-            None, "budget",
-            f"{who} passes its budget of {r['period']} ({money(r['budget'])}) with a chance of "
-            f"{percent(float(r['p_over']))}; {money(r['q50'])} is expected", over,
-        )  # fmt: skip
+        owner = text(r["name"]) if r["level"] == "team" else found.teams.get(text(r["name"]), "")
+        said = (
+            f"Cut spend or raise the budget of {who} for {r['period']}: {money(r['q50'])} is expected against "
+            f"{money(r['budget'])}, passed with a chance of {percent(float(r['p_over']))}"
+        )
+        yield Decision("budget", said, float(r["q50"]) - float(r["budget"]), text(r["period"]), owner)
 
 
 def _ending(found: CostReport) -> Iterator[Decision]:
     for r in rows_of(found, "commitment_expiry"):
-        yield pd.Timestamp(r["end"]).date(), "commitment", text(r["words"]), known(r["monthly_more"])
+        end = pd.Timestamp(r["end"]).date()
+        yield Decision("commitment", f"Renew, replace or drop {text(r['words'])}", known(r["monthly_more"]), "a month",
+                       by=end)  # fmt: skip
 
 
 def _odd(found: CostReport) -> Iterator[Decision]:
@@ -126,7 +158,9 @@ def _odd(found: CostReport) -> Iterator[Decision]:
         # A service as a whole is said where none of its SKUs says it.
         alone = text(r["sku"]) or text(r["service"]) not in with_sku
         if alone and abs(known(r["extra"]) or 0.0) >= WORTH_A_DECISION * _whole(found):
-            yield None, "anomaly", text(r["words"]), known(r["extra"])
+            days = (pd.Timestamp(r["last_day"]) - pd.Timestamp(r["first_day"])).days + 1
+            owner = found.teams.get(text(r["service"]), "")
+            yield Decision("anomaly", f"Explain or stop {text(r['words'])}", known(r["extra"]), f"{days} days", owner)
 
 
 def _waste(found: CostReport) -> Iterator[Decision]:
@@ -137,13 +171,18 @@ def _waste(found: CostReport) -> Iterator[Decision]:
             by_service = kinds.setdefault((str(r["kind"]), text(r["taken_by"])), {})
             name = text(r["service"]) or text(r["what"])
             by_service[name] = by_service.get(name, 0.0) + (known(r["monthly_usd"]) or 0.0)
-    for (kind, taken_by), services in sorted(kinds.items(), key=lambda x: -sum(x[1].values())):
+    for (kind, taken_by), services in kinds.items():
         total = sum(services.values())
         if total < WORTH_A_DECISION * _whole(found):
             continue
-        largest = sorted(services, key=lambda s: -services[s])[:MOST_NAMED]
-        said = ", ".join(f"{s} {money(services[s])}" for s in largest)
-        yield None, "waste", f"{_WASTED.get(kind, kind)}: {said}; taken by: {taken_by}", total
+        largest = sorted(services, key=lambda s: -services[s])
+        said = ", ".join(f"{s} {money(services[s])}" for s in largest[:MOST_NAMED])
+        more = f" and {len(largest) - MOST_NAMED} more" if len(largest) > MOST_NAMED else ""
+        owners = sorted({found.teams.get(s, "") for s in services} - {""})
+        is_taken = not taken_by.startswith("none")
+        how = f"taken by: {taken_by}" if is_taken else "the plan does not take it: ask whose it is"
+        yield Decision("waste", f"Remove {_WASTED.get(kind, kind)}: {said}{more}; {how}", total, "a month",
+                       ", ".join(owners[:MOST_NAMED]))  # fmt: skip
 
 
 _WASTED = {
@@ -156,12 +195,8 @@ _WASTED = {
 def _nobodys(found: CostReport) -> Iterator[Decision]:
     for m in found.equation[-1:]:
         if m.effective and m.unallocated / m.effective > Decimal(str(UNALLOCATED_SAID)):
-            yield (
-                None,
-                "allocation",
-                "more than a tenth of the bill is nobody's: add the rules suggested below",
-                float(m.unallocated),
-            )
+            said = f"Add the rules suggested below: more than a tenth of {m.month} is nobody's"
+            yield Decision("allocation", said, float(m.unallocated), f"{m.currency}, {m.month}")
 
 
 def _whole(found: CostReport) -> float:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import capacity
 from capacity import costs
 from capacity.charts import visible
 from capacity.report import review_pictures
-from capacity.report._cells import known, records, text
+from capacity.report._cells import known, text
 from capacity.report._page import Page, render
 from capacity.report._sections import Section
-from capacity.report._table import Column, Table, exact, moment, sentence
+from capacity.report._table import Column, Table, exact, moment, per_thousand, sentence
 from capacity.report.frame_tables import frame_table, heading
 from capacity.report.review_first import cards, caveats, decisions
-from capacity.report.review_sums import frame_of, rows_of, summed
+from capacity.report.review_sums import frame_of, rows_of, services, summed, teams
 from capacity.words import day
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def render_review(found: CostReport) -> str:
             first_title="To decide",
             first_none="Nothing in this review needs a decision.",
             lines=[sentence(t) for t in found.bridge_words],
-            lists=[("Read with care", [sentence(t) for t in caveats(found)])],
+            lists=[("Checks", [sentence(t) for t in caveats(found)])],
             sections=[s for s in _sections(found) if s.tables or s.pictures or s.lines],
             footer=f"capacity {capacity.__version__} · bill as of {moment(found.as_of)} · months are UTC",
         )
@@ -52,9 +51,16 @@ def _facts(found: CostReport) -> list[tuple[str, str]]:
     compared = f"{found.periods[0]} to {found.periods[1]}" if found.periods else "no earlier period"
     ahead = f"of the plan made as of {day(found.plan_as_of.date())}" if found.plan_as_of else "no plan was given"
     return [
-        ("As of", moment(found.as_of)), ("Month", found.month), ("Compared", compared), ("What looks ahead", ahead),
+        ("As of", moment(found.as_of)), ("Months", _months(found)), ("Compared", compared), ("What looks ahead", ahead),
         ("Money", f"{found.currency}, effective cost: commitments spread over the usage that they cover"),
     ]  # fmt: skip
+
+
+def _months(found: CostReport) -> str:
+    months = sorted({m.month for m in found.equation})
+    if len(months) == 1:
+        return months[0]
+    return f"{months[0]} to {months[-1]}; unit cost, commitments, pools and ties are of {found.month}"
 
 
 # --- sections ----------------------------------------------------------------------------------------------
@@ -65,16 +71,17 @@ _SHOWN: Mapping[str, tuple[str, ...]] = {
     "commitment_review": ("month", "currency", "product", "coverage_frac", "utilisation_frac",
                           "effective_savings_rate_frac", "committed", "unused", "saving", "uncovered", "flags"),
     "commitment_expiry": ("id", "product", "scope", "end", "days_left", "covers_frac", "monthly_on_demand",
-                          "monthly_more", "words"),
+                          "monthly_more"),
     "commitment_comparison": ("product", "scope", "term_years", "payment", "ours_hourly", "aws_hourly", "ours_saving",
                               "aws_saving", "reasons"),
     "budget_outlook": ("level", "name", "period", "currency", "actual", "q10", "q50", "q90", "run_rate", "budget",
                        "p_over", "aws_mean", "basis"),
     "spend_backtest": ("level", "name", "horizon_months", "months", "variance_frac", "grade", "naive_variance_frac",
                        "coverage80_frac", "words"),
+    "purchases": ("product", "scope", "term_years", "payment", "month", "hourly_usd", "count", "saving_mean",
+                  "break_even"),
     "waste": ("kind", "service", "region", "what", "monthly_usd", "in_plan_usd", "confidence", "taken_by"),
-    "spend_anomalies": ("service", "sku", "first_day", "last_day", "amount", "expected", "extra", "probability", "term",
-                        "words"),
+    "spend_anomalies": ("service", "sku", "first_day", "last_day", "amount", "expected", "extra", "term"),
     "unit_cost_forecast": ("level", "name", "month", "currency", "q10", "q50", "q90", "basis"),
     "journey_costs": ("journey", "service", "currency", "requests_per_journey", "effective_cost", "share_frac",
                       "flags"),
@@ -86,18 +93,21 @@ _SHOWN: Mapping[str, tuple[str, ...]] = {
 
 def _sections(found: CostReport) -> Iterator[Section]:
     pictures = review_pictures.of(found, "bill")
-    yield Section("bill", "The bill by service", _BILL, [_services(found)], pictures, _equations(found))
+    whose = [t.first(MOST_ROWS, BOOK) for t in (teams(found), services(found))]
+    yield Section("bill", "The bill by team and service", _BILL, whose, pictures, _equations(found))
     rows = _bridge_table(found)
     yield Section("bridge", "What moved", _BRIDGE if rows.rows else "", [rows] if rows.rows else [],
                   review_pictures.of(found, "bridge"))  # fmt: skip
-    tables = [_table(found, "unit_cost_groups"), _table(found, "journey_costs"), _ahead_table(found)]
+    tables = [_units_table(found), _table(found, "journey_costs"), _ahead_table(found)]
     yield _of_tables(found, "unit", "Unit cost", _UNIT, tables)
-    tables = [_budget_table(found), _accuracy_table(found)]
+    tables = [_table(found, "budget_closed"), _budget_table(found), _accuracy_table(found)]
     yield _of_tables(found, "budget", "Spend against budget", _BUDGET, tables)
     names = ["commitment_review", "commitment_expiry", "commitment_comparison"]
+    # What the plan would buy stands beside AWS's recommendation, or alone where AWS was not asked.
+    names += ["purchases"] if frame_of(found, "commitment_comparison").empty else []
     yield _section(found, "commitments", "Commitments", _COMMITMENTS, names)
     yield _section(found, "waste", "Waste", _WASTE, ["waste"])
-    yield _section(found, "anomalies", "What was odd of late", "", ["spend_anomalies"])
+    yield _section(found, "anomalies", "Spend anomalies", "", ["spend_anomalies"])
     yield _section(found, "whose", "Whose cost it is", _WHOSE, ["unallocated", "rule_hits", "pool_steps"])
     names = ["invoice_ties", "private_discounts", "cost_converted"]
     yield _section(found, "ties", "Invoices, discounts, currencies", "", names)
@@ -105,7 +115,10 @@ def _sections(found: CostReport) -> Iterator[Section]:
 
 
 _BILL = "Every row of the bill is direct, shared or unallocated; the three add up to the bill to the last digit."
-_BRIDGE = "Terms in a fixed order, each at the old values of those after it; they add up without a residual."
+_BRIDGE = (
+    "Direct cost of services, and pools before they are split. Terms in a fixed order, each at the old values of those "
+    "after it; they add up without a residual."
+)
 _UNIT = (
     "Per 1,000 units. Marginal: what 1,000 more cost at the margin, with its 80% interval; fixed: the share of cost "
     "that does not follow units. A journey pays its share of every service that it calls."
@@ -132,13 +145,47 @@ def _of_tables(found: CostReport, key: str, title: str, lead: str, known_tables:
 
 def _table(found: CostReport, name: str) -> Table:
     frame = frame_of(found, name)
-    if "month" in frame.columns and name not in ("unit_cost_forecast", "commitment_expiry"):
+    if "month" in frame.columns and name not in ("unit_cost_forecast", "commitment_expiry", "purchases"):
         frame = frame[frame["month"] == found.month]
     columns = [c for c in _SHOWN.get(name, tuple(frame.columns)) if c in frame.columns]
     # The page says its currency once; a column of nothing else would only take room.
     if "currency" in columns and set(frame["currency"]) <= {found.currency}:
         columns.remove("currency")
-    return frame_table(name.replace("_", " "), frame[columns]).first(MOST_ROWS, BOOK)
+    return frame_table(name.replace("_", " "), frame[columns], of=name).first(MOST_ROWS, BOOK)
+
+
+def _units_table(found: CostReport) -> Table:
+    """The month's unit costs: the company and journeys first, the slope with its interval in one cell."""
+    levels = ("company", "journey", "service", "team", "tier")
+    rows = [r for r in rows_of(found, "unit_cost_groups") if r["month"] == found.month and r["level"] in levels]
+    rows.sort(key=lambda r: (levels.index(r["level"]), -float(r["effective_cost"]), str(r["name"])))
+    several = len({r["currency"] for r in rows}) > 1
+    cells = [
+        (text(r["level"]), text(r["name"]), text(r["unit"]) + (f", {r['currency']}" if several else ""),
+         r["effective_cost"], known(r["units"]), known(r["per_1000"]), _with_interval(r), known(r["fixed_share_frac"]),
+         known(r["trend_frac_per_month"]))
+        for r in rows
+    ]  # fmt: skip
+    columns = (
+        Column("Level"), Column("Name"), Column("Unit"), Column("Cost", "cents"), Column("Units", "number"),
+        Column("Per 1,000", "per"), Column("Marginal (P10 to P90)"), Column("Fixed", "percent"),
+        Column("Trend a month", "percent1"),
+    )  # fmt: skip
+    flags = list(dict.fromkeys(f"{text(r['name'])}: {text(r['flags'])}" for r in rows if text(r["flags"])))
+    note = f"{'; '.join(flags[:MOST_FLAGS])}." if flags else ""
+    return Table("unit cost", columns, cells, note=note).first(MOST_ROWS, BOOK)
+
+
+def _with_interval(r: Mapping[Any, Any]) -> str:
+    middle, low, high = (known(r[c]) for c in ("marginal_per_1000", "marginal_low", "marginal_high"))
+    if middle is None:
+        return ""
+    if low is None or high is None:
+        return per_thousand(middle)
+    return f"{per_thousand(middle)} ({per_thousand(low)} to {per_thousand(high)})"
+
+
+MOST_FLAGS = 6
 
 
 def _budget_table(found: CostReport) -> Table:
@@ -149,15 +196,25 @@ def _budget_table(found: CostReport) -> Table:
     ]  # fmt: skip
     amounts = ("actual", "q10", "q50", "q90", "run_rate", "budget")
     numbers = (*amounts, "p_over", "aws_mean")
-    cells = [(text(r["name"]), text(r["period"]), *(known(r[c]) for c in numbers)) for r in rows]
+    cells = [
+        (text(r["name"]), text(r["period"]), _counts(r), *(_billed(r, c) for c in numbers)) for r in rows
+    ]  # fmt: skip
     heads = ("So far", "P10", "P50", "P90", "Run rate", "Budget")
     columns = (
-        Column("Of"), Column("Period"), *(Column(h, "money") for h in heads), Column("Chance over", "percent"),
-        Column("AWS's forecast", "money"),
+        Column("Of"), Column("Period"), Column("Counts"), *(Column(h, "money") for h in heads),
+        Column("Chance over", "percent"), Column("AWS's forecast", "money"),
     )  # fmt: skip
-    basis = list(dict.fromkeys(text(r["basis"]) for r in rows if r["level"] == "company"))
-    note = f"The company's amounts: {basis[0]}." if basis else ""
+    note = "Running: without tax, credits, refunds and one-off purchases. What nothing is billed of yet has no amount."
     return Table("spend against budget", columns, cells, note=note).first(MOST_ROWS, BOOK)
+
+
+def _counts(r: Mapping[Any, Any]) -> str:
+    return "running" if text(r["basis"]).startswith("running") else "all"
+
+
+def _billed(r: Mapping[Any, Any], column: str) -> float | None:
+    amount = known(r[column])
+    return None if column == "actual" and not amount else amount
 
 
 def _accuracy_table(found: CostReport) -> Table:
@@ -197,29 +254,20 @@ def _ahead_table(found: CostReport) -> Table:
 _QUANTILES = ("P10", "P50", "P90")
 
 
-def _services(found: CostReport) -> Table:
-    frame = frame_of(found, "cost")
-    frame = frame[frame["month"] == found.month] if len(frame) else frame
-    totals: dict[tuple[str, str], dict[str, Decimal]] = {}
-    for r in records(frame):
-        parts = totals.setdefault((text(r["currency"]), text(r["service"])), {})
-        parts[str(r["kind"])] = summed([parts.get(str(r["kind"]), Decimal(0)), r["EffectiveCost"]])
-    rows = [
-        (service, currency, *(parts.get(k, Decimal(0)) for k in _KINDS), summed(parts.values()))
-        for (currency, service), parts in sorted(totals.items(), key=lambda x: (x[0][0], -summed(x[1].values())))
-    ]
-    columns = (Column("Service"), Column("Currency"), *(Column(k.capitalize(), "cents") for k in _KINDS),
-               Column("Total", "cents"))  # fmt: skip
-    return Table("bill by service", columns, rows).first(MOST_ROWS, BOOK)
-
-
 def _bridge_table(found: CostReport) -> Table:
     """By service, in whole units: the largest movement first."""
     rows = sorted(rows_of(found, "bridge_services"), key=lambda r: -sum(abs(r[t]) for t in costs.TERMS))
     amounts = ("start", *costs.TERMS, "end")
-    cells = [(text(r["name"]) or f"({r['kind']})", *(r[c] for c in amounts)) for r in rows]
-    columns = (Column("Service"), *(Column(heading(c), "money") for c in amounts))
-    return Table("bridge by service", columns, cells).first(MOST_ROWS, BOOK)
+    several = len({r["currency"] for r in rows}) > 1
+    cells = [
+        ((text(r["name"]) or f"({r['kind']})") + (f", {r['currency']}" if several else ""), *(r[c] for c in amounts))
+        for r in rows
+    ]
+    columns = (Column("Service or pool"), *(Column(heading(c), "money") for c in amounts))
+    total = None
+    if len({r["currency"] for r in rows}) == 1 and len(rows) > 1:
+        total = ("total", *(summed(r[c] for r in rows) for c in amounts))
+    return Table("bridge by service", columns, cells, total).first(MOST_ROWS, BOOK)
 
 
 _KINDS = ("direct", "shared", "unallocated")

@@ -27,14 +27,18 @@ def of(found: CostReport, section: str) -> list[Picture]:
 
 
 def _frame(found: CostReport, name: str) -> pd.DataFrame:
-    return found.frames.get(name, pd.DataFrame())
+    """Rows in the company's currency, where it has any: one picture is of one currency."""
+    frame = found.frames.get(name, pd.DataFrame())
+    if "currency" not in frame.columns or not (frame["currency"] == found.currency).any():
+        return frame
+    return frame[frame["currency"] == found.currency]
 
 
 def _bill(found: CostReport) -> Iterator[Picture]:
     frame = _frame(found, "cost")
     closed = frame[frame["month"] <= found.month]
     if len(closed):
-        yield picture(charts.cost_stack(closed), "Effective cost of the closed months by service.", height=200)
+        yield picture(charts.cost_stack(closed), "Effective cost of the closed months: direct, shared and unallocated.", height=200)
 
 
 def _bridge(found: CostReport) -> Iterator[Picture]:
@@ -73,7 +77,7 @@ def _budget(found: CostReport) -> Iterator[Picture]:
     if len(frame):
         rows = frame[(frame["level"] == "company") & (frame["period_kind"] == "month")]
         yield picture(
-            charts.spend_budget(rows), "The company's months: billed so far, P10 to P90, and the budget.", height=230
+            charts.spend_budget(rows), "The company's months to come: P50, P10 to P90, and the budget.", height=230
         )
 
 

@@ -23,9 +23,14 @@ _EXACT_DIGITS = 60
 
 
 def past_bridges(past: Past) -> dict[str, pd.DataFrame]:
-    """Frame ``bridge``: the newest closed month against the one before, and the newest whole quarter likewise."""
-    pairs = newest_pairs(past.money.months)
-    frames = [bridge_rows(found) for found in bridges_between(past, pairs)]
+    """Frame ``bridge``: the newest closed month against the one before, and the newest whole quarter likewise.
+
+    Months that are closed and have charges: what is billed in arrears has charges in a month before that of its bill.
+    """
+    bill = past.money.attribution
+    charged = set(bill.months) if bill is not None else set()
+    pairs = newest_pairs(tuple(m for m in past.money.months if m in charged))
+    frames = [bridge_rows(found) for found in bridges_between(past, pairs)] if pairs else []
     columns = list(FRAMES["bridge"])
     return {"bridge": pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)}
 

@@ -8,6 +8,7 @@ from capacity.pipeline.finops.attribution import past_attribution
 from capacity.pipeline.finops.bridge import past_bridges
 from capacity.pipeline.finops.budgets import past_spend
 from capacity.pipeline.finops.carbon import past_carbon
+from capacity.pipeline.finops.closed_budgets import closed_budgets
 from capacity.pipeline.finops.commitments import past_commitments
 from capacity.pipeline.finops.ground import Past as Past
 from capacity.pipeline.finops.spend_anomalies import past_anomalies
@@ -25,6 +26,7 @@ def past_frames(past: Past) -> dict[str, pd.DataFrame]:
     found |= past_commitments(past)
     found |= past_carbon(past)
     found |= past_spend(past)
+    found |= closed_budgets(past, found["spend_actual"])
     found |= past_anomalies(past)
     found |= unit_frames(past)
     found |= past_bridges(past)

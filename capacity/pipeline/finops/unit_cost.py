@@ -27,14 +27,16 @@ def unit_frames(past: Past) -> dict[str, pd.DataFrame]:
     counted = drivers.counted(past.inputs)
     facts = _Facts(past.inputs.config, past.money.allocation, drivers.own_units(past.inputs), counted)
     marginals = Marginals(past.inputs, counted, past.money.allocation)
-    by_service = costs.unit_costs(facts.allocation, facts.own, marginals.own)
+    by_service = costs.unit_costs(facts.allocation, facts.own, marginals.own, past.money.partial)
     journeys = _Journeys(facts, by_service, marginals.own)
     lines = pd.DataFrame([*_group_lines(facts), *journeys.lines()], columns=list(_LINE))
     slopes, notes = marginals.by_group()
     more, said = journeys.slopes()
     return {
         "unit_cost": by_service,
-        "unit_cost_groups": costs.unit_groups(lines, slopes | more, past.money.months, notes | said),
+        "unit_cost_groups": costs.unit_groups(
+            lines, slopes | more, past.money.months, notes | said, past.money.partial
+        ),
         "journey_costs": journeys.money,
     }
 
