@@ -59,7 +59,7 @@ from capacity.costs.spend import (
 from capacity.costs.spend_past import Group, Owner, PastMonth, Widths, backtest, scored, widths
 from capacity.costs.tie_services import INSTANCES, NOBODY, ServiceTies, tie_services
 from capacity.costs.tieout import tie_out
-from capacity.costs.totals import bill_totals, closed_months, reported_list
+from capacity.costs.totals import bill_totals, closed_months, partial_months, reported_list
 from capacity.costs.unit_ahead import added_months, per_1000_ahead, quantiles_ahead, whole_months
 from capacity.costs.unit_cost import Marginal, marginal_cost, unit_costs
 from capacity.costs.unit_days import added_days, metered_days
@@ -137,6 +137,7 @@ __all__ = [
     "needed_columns",
     "outlook_rows",
     "outlooks",
+    "partial_months",
     "per_1000_ahead",
     "period_units",
     "plan_actual",

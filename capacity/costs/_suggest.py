@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -27,9 +27,12 @@ _LARGEST = 20
 _SEARCHED_VALUES = 500
 # More values than these in one pattern are no longer read by anybody.
 _MOST_ALTERNATIVES = 12
-_PIECE = ("BillingCurrency", "SubAccountId", "ServiceName", "ChargeCategory")
+_PIECE = ("BillingCurrency", "SubAccountId", "ServiceName", "ChargeCategory", "ChargeClass")
 _NAME_COLUMNS = ("SubAccountName", "ResourceName", "ResourceId")
 _MONEY = ("BilledCost", "EffectiveCost")
+_LIKE_REFUNDS = (
+    "; no rule can tell these corrections from refunds: it also takes those that refund_pool or credit_pool would take"
+)
 _RESULT = (
     "currency", "sub_account", "provider_service", "charge_category", "rows", "BilledCost", "EffectiveCost",
     "suggested_rule", "why",
@@ -53,9 +56,9 @@ def suggest_rules(
 ) -> pd.DataFrame:
     """The largest unallocated pieces by |EffectiveCost|, then |BilledCost|, with a suggested rule each.
 
-    A piece is what one currency, sub-account, provider service and charge category cost; where its rows name several
-    services it stands in parts. The rule of each, put at the end of the config's rules, takes exactly the rows and
-    the money that stand beside it.
+    A piece is what one currency, sub-account, provider service, charge category and class (corrections apart) cost;
+    where its rows name several services it stands in parts. The rule of each, put at the end of the config's rules,
+    takes exactly the rows and the money that stand beside it; where it would take refunds too, ``why`` says so.
 
     Parameters
     ----------
@@ -89,7 +92,7 @@ def _framed(bill: CodedTable, found: list[tuple[_Hint, _Rows, _Rows]], take: Seq
     order = _largest(sums)
     first = np.array([found[i][2][0] for i in order], np.int64)
     names = ("currency", "sub_account", "provider_service", "charge_category")
-    frame = pd.DataFrame({n: t(first).to_pylist() for n, t in zip(names, take, strict=True)})
+    frame = pd.DataFrame({n: t(first).to_pylist() for n, t in zip(names, take[: len(names)], strict=True)})
     frame["rows"] = [len(found[i][2]) for i in order]
     for name in _MONEY:
         frame[name] = pd.Series(to_decimals(sums[name].take(pa.array(order))), dtype=object)
@@ -132,10 +135,17 @@ class _Finder:
     def pieces(self, rows: _Rows) -> Iterator[tuple[_Hint, _Rows]]:
         """Rules for the rows of one piece, each with the rows that it takes."""
         scope = self._scope(int(rows[0]))
+        is_correction = (scope["ChargeCategory"], scope["ChargeClass"]) == ("Adjustment", "Correction")
         for hint in self._hints(rows, scope):
             taken = self._taken(hint, rows)
             if len(taken):
-                yield hint, taken
+                unclear = is_correction and self._charges_money(taken)
+                yield replace(hint, why=hint.why + _LIKE_REFUNDS) if unclear else hint, taken
+
+    def _charges_money(self, rows: _Rows) -> bool:
+        """Whether any of the rows is above zero: such corrections are no refunds."""
+        money = self.bill.table.select(_MONEY).take(pa.array(rows))
+        return any(amount > 0 for name in _MONEY for amount in to_units(money.column(name)))
 
     def _scope(self, row: int) -> dict[str, str | None]:
         """The columns that make the piece, as patterns; null where it has no value there."""

@@ -50,7 +50,7 @@ class OutlookRow(NamedTuple):
     """One group and period; amounts of ``currency``. ``actual`` is billed, the quantiles are of the whole period.
 
     ``run_rate`` is the mean day of the last four weeks (``run_rate_7`` of the last) times the period's days;
-    ``projected`` what was billed and that mean day for each day that is left. ``p_over`` is None without a budget, or
+    ``projected`` what was billed and, for each day that is not billed of a member, its mean day. ``p_over`` is None without a budget, or
     where not every day of the period is known or forecast. ``width_factor`` is what the interval was widened by.
     """
 
@@ -88,6 +88,8 @@ class Outlook:
         First day of the company's bill.
     mean, mean_week
         Mean day of the last 28 and 7 days that each member has whole.
+    members_from
+        First day that is forecast of each member, and its mean day: some are billed further than others.
     """
 
     level: str
@@ -99,7 +101,19 @@ class Outlook:
     begin: pd.Timestamp
     mean: float
     mean_week: float
+    members_from: tuple[tuple[pd.Timestamp, float], ...]
     factors: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def billed_to(self) -> tuple[pd.Timestamp, pd.Timestamp]:
+        """Last day that is billed of the member billed furthest, and of the one billed least."""
+        firsts = [first for first, _ in self.members_from]
+        return max(firsts) - _DAY, min(firsts) - _DAY
+
+    def at_mean_days(self, period: pd.Period) -> float:
+        """What the days of ``period`` that are not billed of each member come to at its mean day."""
+        start, end = period.start_time, period.end_time.normalize()
+        return sum(mean * max(0, (end - max(first, start)).days + 1) for first, mean in self.members_from)
 
     def rest(self, months: Sequence[str]) -> tuple[Floats, float]:
         """(P,) widened futures of what has to be forecast of ``months``, and what they were widened by."""
@@ -153,8 +167,9 @@ def outlooks(groups: Mapping[Group, Sequence[Owner]], widths: Widths) -> Iterato
         known = (first - _DAY).to_period("M")
         factors = {m: widths.of(level, name, (pd.Period(m, "M") - known).n) for m in months}
         mean, week = (sum(means[o.name][i] for o in members) for i in (0, 1))
+        starts = tuple((o.ahead.index[0], means[o.name][0]) for o in members)
         yield Outlook(
-            level, name, frozenset(o.name for o in members), added, first, last, begin, mean, week, factors
+            level, name, frozenset(o.name for o in members), added, first, last, begin, mean, week, starts, factors
         )  # fmt: skip
 
 
@@ -236,11 +251,10 @@ def _row(
     q10, q50, q90 = (float(q) for q in np.quantile(totals, (0.1, 0.5, 0.9)))
     over = float(np.mean(totals > float(budget.amount))) if budget is not None and complete else None
     days = (period.end_time.normalize() - period.start_time).days + 1
-    left = max(0, min(days, (period.end_time.normalize() - max(one.first, period.start_time)).days + 1))
     return OutlookRow(
         level=one.level, name=one.name, period_kind=kind, period=name, currency=currency,
         actual=actual, q10=q10, q50=q50, q90=q90,
-        run_rate=one.mean * days, projected=float(actual) + one.mean * left,
+        run_rate=one.mean * days, projected=float(actual) + one.at_mean_days(period),
         budget=budget.amount if budget is not None else None, p_over=over,
         share_actual_frac=min(1.0, max(0.0, float(actual) / q50)) if q50 > 0 else 0.0,
         complete=complete, basis=_basis(one, period, whole, factor, bool(actual)),
@@ -262,8 +276,10 @@ def _basis(one: Outlook, period: pd.Period, whole: bool, factor: float, begun: b
     start, end = period.start_time, period.end_time.normalize()
     if start < one.begin:
         parts.append(f"the bill begins on {words.day(one.begin.date())}")
-    if begun and one.first > start:
-        parts.append(f"billed to {words.day((one.first - _DAY).date())}, forecast from then on")
+    furthest, least = one.billed_to
+    if begun and furthest >= start:
+        others = f" (some services to {words.day(least.date())})" if least < furthest else ""
+        parts.append(f"billed to {words.day(min(furthest, end).date())}{others}, forecast from then on")
     else:
         parts.append("all of it forecast")
     if end > one.last:

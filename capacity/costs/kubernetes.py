@@ -7,9 +7,10 @@ the bill's, so only their proportions are used: a pool with ``split: kubernetes`
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,9 @@ _PROPERTIES = ("cluster", "namespace", "controller_kind", "controller", "pod")
 
 # (kind, service or "") -> weight in whole units of cost
 Weights = Mapping[tuple[str, str], int]
+_Time = tuple[datetime, datetime]
+_Window = tuple[str, datetime, datetime]  # cluster, start, end
+_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ def cluster_weights(table: pa.Table, config: KubernetesCostConfig, services: Seq
     ----------
     table
         Rows of schemas.KUBERNETES_COST. External cost (of what lies outside the cluster) does not count. A window
-        that crosses the end of a month is divided by time; where windows of a cluster overlap the shorter ones count.
+        that crosses the end of a month is divided by time. Where windows of a cluster overlap the shorter ones count,
+        and longer ones for the time that those leave.
     config
         Rules: the first that matches wins. A workload that none names is the cluster's own where its namespace is one
         of ``overhead``, else unmapped.
@@ -79,7 +84,8 @@ def cluster_weights(table: pa.Table, config: KubernetesCostConfig, services: Seq
     _check(config, services)
     if not table.num_rows:
         return ClusterWeights({}, _unmapped({}))
-    table = table.filter(pa.array(_counted_windows(table)))
+    counted, times = _counted_windows(table)
+    table = table.filter(pa.array(counted))
     coded = CodedTable(table)
     names = ("ts", "period_end", "kind", *_PROPERTIES, "labels")
     grouping = group_rows([(coded.column(n).codes, coded.column(n).cardinality) for n in names], table.num_rows)
@@ -91,7 +97,8 @@ def cluster_weights(table: pa.Table, config: KubernetesCostConfig, services: Seq
     totals: dict[tuple[str, str], dict[tuple[str, str], int]] = {}
     unmapped: dict[tuple[str, str, str, str], int] = {}
     for i, (owner, amount) in enumerate(zip(owners, cost, strict=True)):
-        for month, part in _months(columns["ts"][i], columns["period_end"][i], amount):
+        window = (columns["cluster"][i], columns["ts"][i], columns["period_end"][i])
+        for month, part in _parts(window[1:], times[window], amount):
             weights = totals.setdefault((month, columns["cluster"][i]), {})
             weights[owner] = weights.get(owner, 0) + part
             if owner[0] == UNMAPPED:
@@ -108,26 +115,56 @@ def _unmapped(found: Mapping[tuple[str, str, str, str], int]) -> pd.DataFrame:
 # --- windows -----------------------------------------------------------------------------------------------
 
 
-def _counted_windows(table: pa.Table) -> npt.NDArray[np.bool_]:
-    """(rows,) whether the row's window counts: of windows of a cluster that overlap the shortest ones do.
+def _counted_windows(table: pa.Table) -> tuple[npt.NDArray[np.bool_], dict[_Window, list[_Time]]]:
+    """(rows,) whether the row's window counts, and the time that each such window counts for.
 
-    The same usage read by the day and by the hour, or from two sources, must not count twice.
+    The same usage read by the day and by the hour, or from two sources, must not count twice: of windows of a cluster
+    that overlap the shortest count, and longer ones for the time that those leave. Of two sources with the same window
+    the first by name counts.
     """
     coded = CodedTable(table)
     keys = [coded.column(n) for n in ("source", "cluster", "ts", "period_end")]
     grouping = group_rows([(c.codes, c.cardinality) for c in keys], table.num_rows)
     values = [c.take(grouping.first_row) for c in keys]
     source, cluster = values[0].to_pylist(), values[1].to_pylist()
-    start, end = (v.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_pylist() for v in values[2:])
-    kept: dict[str, list[tuple[int, int]]] = {}
+    start, end = (v.to_pylist() for v in values[2:])
+    covered: dict[str, list[_Time]] = {}
+    times: dict[_Window, list[_Time]] = {}
     counts = np.zeros(grouping.count, np.bool_)
     for i in sorted(range(grouping.count), key=lambda i: (end[i] - start[i], source[i], start[i])):
-        mine = kept.setdefault(cluster[i], [])
-        counts[i] = not any(s < end[i] and start[i] < e for s, e in mine)
-        if counts[i]:
-            mine.append((start[i], end[i]))
-    out: npt.NDArray[np.bool_] = counts[grouping.group]
-    return out
+        left = _cover(covered.setdefault(cluster[i], []), start[i], end[i])
+        if left:
+            counts[i] = True
+            times[cluster[i], start[i], end[i]] = left
+    return counts[grouping.group], times
+
+
+def _cover(covered: list[_Time], start: datetime, end: datetime) -> list[_Time]:
+    """The times of a window that ``covered`` (apart, in order) leaves open; they are covered from then on."""
+    if start >= end:
+        return []
+    first = bisect_left(covered, start, key=lambda time: time[1])
+    left, at, after = [], start, first
+    while after < len(covered) and covered[after][0] <= end:
+        if at < covered[after][0]:
+            left.append((at, covered[after][0]))
+        at = max(at, covered[after][1])
+        after += 1
+    if at < end:
+        left.append((at, end))
+    begin = min(start, covered[first][0]) if after > first else start
+    covered[first:after] = [(begin, max(at, end))]
+    return left
+
+
+def _parts(window: _Time, times: Sequence[_Time], amount: int) -> list[tuple[str, int]]:
+    """What falls to ``times`` of the ``amount`` of a window, by UTC month."""
+    whole = window[1] - window[0]
+    return [
+        found
+        for start, end in times
+        for found in _months(start, end, amount * ((end - start) // _TICK) // (whole // _TICK))
+    ]
 
 
 def _months(start: datetime, end: datetime, amount: int) -> list[tuple[str, int]]:

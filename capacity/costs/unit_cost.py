@@ -43,7 +43,10 @@ class Marginal:
 
 
 def unit_costs(
-    allocation: Allocation, driver_units: pd.DataFrame, slopes: Mapping[tuple[str, str], Slope] | None = None
+    allocation: Allocation,
+    driver_units: pd.DataFrame,
+    slopes: Mapping[tuple[str, str], Slope] | None = None,
+    partial: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Unit cost by month, service and currency: (direct + shared EffectiveCost) / units, for 1,000 units.
 
@@ -54,6 +57,8 @@ def unit_costs(
         hours whose usage was seen).
     slopes
         (service, currency) -> marginal cost from days (:func:`capacity.costs.day_slopes`), instead of over months.
+    partial
+        Months that the bill holds only in part -> what is said of them (:func:`capacity.costs.partial_months`).
 
     Returns
     -------
@@ -70,8 +75,8 @@ def unit_costs(
     Notes
     -----
     Where usage covers less than 95 % of the month, usd_per_1000 is None, the row is flagged, and
-    usd_per_1000_covered_hours is cost x coverage / units, as if cost accrued evenly. Such months enter neither the
-    average (all cost over all units) nor the slope. Without slopes from days the marginal cost is the Theil-Sen slope
+    usd_per_1000_covered_hours is cost x coverage / units, as if cost accrued evenly. Months of ``partial`` are
+    flagged and have neither. Such months enter neither the average (all cost over all units) nor the slope. Without slopes from days the marginal cost is the Theil-Sen slope
     of monthly cost on units with Sen's 80 % interval, from six complete months on; it carries whatever moved with the
     units, such as prices and the fleet, and the fixed share (within 0 and 1) is its intercept over the median month's
     cost; with a slope from days, what it leaves of the last three complete months.
@@ -87,11 +92,16 @@ def unit_costs(
         driver_units[["month", "service", "units", "coverage_frac"]], how="left", on=["month", "service"]
     )
     frame["coverage_frac"] = frame["coverage_frac"].astype(float).fillna(0.0)
-    complete = (frame["units"] > 0) & (frame["coverage_frac"] >= LEAST_COVERAGE_FRAC)
+    said = [(partial or {}).get(m, "") for m in frame["month"]]
+    complete = (
+        (frame["units"] > 0) & (frame["coverage_frac"] >= LEAST_COVERAGE_FRAC) & ~frame["month"].isin(partial or {})
+    )
     rows = list(zip(frame["effective_cost"], frame["units"], frame["coverage_frac"], complete, strict=True))
     frame["usd_per_1000"] = pd.Series([per_1000(c, u) if ok else None for c, u, _, ok in rows], dtype=object)
-    frame["usd_per_1000_covered_hours"] = pd.Series([_covered_hours(c, u, f) for c, u, f, _ in rows], dtype=object)
-    frame["flags"] = [_flag(u, f) for _, u, f, _ in rows]
+    hours = [None if text else _covered_hours(c, u, f) for (c, u, f, _), text in zip(rows, said, strict=True)]
+    frame["usd_per_1000_covered_hours"] = pd.Series(hours, dtype=object)
+    flags = zip([_flag(u, f) for _, u, f, _ in rows], said, strict=True)
+    frame["flags"] = ["; ".join(t for t in texts if t) for texts in flags]
     by_service = pd.DataFrame(
         [
             {"service": key[0], "currency": key[1]}

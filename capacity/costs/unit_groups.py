@@ -36,6 +36,7 @@ def unit_groups(
     slopes: Mapping[GroupKey, Slope],
     closed: Sequence[str],
     notes: Mapping[GroupKey, str] | None = None,
+    partial: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Average, marginal cost, fixed share and trend of whatever has a cost and units by month.
 
@@ -52,12 +53,15 @@ def unit_groups(
         Months whose bill is whole: no other has a part in averages, slopes and trends.
     notes
         What is to be said of a group, by its key.
+    partial
+        Months that the bill holds only in part -> what is said of them (:func:`capacity.costs.partial_months`): they
+        have no part either, closed or not.
 
     Returns
     -------
     DataFrame
-        :data:`UNIT_GROUP_COLUMNS`. ``per_1000`` is None where usage covers less than 95 % of the month or nothing was
-        served; the flag says so. Columns from average_per_1000 to trend_high are the same for all months of a group.
+        :data:`UNIT_GROUP_COLUMNS`. ``per_1000`` is None where usage covers less than 95 % of the month, nothing was
+        served or the bill holds only a part; the flag says so. Columns from average_per_1000 to trend_high are the same for all months of a group.
 
     Raises
     ------
@@ -65,7 +69,7 @@ def unit_groups(
         A month of a group stands twice, or a level is not known.
     """
     _check(lines)
-    frame = _with_per_1000(lines)
+    frame = _with_per_1000(lines, partial or {})
     found: dict[GroupKey, dict[str, object]] = {}
     for key, rows in frame.groupby(list(_KEY), sort=False):
         group = (str(key[0]), str(key[1]), str(key[2]), str(key[3]))
@@ -93,7 +97,7 @@ def _check(lines: pd.DataFrame) -> None:
         raise UsageError(f"unit cost: level '{strange[0]}' is not known; allowed: {', '.join(UNIT_LEVELS)}")
 
 
-def _with_per_1000(lines: pd.DataFrame) -> pd.DataFrame:
+def _with_per_1000(lines: pd.DataFrame, partial: Mapping[str, str]) -> pd.DataFrame:
     """With each month's unit cost, and the money that it stands for: a journey's is its rate times its number."""
     frame = lines.reset_index(drop=True)
     amounts: list[Decimal | None] = []
@@ -102,9 +106,10 @@ def _with_per_1000(lines: pd.DataFrame) -> pd.DataFrame:
     for row in frame.to_dict("records"):
         units, cost = float(row["units"]), row["effective_cost"]
         given = row.get("given_flags")
-        flag = _joined(given if isinstance(given, str) else "", _flag(units, float(row["coverage_frac"])))
+        lacks = _joined(_flag(units, float(row["coverage_frac"])), partial.get(str(row["month"]), ""))
+        flag = _joined(given if isinstance(given, str) else "", lacks)
         amount: Decimal | None = None
-        if not _flag(units, float(row["coverage_frac"])):
+        if not lacks:
             amount = row["given_per_1000"] if row["level"] == "journey" else per_1000(cost, units)
         amounts.append(amount)
         money.append(_at_rate(amount, units) if row["level"] == "journey" else cost)

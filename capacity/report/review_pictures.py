@@ -38,7 +38,8 @@ def _bill(found: CostReport) -> Iterator[Picture]:
     frame = _frame(found, "cost")
     closed = frame[frame["month"] <= found.month]
     if len(closed):
-        yield picture(charts.cost_stack(closed), "Effective cost of the closed months: direct, shared and unallocated.", height=200)
+        caption = "Effective cost of the closed months: direct, shared and unallocated."
+        yield picture(charts.cost_stack(closed), caption, height=200)
 
 
 def _bridge(found: CostReport) -> Iterator[Picture]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from costs_makers import bill, costs, row
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capacity.costs import TERMS, Attribution, Bridge, Sku, attribute, bridge
@@ -142,11 +142,69 @@ def test_a_correction_with_a_quantity_mends_its_sku() -> None:
     assert _terms(_bridge([_sku(BEFORE, "10"), _sku(AFTER, "12"), fix])) == {}
 
 
-def test_a_metered_charge_whose_quantity_is_not_told_moves_by_its_rate() -> None:
-    metered = [
-        _sku(m, "1", p, ServiceName="Feed") | {"PricingQuantity": None} for m, p in ((BEFORE, "8"), (AFTER, "9"))
+def _by_late_correction(quantity: str, share: str = "0.6") -> Bridge:
+    """Half on demand at 1, half covered at .6, in both months; then ``quantity`` covered hours are corrected."""
+    used = {"CommitmentDiscountStatus": "Used", "CommitmentDiscountId": "ri"}
+    rows = [_sku(m, "50", "1") for m in (BEFORE, AFTER)]
+    rows += [_sku(BEFORE, "50", "1", effective_ratio="0.6", **used), _sku(AFTER, "50", "1", contracted="0.6", **used)]
+    return _bridge([*rows, _sku(AFTER, quantity, "1", contracted=share, ChargeClass="Correction", **used)])
+
+
+def test_a_late_correction_of_covered_hours_makes_no_price_of_hours_on_demand() -> None:
+    """The fewer hours are efficiency, and of those that are left less is covered; no price changed."""
+    found = _by_late_correction("-48")
+    assert _terms(found) == {"efficiency": Decimal("-38.4"), "commitment_rate": Decimal("9.6")}
+    assert found.total()["end"].tolist() == [Decimal("51.2")]
+    assert _terms(_by_late_correction("-50")) == {"efficiency": Decimal(-40), "commitment_rate": Decimal(10)}
+    assert _terms(_by_late_correction("-51")) == {"one_off": Decimal("-30.6")}
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 99), st.integers(1, 49))
+def test_no_correction_of_covered_hours_moves_a_price_list_or_a_discount(share: int, hours: int) -> None:
+    found = _terms(_by_late_correction(f"-{hours}"))
+    assert set(found) == {"efficiency", "commitment_rate"}
+    refunded = _terms(_by_late_correction("-50", f"0.{share:02d}"))
+    assert refunded.get("one_off", Decimal(0)) == 30 - Decimal(share) / 2
+    assert set(refunded) <= {"efficiency", "commitment_rate", "one_off"}
+
+
+def _untold(*costs: str, **columns: Any) -> list[dict[str, Any]]:
+    return [
+        _sku(m, "1", p, ServiceName="Feed", **columns) | {"PricingQuantity": None}
+        for m, p in zip((BEFORE, AFTER), costs, strict=True)
     ]
-    assert _terms(_bridge(metered, after={"search": 300.0})) == {"list_rate": Decimal(1)}
+
+
+def test_a_metered_charge_whose_quantity_is_not_told_moves_with_demand_and_then_by_the_cost_a_unit() -> None:
+    """It was list rate once, whatever demand did: double traffic was told as a new price of the provider.
+
+    Without a quantity a price cannot be told from use, so no rate may be named: demand is volume, and what it does
+    not explain is the cost a unit of it.
+    """
+    found = _bridge(_untold("8", "9"), after={"search": 300.0})
+    assert _terms(found) == {"volume": Decimal(16), "efficiency": Decimal(-15)}
+    assert found.notes == ("+$1.00 of the change is of charges without quantities: prices cannot be told from use "
+                           "there.",)  # fmt: skip
+    assert words(found)[-1] == found.notes[0]
+    assert _terms(_bridge(_untold("100", "200"), after={"search": 200.0})) == {"volume": Decimal(100)}
+
+
+def test_without_a_driver_a_charge_without_a_quantity_is_volume() -> None:
+    found = _bridge(_untold("8", "9"), before={"search": 0.0})
+    assert _terms(found) == {"volume": Decimal(1)}
+    assert found.notes[0].startswith("+$1.00 of the change")
+
+
+def test_charges_without_quantities_are_named_by_currency_and_only_where_they_moved() -> None:
+    euros = _untold("300", "100", BillingCurrency="EUR", sku="f")
+    found = _bridge([*_untold("8", "9"), *euros], after={"search": 100.0})
+    assert [n.split(" of the change")[0] for n in found.notes] == ["−EUR 200", "+$1.00"]
+    level = _bridge(_untold("8", "8"), after={"search": 200.0})
+    assert _terms(level) == {"volume": Decimal(8), "efficiency": Decimal(-8)}
+    assert level.notes[0].startswith("$8.00 of spend is of charges without quantities")
+    assert _bridge(_untold("8", "8")).notes == ()
+    assert _bridge([_sku(BEFORE, "10"), _sku(AFTER, "20")]).notes == ()
 
 
 def test_a_monthly_fee_without_a_quantity_is_one_off() -> None:

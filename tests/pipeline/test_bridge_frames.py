@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from capacity import catalogue, config, costs, plan
@@ -90,6 +91,24 @@ def test_only_whole_periods_are_compared(months: tuple[str, str], pairs: list[tu
     known = tuple(str(p) for p in pd.period_range(*months, freq="M"))
     assert [(a.label, b.label) for a, b in finops.newest_pairs(known)] == pairs
     assert finops.newest_pairs(()) == []
+
+
+def test_only_closed_months_with_charges_are_compared_where_a_bill_is_in_arrears(demo: Past) -> None:
+    """The charges of a month are on the bill of the next one: the newest closed bill has none of its own month."""
+    bill = demo.money.attribution
+    assert bill is not None
+    wanted = [m for m in bill.months if "2026-04" <= m < "2026-08"]
+    pieces = bill.pieces.filter(pc.is_in(bill.pieces.column("month"), pa.array(wanted)))
+    arrears = replace(bill, pieces=pieces)
+    past = replace(
+        demo, money=replace(demo.money, attribution=arrears, months=("2026-05", "2026-06", "2026-07", "2026-08"))
+    )
+    found = finops.past_bridges(past)["bridge"]
+    assert found[["from_period", "to_period"]].drop_duplicates().to_numpy().tolist() == [["2026-06", "2026-07"]]
+    for money_ in (replace(past.money, months=("2026-07", "2026-08")), replace(past.money, attribution=None)):
+        nothing = finops.past_bridges(replace(past, money=money_))["bridge"]
+        assert tuple(nothing.columns) == FRAMES["bridge"]
+        assert nothing.empty
 
 
 def test_a_bridge_needs_a_bill(demo: Past) -> None:

@@ -34,7 +34,7 @@ def review(tmp_path_factory: pytest.TempPathFactory) -> CostReport:
     text = (ROOT / "configs" / "demo.yaml").read_text(encoding="utf-8")
     text = text.replace("../fixtures/", f"{ROOT}/fixtures/").replace("../.capacity/demo-store", str(folder / "store"))
     path = folder / "demo.yaml"
-    path.write_text("\n".join(line for line in text.splitlines() if "scenarios/" not in line), encoding="utf-8")
+    path.write_text(text[: text.index("\nscenarios:")] + "\n", encoding="utf-8")
     settings = config.load(path)
     store = pipeline.open_store(settings)
     pipeline.require_complete(pipeline.ingest(settings, store, AS_OF))

@@ -19,8 +19,10 @@ from capacity.costs.bridge._result import Group
 
 _GROUP = ("BillingCurrency", "kind", "name", "ServiceName", "PricingUnit")
 _SUMS = ("PricingQuantity", "ListCost", "ContractedCost", "EffectiveCost")
-# How a quantity was bought. A correction waits until it is known whether there is a SKU that it mends.
-_OWN_PRICE, _OTHERWISE, _MEND = "own price", "otherwise", "mend"
+# How a quantity was bought. A correction waits until it is known whether something was used that it mends: on-demand
+# usage, or usage that was covered or spot.
+_OWN_PRICE, _OTHERWISE = "own price", "otherwise"
+_MEND_OWN, _MEND_OTHERWISE = "mend own price", "mend otherwise"
 # What is no more than an amount, and the term that all of its change stands in.
 AMOUNT_TERM: Mapping[str, str] = {
     "unused": "commitment_rate", "commitment": "commitment_rate", "fee": "one_off", "tax": "one_off",
@@ -85,7 +87,7 @@ class Raw:
     """
 
     things: dict[str, Thing] = field(default_factory=dict)
-    mends: dict[str, Fact] = field(default_factory=dict)
+    mends: dict[str, Thing] = field(default_factory=dict)
     effective: int = 0
     odd: bool = False
 
@@ -95,23 +97,24 @@ class Raw:
         self.effective += one[E]
         self.odd = self.odd or one[Q] <= 0
 
-    def mend(self, sku: str, fact: Fact) -> None:
+    def mend(self, sku: str, one: Thing) -> None:
         known = self.mends.get(sku)
-        self.mends[sku] = fact if known is None else _sum(known, fact)
-        self.effective += fact[E]
+        self.mends[sku] = one if known is None else both(known, one)
+        self.effective += one[E]
         self.odd = True
 
     def amounts(self) -> dict[str, int]:
         """EffectiveCost by SKU."""
         out = {sku: one[E] for sku, one in self.things.items()}
-        for sku, fact in self.mends.items():
-            out[sku] = out.get(sku, 0) + fact[E]
+        for sku, mend in self.mends.items():
+            out[sku] = out.get(sku, 0) + mend[E]
         return out
 
     def settled(self) -> tuple[dict[str, Thing], dict[str, int]]:
-        """(SKUs with what mends them, what comes back for a SKU that was not used: all of it one-off).
+        """(SKUs with what mends them, what comes back for what was not used: all of it one-off).
 
-        A correction mends its SKU where something of it was used; a negative quantity that is left is a refund.
+        A correction mends what its SKU used in the way that it was bought: see :func:`_mended`. A negative quantity
+        that is left is a refund.
         """
         if not self.odd:
             return dict(self.things), {}
@@ -119,16 +122,41 @@ class Raw:
         back: dict[str, int] = {}
         for sku, used in self.things.items():
             one, mend = used, self.mends.get(sku)
-            if mend is not None and one[Q] > 0 and one[Q] + mend[Q] > 0:
-                one = both(one, thing(mend, None) if one[PLAIN] else thing(None, mend))
-            elif mend is not None:
-                back[sku] = mend[E]
+            if mend is not None:
+                one, left = _mended(used, mend)
+                if left:
+                    back[sku] = left
             if one[Q] < 0:
                 back[sku] = back.get(sku, 0) + one[E]
             elif one[Q] > 0 or one[E]:
                 things[sku] = one
-        back |= {sku: fact[E] for sku, fact in self.mends.items() if sku not in self.things}
+        back |= {sku: mend[E] for sku, mend in self.mends.items() if sku not in self.things}
         return things, back
+
+
+def _mended(used: Thing, mend: Thing) -> tuple[Thing, int]:
+    """(A SKU with what mends it, the money of corrections that mend nothing).
+
+    On-demand usage is mended apart from what is covered or spot: hours taken from the one at the other's price would
+    look like a new price of both. What is all taken back is not used; the money that is then left is no usage either.
+    A correction of more than was used that way, or of all that the SKU used, mends nothing.
+    """
+    if used[Q] <= 0:
+        return used, mend[E]
+    parts: list[Fact | None] = []
+    left = 0
+    for one, fix in ((used[PLAIN], mend[PLAIN]), (used[OTHER], mend[OTHER])):
+        whole = plus(one, fix)
+        if fix is None or whole is None or (whole[Q] > 0 and (one is None or one[Q] > 0)):
+            parts.append(whole)
+        elif one is not None and one[Q] > 0 and whole[Q] == 0:
+            parts.append(None)
+            left += whole[E]
+        else:
+            parts.append(one)
+            left += fix[E]
+    out = thing(*parts)
+    return (out, left) if out[Q] > 0 else (used, mend[E])
 
 
 Facts = dict[Group, Raw]
@@ -175,10 +203,11 @@ def _facts(columns: Sequence[Sequence[Any]]) -> Facts:
         if raw is None:
             raw = out[group] = Raw()
         fact = (None if no_l else li, None if no_c else co, q, e)
-        if how == _MEND:
-            raw.mend(sku or "", fact)
+        one = (fact, None, q, e) if how in (_OWN_PRICE, _MEND_OWN) else (None, fact, q, e)
+        if how in (_OWN_PRICE, _OTHERWISE):
+            raw.add(sku or "", one)
         else:
-            raw.add(sku or "", (fact, None, q, e) if how == _OWN_PRICE else (None, fact, q, e))
+            raw.mend(sku or "", one)
     return out
 
 
@@ -207,8 +236,8 @@ def together(parts: Sequence[Facts]) -> Facts:
             into = out.setdefault(group, Raw())
             for sku, one in raw.things.items():
                 into.add(sku, one)
-            for sku, fact in raw.mends.items():
-                into.mend(sku, fact)
+            for sku, mend in raw.mends.items():
+                into.mend(sku, mend)
     return out
 
 
@@ -248,11 +277,12 @@ def _charge(pieces: pa.Table) -> pa.ChunkedArray:
 
 
 def _part(pieces: pa.Table) -> pa.ChunkedArray:
-    """How a piece's quantity was bought."""
+    """How a piece's quantity was bought; corrections with marks of their own."""
     used = _is(pieces.column("CommitmentDiscountStatus"), "used")
     other = pc.or_(used, _is(pieces.column("PricingCategory"), "committed", "dynamic"))
     mend = _is(pieces.column("ChargeClass"), "correction")
-    return pc.if_else(mend, _MEND, pc.if_else(other, _OTHERWISE, _OWN_PRICE))
+    mended = pc.if_else(other, _MEND_OTHERWISE, _MEND_OWN)
+    return pc.if_else(mend, mended, pc.if_else(other, _OTHERWISE, _OWN_PRICE))
 
 
 # --- renamed provider services -----------------------------------------------------------------------------

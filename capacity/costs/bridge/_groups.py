@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from capacity.costs.bridge._facts import AMOUNT_TERM, MONTHLY, E, Fact, Facts, Q, Raw, Thing
-from capacity.costs.bridge._moves import ONE, Fraction, Move, in_one_term, losers_of, metered_states
-from capacity.costs.bridge._result import Group, Row, States, check_ends, ratio_of
+from capacity.costs.bridge._moves import ONE, Fraction, Move, in_one_term, losers_of, money_states
+from capacity.costs.bridge._result import Group, Row, check_ends, ratio_of
 from capacity.costs.bridge._skus import Sku, joined, region_of, resource_of
 
 Things = dict[str, Thing]
@@ -36,9 +36,28 @@ class Between:
     skus: Mapping[str, Sku]
 
 
-def bridge_rows(old: Facts, new: Facts, between: Between) -> tuple[list[Row], tuple[str, ...]]:
-    """All rows, and the services without a driver; the rows' ends are the two bills, to the last 1e-12."""
-    rows: list[Row] = []
+@dataclass
+class Found:
+    """What is found of two periods.
+
+    Attributes
+    ----------
+    rows
+        All rows; their ends are the two bills, to the last 1e-12.
+    without
+        Services without a driver.
+    untold
+        Currency -> (start, end) of charges without quantities that moved, in whole 1e-12.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    without: tuple[str, ...] = ()
+    untold: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+def bridge_rows(old: Facts, new: Facts, between: Between) -> Found:
+    """All that two bills tell of why spend moved between them."""
+    out = Found()
     without: set[str] = set()
     scales: dict[str, Fraction | None] = {}
     for group in sorted({*old, *new}):
@@ -49,13 +68,16 @@ def bridge_rows(old: Facts, new: Facts, between: Between) -> tuple[list[Row], tu
             scale = scales[group.name]
             if scale is None:
                 without.add(group.name)
-        rows += _group_rows(group, old.get(group, _NOTHING), new.get(group, _NOTHING), scale, between)
+        out.rows += _group_rows(group, old.get(group, _NOTHING), new.get(group, _NOTHING), scale, between, out.untold)
     bills = [sum(raw.effective for raw in side.values()) for side in (old, new)]
-    check_ends(rows, (bills[0], bills[1]))
-    return rows, tuple(sorted(without))
+    check_ends(out.rows, (bills[0], bills[1]))
+    out.without = tuple(sorted(without))
+    return out
 
 
-def _group_rows(group: Group, old: Raw, new: Raw, scale: Fraction | None, between: Between) -> Iterator[Row]:
+def _group_rows(
+    group: Group, old: Raw, new: Raw, scale: Fraction | None, between: Between, untold: dict[str, tuple[int, int]]
+) -> Iterator[Row]:
     if group.charge in AMOUNT_TERM:
         months = between.months if group.charge in MONTHLY else ONE
         start, end = old.amounts(), new.amounts()
@@ -68,7 +90,12 @@ def _group_rows(group: Group, old: Raw, new: Raw, scale: Fraction | None, betwee
         for sku in sorted({**back_before, **back_after}):
             yield group, sku, in_one_term(back_before.get(sku, 0), back_after.get(sku, 0), "one_off")
         for sku in sorted({k for side in (before, after) for k, t in side.items() if not t[Q]}):
-            yield group, sku, _metered(before.pop(sku, None), after.pop(sku, None), between.months)
+            one, other = before.pop(sku, None), after.pop(sku, None)
+            states = money_states(one[E] if one else 0, other[E] if other else 0, scale)
+            if states[0] and states[-1] and any(s != states[0] for s in states):
+                known = untold.get(group.currency, (0, 0))
+                untold[group.currency] = (known[0] + states[0], known[1] + states[-1])
+            yield group, sku, states
     yield from compared(group, before, after, scale, between.skus)
 
 
@@ -81,12 +108,6 @@ def compared(group: Group, old: Things, new: Things, scale: Fraction | None, sku
     yield from _regions(group, old, new, skus)
     for part_old, part_new, weights in _pools(old, new, skus):
         yield from _pool_rows(group, part_old, part_new, weights, scale)
-
-
-def _metered(old: Thing | None, new: Thing | None, months: Fraction) -> States:
-    if old is None or new is None:
-        return in_one_term(old[E] if old else 0, new[E] if new else 0, "new_and_ended")
-    return metered_states(old, new, months)
 
 
 def _regions(group: Group, old: Things, new: Things, skus: Mapping[str, Sku]) -> Iterator[Row]:

@@ -13,6 +13,7 @@ from capacity.costs.bridge._groups import Between, bridge_rows
 from capacity.costs.bridge._period import Period
 from capacity.costs.bridge._result import Bridge
 from capacity.costs.bridge._skus import Sku
+from capacity.costs.bridge._words import untold_words
 
 
 def bridge(
@@ -35,6 +36,10 @@ def bridge(
       price or private discount moves the first, and the second only as far as its own rate really moved. What is
       covered, at what rate, spot, and what commitments cost unused are commitment_rate.
     - Where List or Contracted cost is not known, or zero beside a real cost, the next known column stands for it.
+    - Usage without a quantity moves with demand in volume, and the rest of it, the cost a unit of demand, is in
+      efficiency; without a driver all of it is in volume. ``notes`` name the money: prices cannot be told from use.
+    - A correction with a quantity mends what its SKU used on demand, or what was covered or spot, as its row says; one
+      of what was not used that way is one_off.
     - Amounts without a price (fees and support, tax, credits, adjustments, one-time purchases, refunds) are one_off.
     - Totals are compared, never days: a longer period has more volume. Where the numbers of months differ, what comes
       every month without a quantity (fees, tax, unused commitments) grows with them in volume.
@@ -116,12 +121,13 @@ def _between(
 ) -> Bridge:
     ratio = (len(periods[1].months), len(periods[0].months))
     with localcontext(EXACT):
-        rows, without = bridge_rows(*facts, Between(*units, ratio, skus))
+        found = bridge_rows(*facts, Between(*units, ratio, skus))
     there = {g.provider_service for side in facts for g in side}
     return Bridge(
         months=(periods[0].label, periods[1].label),
-        without_driver=without,
-        _rows=tuple(rows),
+        without_driver=found.without,
+        _rows=tuple(found.rows),
         days=(periods[0].days, periods[1].days),
         renamed=tuple((a, b) for a, b in sorted(names.items()) if b in there),
+        notes=untold_words(found.untold),
     )

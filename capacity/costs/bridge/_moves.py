@@ -58,12 +58,15 @@ class Move:
         return start, asked, grown, mixed, listed, paid, end, end, end
 
 
-def metered_states(old: Thing, new: Thing, volume: Fraction) -> States:
-    """A metered charge whose quantity the bill does not say: its price is its cost."""
-    start, end = old[E], new[E]
-    grown = rounded(start * volume[0], volume[1])
-    rates = _Rates.of(*((listed, paid, 1, effective) for listed, paid, effective in map(whole, (old, new))))
-    return start, grown, grown, grown, *rates.after_prices(), end, end, end
+def money_states(start: int, end: int, scale: Fraction | None) -> States:
+    """Money without a quantity: demand explains what it does at the old cost a unit, the rest is the cost a unit.
+
+    Where demand is not known (``scale`` None) all of the change is volume. Prices cannot be told from use.
+    """
+    if not start or not end:
+        return in_one_term(start, end, "new_and_ended")
+    grown = end if scale is None else rounded(start * scale[0], scale[1])
+    return start, grown, *[end] * (len(TERMS) - 1)
 
 
 def _whole(value: Decimal) -> int:

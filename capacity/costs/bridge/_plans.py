@@ -22,7 +22,7 @@ from capacity.costs.bridge._facts import (
     together,
 )
 from capacity.costs.bridge._groups import compared
-from capacity.costs.bridge._moves import Fraction, in_one_term, rounded
+from capacity.costs.bridge._moves import in_one_term, money_states
 from capacity.costs.bridge._period import Period
 from capacity.costs.bridge._plan_facts import (
     APART,
@@ -32,7 +32,7 @@ from capacity.costs.bridge._plan_facts import (
     plan_months,
     refuse_part_months,
 )
-from capacity.costs.bridge._result import TERMS, Bridge, Group, Row, States, check_ends, ratio_of
+from capacity.costs.bridge._result import Bridge, Group, Row, check_ends, ratio_of
 from capacity.costs.bridge._skus import Sku
 from capacity.costs.tie_services import NOBODY
 from capacity.errors import MissingDataError
@@ -216,7 +216,7 @@ def _service_rows(
         group = Group(currency, kind, name, part if key in old.things else "running spend", "", "usage")
         start, end = old.beside.get(key, 0), new.beside.get(key, 0)
         if start or end:
-            rows.append((group, NOT_TOLD, _untold(start, end, scale)))
+            rows.append((group, NOT_TOLD, money_states(start, end, scale)))
     return rows, tuple(sorted(without))
 
 
@@ -228,14 +228,6 @@ def _paid_only(types: dict[str, Thing]) -> dict[str, Thing]:
         paid = (plain[PAID], plain[PAID], plain[Q], plain[E]) if plain else None
         out[name] = thing(paid, one[OTHER])
     return out
-
-
-def _untold(start: int, end: int, scale: Fraction | None) -> States:
-    """Money alone: demand explains what it does at the planned cost a unit, the rest is the cost a unit."""
-    if not start or not end:
-        return in_one_term(start, end, "new_and_ended")
-    grown = end if scale is None else rounded(start * scale[0], scale[1])
-    return start, grown, *[end] * (len(TERMS) - 1)
 
 
 # --- rows of two plans -------------------------------------------------------------------------------------

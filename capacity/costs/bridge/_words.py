@@ -51,6 +51,16 @@ def words(bridge: Bridge) -> tuple[str, ...]:
     return (*out, *bridge.notes)
 
 
+def untold_words(untold: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
+    """A sentence a currency on charges without quantities: what they were and are, in whole 1e-12."""
+    out = []
+    for currency, (start, end) in sorted(untold.items()):
+        moved = abs(end - start) >= _LEAST
+        lead = f"{_signed(end - start, currency)} of the change" if moved else f"{_amount(end, currency)} of spend"
+        out.append(f"{lead} is of charges without quantities: prices cannot be told from use there.")
+    return tuple(out)
+
+
 def _of_currency(bridge: Bridge, currency: str) -> list[str]:
     rows = [row for row in bridge._rows if row[0].currency == currency]
     start, end = (sum(states[at] for _, _, states in rows) for at in (0, -1))

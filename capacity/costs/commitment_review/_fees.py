@@ -20,8 +20,8 @@ _LONGER_THAN_DAYS = 32
 def monthly_fees(cost: pa.Table, lines: Sequence[Line]) -> dict[tuple[str, str], int]:
     """(commitment, month) -> recurring fees, and the month's part of what was paid at once, in 1e-12.
 
-    What was paid before the bill begins is not on it, so this is the least that the commitment costs. A commitment
-    whose upfront payment does not say its term is left out.
+    The months are those of ``lines``. What was paid before the bill begins is not on it, so this is the least that the
+    commitment costs. A commitment whose upfront payment does not say its term is left out.
     """
     recurring: dict[tuple[str, str], int] = {}
     for line in lines:
@@ -31,9 +31,12 @@ def monthly_fees(cost: pa.Table, lines: Sequence[Line]) -> dict[tuple[str, str],
     upfront = _rows.upfront(cost)
     unclear = {name for name, start, end, _ in upfront if (end - start).days < _LONGER_THAN_DAYS}
     out = {key: fee for key, fee in recurring.items() if key[0] not in unclear}
+    months = sorted({line.month for line in lines})
     for name, start, end, amount in upfront:
-        for key in [k for k in out if k[0] == name]:
-            out[key] += _part(key[1], start, end, amount)
+        if name in unclear:
+            continue
+        for month in months:
+            out[name, month] = out.get((name, month), 0) + _part(month, start, end, amount)
     return out
 
 

@@ -55,7 +55,7 @@ class OnDemand:
                 continue
             at = sums.setdefault(_key(line), {}).setdefault(line.month, [0, 0, 0])
             at[0] += line.contracted
-            at[1] += line.listed if line.listed is not None else line.contracted
+            at[1] += line.listed or line.contracted
             at[2] += line.quantity
         out._rates = {
             key: {month: (rate(c, q), rate(li, q)) for month, (c, li, q) in by_month.items()}
@@ -66,7 +66,7 @@ class OnDemand:
     def value(self, line: Line) -> Value | None:
         """None where nobody knows; a price is never guessed."""
         if line.contracted is not None and _is_told(line):
-            return Value(line.contracted, line.listed if line.listed is not None else line.contracted, "bill")
+            return Value(line.contracted, line.listed or line.contracted, "bill")
         if line.is_open:  # nothing covers it: what it costs is what it costs on demand
             return Value(line.effective, line.listed if line.listed is not None else line.effective, "bill")
         found = self._rates.get(_key(line)) if line.sku else None
@@ -74,7 +74,7 @@ class OnDemand:
             near = min(found, key=lambda m: (abs(_number(m) - _number(line.month)), m))
             contracted, listed = found[near]
             return Value(_times(contracted, line.quantity), _times(listed, line.quantity), "sku")
-        if line.listed is not None:
+        if line.listed:
             return Value(line.listed, line.listed, "list")
         return self._by_price(line)
 
@@ -90,8 +90,12 @@ class OnDemand:
 
 
 def _is_told(line: Line) -> bool:
-    """Whether ContractedCost is what it would have cost: some exports write 0 there for what a commitment covers."""
-    return line.contracted is not None and not (line.is_used and line.contracted == 0 and (line.listed or 0) > 0)
+    """Whether ContractedCost is what it would have cost: some exports write 0 there for what a commitment covers.
+
+    Usage that nothing was paid for and that has no list cost either may well be free: such a 0 is a price.
+    """
+    worth_something = (line.listed or 0) > 0 or line.effective > 0
+    return line.contracted is not None and not (line.is_used and line.contracted == 0 and worth_something)
 
 
 def _key(line: Line) -> tuple[str, str, str, str]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from capacity.costs._columns import column_or_null, encode, encode_month, group_rows
+from capacity.costs._columns import Codes, column_or_null, encode, encode_month, group_rows
 from capacity.costs._money import EXACT, sums_by_group, to_decimal, to_units
 from capacity.costs.commitment_review._products import pool_of
 
@@ -25,7 +25,10 @@ _SUMS = ("BilledCost", "EffectiveCost", "ListCost", "ContractedCost", "PricingQu
 
 @dataclass(frozen=True)
 class Line:
-    """Rows that are alike; amounts are whole numbers of 1e-12. ``missing`` names a cost column that is null in them."""
+    """Rows that are alike; amounts are whole numbers of 1e-12, None where the cost column is null in them.
+
+    Rows with a cost of 0 stand apart from others: it may mean that the cost is not told.
+    """
 
     month: str
     payer: str
@@ -85,8 +88,8 @@ def lines(cost: pa.Table, months: tuple[str, ...]) -> list[Line]:
     table = table.filter(pa.array(wanted))
     month = encode_month(table.column("BillingPeriodStart"))
     coded = {n: encode(column_or_null(table, n)) for n in _TEXT}
-    empty = {n: pc.is_null(table.column(n)).to_numpy().astype(np.int32) for n in ("ListCost", "ContractedCost")}
-    keys = [(c.codes, c.cardinality) for c in (month, *coded.values())] + [(e, 2) for e in empty.values()]
+    told = {n: _told(table.column(n)) for n in ("ListCost", "ContractedCost")}
+    keys = [(c.codes, c.cardinality) for c in (month, *coded.values())] + [(t, 3) for t in told.values()]
     grouping = group_rows(keys, table.num_rows)
     sums = sums_by_group(_with_quantity(table), grouping.group, grouping.count, _SUMS)
     texts = {n: [v or "" for v in c.take(grouping.first_row).to_pylist()] for n, c in coded.items()}
@@ -95,11 +98,17 @@ def lines(cost: pa.Table, months: tuple[str, ...]) -> list[Line]:
     out = []
     for i in range(grouping.count):
         text = {n: values[i] for n, values in texts.items()}
-        absent = {n: bool(e[grouping.first_row[i]]) for n, e in empty.items()}
+        absent = {n: bool(t[grouping.first_row[i]] == 0) for n, t in told.items()}
         line = _line(names[i], text, {n: a[i] for n, a in amounts.items()}, absent, int(sums["rows"][i].as_py()))
         if line.commitment or line.is_open:
             out.append(line)
     return out
+
+
+def _told(amounts: pa.ChunkedArray) -> Codes:
+    """(rows,) 0 where there is no amount, 1 where it is zero, 2 elsewhere."""
+    state = pc.fill_null(pc.add(pc.not_equal(amounts, 0).cast(pa.int32()), 1), 0)
+    return np.asarray(state.to_numpy(), np.int32)
 
 
 def _could_matter(table: pa.Table) -> npt.NDArray[np.bool_]:
