@@ -500,18 +500,83 @@ class MixSolution:
 # --- peak event --------------------------------------------------------------------------------------------
 
 
+RemedyKind = Literal["prescale", "reservation", "group_maximum", "quota", "limit", "type", "zones", ""]
+
+
 @dataclass(frozen=True)
 class Remedy:
-    """Something to do, and by when."""
+    """Something to do, and by when.
+
+    Attributes
+    ----------
+    amount
+        What is asked for, as a number: instances of the group (in all), vCPU of the quota (in all), or the limit.
+    usd
+        What it costs, at the on-demand rates of the event's ``rates_as_of``; None where no rate is known.
+    code, account_id
+        Of a quota.
+    overdue
+        ``by`` is past.
+    """
 
     action: str
     by: date
     lead_time_days: int
+    kind: RemedyKind = ""
+    amount: float | None = None
+    usd: float | None = None
+    code: str = ""
+    account_id: str = ""
+    overdue: bool = False
+
+
+@dataclass(frozen=True)
+class PreScale:
+    """Instances to have before the ramp begins, and until when: what a scheduled action is made of.
+
+    ``at`` and ``until`` are moments in UTC; ``instances_from`` runs now. ``usd`` is what the added instances cost on
+    demand over that time, ``safe`` the demand that all of them serve safely.
+    """
+
+    instances_from: int
+    instances_to: int
+    at: datetime
+    until: datetime
+    usd: float | None = None
+    safe: float = 0.0
+
+
+@dataclass(frozen=True)
+class EventFlow:
+    """What an event adds to the demand of ``callee`` through the calls of ``caller``.
+
+    ``per_request`` is calls for each request more, with the event's own factors; ``p50`` and ``p95`` are of the added
+    demand.
+    """
+
+    caller: Unit
+    callee: Unit
+    per_request: float
+    p50: float
+    p95: float
 
 
 @dataclass(frozen=True)
 class EventVerdict:
-    """GO or NO-GO of one unit for one event."""
+    """GO or NO-GO of one unit for one event.
+
+    Attributes
+    ----------
+    before_p50, before_p95
+        Peak demand of the same days without the event.
+    prescale
+        None where nothing has to run before the ramp that does not run now.
+    scale_out_minutes
+        From a rise in demand to instances that serve it; None where the ramp leaves no time, or nothing scales.
+    ahead, ahead_minutes
+        How far P95 demand runs ahead of safe capacity while the group scales out, at most, and for how long, were
+        nothing done; 0 where it never does.
+    """
 
     event: str
     unit: Unit
@@ -525,6 +590,12 @@ class EventVerdict:
     propagated_from: tuple[str, ...]
     reasons: tuple[str, ...]
     remedies: tuple[Remedy, ...]
+    before_p50: float = 0.0
+    before_p95: float = 0.0
+    prescale: PreScale | None = None
+    scale_out_minutes: float | None = None
+    ahead: float = 0.0
+    ahead_minutes: float = 0.0
 
 
 # --- money -------------------------------------------------------------------------------------------------

@@ -111,6 +111,11 @@ class Scenario(Model):
     @model_validator(mode="after")
     def _sizes_are_given(self) -> Self:
         for event in self.events:
+            if event.business is not None:
+                raise ValueError(
+                    f"event '{event.name}': a business figure is for the config's events, whose check turns it into "
+                    "requests; give a scenario's event a multiplier or target"
+                )
             if event.is_learned:
                 raise ValueError(
                     f"event '{event.name}': a scenario never learns: give multiplier or target, or put the event "

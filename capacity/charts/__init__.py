@@ -6,6 +6,7 @@ whose text keeps a contrast of at least 4.5. Nothing is told by colour alone. Em
 
 from capacity.charts._bridge import bridge_waterfall
 from capacity.charts._budget import spend_budget
+from capacity.charts._commitments import commitment_coverage, purchase_ladder, purchase_regret
 from capacity.charts._demand import event_bars, fan, load_duration, saturation_curves
 from capacity.charts._event import event_calls, event_timeline
 from capacity.charts._headroom import headroom_heatmap
@@ -25,6 +26,7 @@ __all__ = [
     "Ink",
     "Theme",
     "bridge_waterfall",
+    "commitment_coverage",
     "commitment_rates",
     "contrast",
     "cost_stack",
@@ -45,6 +47,8 @@ __all__ = [
     "plan_total",
     "price_points",
     "promises",
+    "purchase_ladder",
+    "purchase_regret",
     "purchase_savings",
     "requirement_prices",
     "saturation_curves",

@@ -21,7 +21,7 @@ from capacity import costs, scenario
 from capacity.config import Config
 from capacity.domain import TieOut, Unit
 from capacity.errors import DataError
-from capacity.pipeline import bill_days, events, money, promised
+from capacity.pipeline import bill_days, event_review, events, money, promised
 from capacity.pipeline.assemble import assemble
 from capacity.pipeline.base import Base, demand_dates, forecast_base, worker_count
 from capacity.pipeline.demand import UnitData, gather
@@ -200,6 +200,10 @@ def run(
     with clock.stage("promise"):
         promise, notes = _promise(ground, store)
         ground = replace(ground, promise=promise)
+    with clock.stage("event review"):
+        rows, more = _reviews(ground, store)
+        ground = replace(ground, past={**ground.past, "event_review": rows})
+        notes += more
     plans: list[Plan] = []
     base_mix: Mix | None = None
     for change in (scenario.base(), *scenarios):
@@ -220,6 +224,14 @@ def _promise(ground: Ground, store: Store) -> tuple[pd.DataFrame, list[str]]:
         return promised.promise(store, ground.inputs, ground.data, ground.base, ground.spend), []
     except DataError as error:
         return pd.DataFrame(), [f"what earlier plans promised cannot be read: {error}"]
+
+
+def _reviews(ground: Ground, store: Store) -> tuple[pd.DataFrame, list[str]]:
+    """Events that are over against what was said of them; a table that cannot be read ends no plan."""
+    try:
+        return event_review.reviews(store, ground.inputs, ground.data), []
+    except DataError as error:
+        return pd.DataFrame(), [f"what was said of events that are over cannot be read: {error}"]
 
 
 def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Progress) -> tuple[Plan, Mix | None]:

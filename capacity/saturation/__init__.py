@@ -17,7 +17,15 @@ from capacity.saturation.event_window import (
     event_factor,
     event_weight,
 )
-from capacity.saturation.events import EventInputs, HardLimitInputs, check_event, event_inputs, is_stock
+from capacity.saturation.events import (
+    EventInputs,
+    HardLimitInputs,
+    PastPeak,
+    check_event,
+    event_flows,
+    event_inputs,
+    is_stock,
+)
 from capacity.saturation.load_test import LoadTested, from_load_test
 from capacity.saturation.passage import first_passage, from_probability, headroom, order_by
 from capacity.saturation.performance import performance_scale
@@ -31,6 +39,7 @@ __all__ = [
     "EventInputs",
     "HardLimitInputs",
     "LoadTested",
+    "PastPeak",
     "ResourceNeed",
     "UslFit",
     "apply_event",
@@ -44,6 +53,7 @@ __all__ = [
     "event_day_factor",
     "event_day_weight",
     "event_factor",
+    "event_flows",
     "event_inputs",
     "event_weight",
     "first_passage",

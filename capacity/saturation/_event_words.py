@@ -1,24 +1,22 @@
-"""The words of the event check: reasons with their numbers, and remedies with their dates."""
+"""The words of the event check: reasons with their numbers, and the verdict that is made of them."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
+from datetime import date
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from capacity.config import EventConfig, HardLimitConfig, LeadTimes
-from capacity.domain import EventVerdict, Quota, Remedy, Unit
+from capacity.config import EventConfig, LeadTimes
+from capacity.domain import EventVerdict, Floats, Quota, Unit
+from capacity.saturation import _event_remedies as remedies
+from capacity.saturation._event_inputs import EventInputs
+from capacity.saturation._event_ramp import Ahead
+from capacity.saturation._event_size import plausibility
 from capacity.saturation.capacity import EXTRAPOLATION_LIMIT
 from capacity.words import number, plural, quantity, times
-
-if TYPE_CHECKING:
-    from capacity.saturation.events import EventInputs
 
 
 @dataclass(frozen=True)
@@ -33,37 +31,81 @@ class QuotaRoom:
 
 @dataclass(frozen=True, eq=False)
 class LimitHeld:
-    """A hard limit against its metric with the event."""
+    """A limit that no instance moves, against what the event makes of its metric.
 
-    config: HardLimitConfig
+    ``own`` is a limit of the service itself; a third party's may be shared.
+    """
+
+    name: str
+    limit: float
+    unit: str
+    remedy: str
+    lead_time_days: int
     p95: float
     holds_by_path: npt.NDArray[np.bool_]
+    source: str = ""
+    own: bool = False
 
     @property
     def holds(self) -> bool:
-        return self.p95 <= self.config.limit
+        return self.p95 <= self.limit
+
+
+@dataclass(frozen=True, eq=False)
+class Need:
+    """What the event asks of a unit: (P,) demand at the ramp's start, before new instances serve, with a lost region.
+
+    ``short`` is instances to add in all, ``before`` those of them to have before the ramp; None where no number is
+    enough.
+    """
+
+    start: Floats
+    early: Floats
+    region: Floats | None
+    start_p95: float
+    early_p95: float
+    p95: float
+    region_p95: float
+    short: int | None
+    before: int | None
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """The figures behind a verdict."""
+    """The figures behind a verdict. ``most_added`` is what group and quota allow, ``come`` what of it comes in time."""
 
+    need: Need
     demand_p50: float
-    demand_p95: float
     baseline_p50: float
+    baseline_p95: float
     safe_now: float
     safe_at_maximum: float
+    now: float
     usable: float
+    region: float
     scales: bool
     most_added: int
-    short: int | None
+    come: int
     room: QuotaRoom
     limits: tuple[LimitHeld, ...]
+    ahead: Ahead
     probability: float
 
     @property
+    def full_holds(self) -> bool:
+        return self.need.p95 <= self.usable
+
+    @property
+    def ramp_holds(self) -> bool:
+        return not self.scales or self.need.early_p95 <= self.now
+
+    @property
+    def region_holds(self) -> bool:
+        return self.need.region_p95 <= self.region
+
+    @property
     def capacity_holds(self) -> bool:
-        return self.demand_p95 <= self.usable
+        return self.full_holds and self.ramp_holds and self.region_holds
 
     @property
     def go(self) -> bool:
@@ -76,14 +118,18 @@ class Judged:
 
 def verdict(
     event: EventConfig, unit: Unit, inputs: EventInputs, judged: Judged, callers: tuple[str, ...],
-    lead_times: LeadTimes, as_of: date,
+    told: Sequence[str], lead_times: LeadTimes, as_of: date,
 ) -> EventVerdict:  # fmt: skip
-    """The verdict with its reasons and remedies."""
+    """The verdict with its reasons and remedies; ``told`` is how its size came about."""
     ratio = judged.demand_p50 / judged.baseline_p50 if judged.baseline_p50 > 0 else 1.0
+    found = () if judged.go else remedies.remedies(event, unit, inputs, judged, lead_times, as_of)
     return EventVerdict(
-        event.name, unit, judged.go, judged.demand_p50, judged.demand_p95, judged.safe_now, judged.safe_at_maximum,
-        judged.probability, ratio, callers, _reasons(event, inputs, judged),
-        () if judged.go else _remedies(event, inputs, judged, lead_times, as_of),
+        event.name, unit, judged.go, judged.demand_p50, judged.need.p95, judged.safe_now, judged.safe_at_maximum,
+        judged.probability, ratio, callers, (*_reasons(event, inputs, judged, told),), found,
+        before_p50=judged.baseline_p50, before_p95=judged.baseline_p95,
+        prescale=None if judged.capacity_holds else remedies.prescale(event, inputs, judged),
+        scale_out_minutes=inputs.scale_out_minutes if judged.scales else None,
+        ahead=judged.ahead.most, ahead_minutes=judged.ahead.minutes,
     )  # fmt: skip
 
 
@@ -96,19 +142,26 @@ def not_judged(event: EventConfig, unit: Unit, p50: float, p95: float, callers: 
     return EventVerdict(event.name, unit, False, p50, p95, 0.0, 0.0, 0.0, 1.0, callers, (reason,), ())
 
 
-def _reasons(event: EventConfig, inputs: EventInputs, judged: Judged) -> tuple[str, ...]:
-    out = [] if inputs.now is None else [_capacity_reason(inputs, judged)]
-    if inputs.service.autoscaled and inputs.now is not None:
-        out.append(_autoscaling_reason(event, inputs, judged))
-    out += [_quota_reason(judged.room)] if judged.quota_short else []
+def _reasons(event: EventConfig, inputs: EventInputs, judged: Judged, told: Sequence[str]) -> list[str]:
+    out: list[tuple[bool, str]] = []  # (whether it holds, the words): what fails comes first
+    if inputs.now is not None:
+        out.append((judged.full_holds, _capacity_reason(inputs, judged)))
+        if inputs.autoscales:
+            out.append((judged.ramp_holds, _ramp_reason(event, inputs, judged)))
+        if inputs.autoscales and judged.scales:
+            out.append((judged.full_holds, _autoscaling_reason(inputs, judged)))
+        if judged.need.region is not None:
+            out.append((judged.region_holds, _region_reason(judged)))
+    if judged.quota_short:
+        out.append((judged.capacity_holds, _quota_reason(judged.room)))
     if judged.room.quota is None and judged.room.need > 0:
-        out.append(f"the vCPU quota {inputs.quota_code} of account {inputs.account_id} is not known and not checked")
-    broken = [_limit_reason(x) for x in judged.limits if not x.holds]
-    out = [*broken, *out] if judged.capacity_holds else [*out, *broken]  # what fails comes first
-    out += [_limit_reason(x) for x in judged.limits if x.holds]
-    out += _cautions(inputs, judged)
-    out += _learned_reason(event, inputs)
-    return tuple(out) or ("nothing limits it: usage-priced, without hard limits",)
+        unknown = f"the vCPU quota {inputs.quota_code} of account {inputs.account_id} is not known and not checked"
+        out.append((True, unknown))
+    out += [(x.holds, _limit_reason(x)) for x in judged.limits]
+    found = [text for _, text in sorted(out, key=lambda o: o[0])]
+    found += [*told, *plausibility(event, inputs, judged.demand_p50)]
+    found += [*_cautions(inputs, judged), *_learned_reason(event, inputs)]
+    return found or ["nothing limits it: usage-priced, without hard limits"]
 
 
 def _learned_reason(event: EventConfig, inputs: EventInputs) -> list[str]:
@@ -131,24 +184,52 @@ def _learned_reason(event: EventConfig, inputs: EventInputs) -> list[str]:
 def _capacity_reason(inputs: EventInputs, judged: Judged) -> str:
     assert inputs.now is not None  # noqa: S101 - the caller looked
     lost = inputs.tier.zones_survived
-    state = f"{inputs.now.instances + (judged.most_added if judged.scales else 0)} instances, {lost} zone(s) lost"
-    demand, usable = number(judged.demand_p95), number(judged.usable)
-    if judged.capacity_holds:
+    state = f"{inputs.now.instances + judged.come} instances, {lost} zone(s) lost"
+    demand, usable = number(judged.need.p95), number(judged.usable)
+    if judged.full_holds:
         return f"P95 demand {demand} is within safe capacity {usable} ({state})"
     if judged.usable <= 0:
         return f"P95 demand {demand}, but nothing is safe ({state})"
-    over = judged.demand_p95 / judged.usable - 1
+    over = judged.need.p95 / judged.usable - 1
     return f"P95 demand {demand} exceeds safe capacity {usable} by {max(over, 0.001):.1%} ({state})"
 
 
-def _autoscaling_reason(event: EventConfig, inputs: EventInputs, judged: Judged) -> str:
+def _ramp_reason(event: EventConfig, inputs: EventInputs, judged: Judged) -> str:
+    """The ramp against the time that a new instance takes, with what is missing and for how long."""
+    lag, minutes = inputs.scale_out_minutes, event.ramp_minutes
+    missing = (
+        f"; P95 demand runs up to {number(judged.ahead.most)} ahead of it, for {number(judged.ahead.minutes)} min"
+        if judged.ahead.most > 0
+        else ""
+    )
     if not judged.scales:
         return (
-            f"autoscaling is not counted: a ramp of {event.ramp_minutes} min is shorter than "
-            f"{inputs.scale_out_minutes:.0f} min to scale out"
+            f"autoscaling is not counted: a ramp of {minutes} min is no longer than {lag:.0f} min to scale out{missing}"
         )
-    needed = "no number of instances is enough" if judged.short is None else f"{judged.short} more needed"
-    return f"autoscaling may add {judged.most_added} instance(s) up to {inputs.group_maximum}; {needed}"
+    rise = max(judged.need.p95 - judged.need.start_p95, 0.0) / minutes
+    reached = f"the ramp adds {number(rise)} a minute: {number(judged.need.early_p95)} after {lag:.0f} min to scale out"
+    if judged.ramp_holds and not missing:
+        return f"{reached}, within the {number(judged.now)} that runs"
+    if judged.ramp_holds:
+        rate = inputs.scale_out_per_minute
+        how = f", then {rate:g} instances come a minute" if rate is not None else ""
+        return f"{reached}, within the {number(judged.now)} that runs{how}{missing}"
+    return f"{reached}, more than the {number(judged.now)} that runs{missing}"
+
+
+def _autoscaling_reason(inputs: EventInputs, judged: Judged) -> str:
+    short = judged.need.short
+    needed = "no number of instances is enough" if short is None else f"{short} more needed"
+    in_time = "" if judged.come == judged.most_added else f", of which {judged.come} come within the ramp"
+    return f"autoscaling may add {judged.most_added} instance(s) up to {inputs.group_maximum}{in_time}; {needed}"
+
+
+def _region_reason(judged: Judged) -> str:
+    word = "is within" if judged.region_holds else "exceeds"
+    return (
+        f"with another region's traffic after its loss P95 {number(judged.need.region_p95)} {word} the "
+        f"{number(judged.region)} that all zones serve then"
+    )
 
 
 def _quota_reason(room: QuotaRoom) -> str:
@@ -161,8 +242,12 @@ def _quota_reason(room: QuotaRoom) -> str:
 
 def _limit_reason(limit: LimitHeld) -> str:
     word = "is within" if limit.holds else "exceeds"
-    c = limit.config
-    return f"{c.metric}: P95 {quantity(limit.p95, c.unit)} {word} the limit {quantity(c.limit, c.unit)}"
+    source = f" ({limit.source})" if limit.source else ""
+    whose = "" if limit.own else "third party "
+    return (
+        f"{whose}{limit.name}: P95 {quantity(limit.p95, limit.unit)} {word} the limit "
+        f"{quantity(limit.limit, limit.unit)}{source}"
+    )
 
 
 def _cautions(inputs: EventInputs, judged: Judged) -> list[str]:
@@ -170,70 +255,6 @@ def _cautions(inputs: EventInputs, judged: Judged) -> list[str]:
         return []
     seen = inputs.now.cost.highest_demand_seen
     out = [f"caution: {flag}" for flag in inputs.now.flags if "extrapolates" not in flag]
-    if seen > 0 and judged.demand_p95 > EXTRAPOLATION_LIMIT * seen:
-        out.append(f"caution: P95 demand is {judged.demand_p95 / seen:.1f} times the highest load ever seen")
+    if seen > 0 and judged.need.p95 > EXTRAPOLATION_LIMIT * seen:
+        out.append(f"caution: P95 demand is {judged.need.p95 / seen:.1f} times the highest load ever seen")
     return out
-
-
-def _remedies(
-    event: EventConfig, inputs: EventInputs, judged: Judged, lead: LeadTimes, as_of: date
-) -> tuple[Remedy, ...]:
-    found: list[tuple[str, int]] = [] if judged.capacity_holds else _for_capacity(event, inputs, judged, lead)
-    found += [
-        (f"{x.config.metric}: {x.config.remedy} (at least {quantity(x.p95, x.config.unit)})", x.config.lead_time_days)
-        for x in judged.limits
-        if not x.holds
-    ]
-    ready = _ready_at(event, inputs).astimezone(ZoneInfo(inputs.service.time_zone)).date()
-    return tuple(_dated(action, ready, days, as_of) for action, days in sorted(found, key=lambda f: f[1]))
-
-
-def _for_capacity(event: EventConfig, inputs: EventInputs, judged: Judged, lead: LeadTimes) -> list[tuple[str, int]]:
-    if inputs.service.kind == "vertical":
-        factor = judged.demand_p95 / judged.usable if judged.usable > 0 else math.inf
-        size = f"at least {factor:.2f} times as large" if math.isfinite(factor) else "that keeps the SLO"
-        return [(f"move to an instance type {size}", lead.migration)]
-    if inputs.now is None:
-        return []
-    if judged.short is None:
-        lost = inputs.tier.zones_survived
-        return [(f"run it in more than {lost} zone(s), on a type that keeps the SLO: more of the same does not help",
-                 lead.migration)]  # fmt: skip
-    target = inputs.now.instances + judged.short
-    out = [] if judged.scales else [(_prescale(event, inputs, target), lead.scale_out)]
-    if target > inputs.group_maximum:
-        out.append((f"raise the group's maximum from {inputs.group_maximum} to at least {target}", lead.scale_out))
-    quota = judged.room.quota
-    if judged.quota_short and quota is not None:
-        wanted = math.ceil(quota.used + judged.room.need + judged.room.others)
-        out.append((f"request quota {quota.code} of {wanted} vCPU (now {quota.limit:.0f})", lead.quota))
-    return out
-
-
-def _prescale(event: EventConfig, inputs: EventInputs, target: int) -> str:
-    assert inputs.now is not None  # noqa: S101 - the caller looked
-    up, down = _ready_at(event, inputs), _down_at(event)
-    added = target - inputs.now.instances
-    text = (
-        f"pre-scale by {added} to {target} instances at {up:%Y-%m-%d %H:%M} UTC, back down at {down:%Y-%m-%d %H:%M} UTC"
-    )
-    if inputs.usd_per_instance_hour is None:
-        return text
-    usd = added * (down - up) / pd.Timedelta(hours=1) * inputs.usd_per_instance_hour
-    return f"{text}, about {number(usd)} USD on demand"
-
-
-def _ready_at(event: EventConfig, inputs: EventInputs) -> pd.Timestamp:
-    """The full hour by which what is added must be asked for: the ramp begins, less the time to scale out."""
-    lead = pd.Timedelta(minutes=event.ramp_minutes + inputs.scale_out_minutes)
-    return (pd.Timestamp(event.start).tz_convert("UTC") - lead).floor("h")
-
-
-def _down_at(event: EventConfig) -> pd.Timestamp:
-    return (pd.Timestamp(event.end).tz_convert("UTC") + pd.Timedelta(minutes=event.ramp_minutes)).ceil("h")
-
-
-def _dated(action: str, ready: date, days: int, as_of: date) -> Remedy:
-    by = ready - timedelta(days=days)
-    late = (as_of - by).days
-    return Remedy(f"{action} (overdue by {late} day(s))" if late > 0 else action, by, days)

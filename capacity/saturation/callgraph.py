@@ -74,7 +74,10 @@ class CallGraph:
         return Unit(service, caller.region if caller.region in regions else regions[0])
 
     def propagate(
-        self, increments: Mapping[Unit, Amount], combine: Literal["sum", "larger"] = "sum"
+        self,
+        increments: Mapping[Unit, Amount],
+        combine: Literal["sum", "larger"] = "sum",
+        beside: Mapping[tuple[Unit, str], Amount] | None = None,
     ) -> dict[Unit, Amount]:
         """Increments of demand at every unit that is reached, its own included.
 
@@ -88,6 +91,8 @@ class CallGraph:
         combine
             What a unit makes of its own increment and what reaches it: their sum (linear in ``increments``), or the
             larger (for an event that names both a service and its caller: the same customers, not twice as many).
+        beside
+            (caller, called service) -> what flows there beside, where the caller is reached.
 
         Returns
         -------
@@ -110,6 +115,8 @@ class CallGraph:
                 for name, per_request in self.calls[service].items():
                     callee = self.callee(unit, name)
                     flow = out[unit] * per_request
+                    if beside and (unit, name) in beside:
+                        flow = flow + beside[unit, name]
                     reached[callee] = reached[callee] + flow if callee in reached else flow
         return out
 

@@ -107,6 +107,10 @@ def apply_event(paths: Paths, weight: Floats, event: EventConfig) -> Paths:
 
 
 def _multiplier(event: EventConfig) -> float:
+    if event.multiplier is None and event.business is not None:
+        raise UsageError(
+            f"event '{event.name}': a business figure is for the check; a scenario needs a multiplier or a target"
+        )
     if event.multiplier is None:
         raise UsageError(f"event '{event.name}' has an absolute target, no multiplier; use apply_event")
     return event.multiplier

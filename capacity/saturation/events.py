@@ -1,186 +1,48 @@
 """The peak-event check: does the running fleet hold the event, and if not, what to do and by when.
 
-A unit is GO where the P95 of its demand with the event is within its usable safe capacity, with the tier's zones
-lost, and the P95 of every hard-limited metric is within its limit. Usable is what runs now; for an autoscaled service
-whose ramp leaves time to scale out, what its group may grow to within its maximum and the vCPU quota *that the other
-units of the event leave*. So more demand never turns NO-GO into GO, and more capacity never GO into NO-GO.
+A unit is GO where, at P95, the demand of the event is within its usable safe capacity with the tier's zones lost, what
+it has grown to before the first new instance can serve is within what runs, a lost region's traffic fits where the
+service promises that, and every hard and third-party limit holds. Usable is what runs now; for an autoscaled service,
+with what comes within the ramp, the group's maximum and the vCPU quota *that the other units of the event leave*. So
+more demand never turns NO-GO into GO, and more capacity never GO into NO-GO.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from statistics import NormalDist
 
 import numpy as np
 
-from capacity.config import EventConfig, HardLimitConfig, LeadTimes, ServiceConfig, TierConfig
-from capacity.domain import (
-    EventVerdict,
-    Floats,
-    InstanceType,
-    Interval,
-    LearnedEffect,
-    Quota,
-    ResourceCost,
-    SafeCapacity,
-    Unit,
-)
-from capacity.errors import UsageError
+from capacity.config import EventConfig, LeadTimes
+from capacity.domain import EventFlow, EventVerdict, Floats, Interval, Quota, Unit
+from capacity.saturation import _event_ramp as ramp
 from capacity.saturation import _event_words as words
+from capacity.saturation._event_inputs import (
+    STOCK_METRICS,
+    EventInputs,
+    HardLimitInputs,
+    PastPeak,
+    check_paths,
+    event_inputs,
+    is_stock,
+    quantile,
+)
+from capacity.saturation._event_limits import hard_limit, region_demand, third_parties
+from capacity.saturation._event_size import Sized, edge_words, entering, increment, on_usual_calls, with_event_factors
 from capacity.saturation.callgraph import CallGraph
-from capacity.saturation.capacity import ResourceNeed, Running, per_instance, reference_scale, safe_capacity
+from capacity.words import number
 
-# The vCPU of all standard families (A, C, D, H, I, M, R, T, Z) of an account in a region.
-STANDARD_QUOTA = "L-1216C47A"
-# From a metric that rises to an instance that serves: an evaluation period or two, boot, and the provider's usual
-# warm-up of 300 s, in round figures.
-SCALE_OUT_MINUTES = 10.0
-# Stocks, not flows: a busy hour does not multiply what is already stored.
-STOCK_METRICS = frozenset({"disk_used_bytes"})
+__all__ = [
+    "EventInputs", "HardLimitInputs", "PastPeak", "check_event", "event_flows", "event_inputs", "is_stock",
+    "probability_within",
+]  # fmt: skip
 
 _EVENT_LEVEL = 0.95
 # Points of the capacity's distribution that P(holds) averages over.
-_CAPACITY_POINTS = 101
-
-
-def is_stock(metric: str) -> bool:
-    """Whether ``metric`` is what is stored, not what flows."""
-    return metric in STOCK_METRICS
-
-
-@dataclass(frozen=True, eq=False)
-class HardLimitInputs:
-    """A hard limit and its metric in the event's window without the event: (P,) peaks, same futures as the demand.
-
-    ``per_demand`` is what a unit of demand adds to the metric; where None, the metric grows in proportion to demand
-    (stocks such as disk do not).
-    """
-
-    config: HardLimitConfig
-    baseline: Floats
-    per_demand: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class EventInputs:
-    """All that the check knows of one unit; :func:`event_inputs` makes it from a running fleet.
-
-    Attributes
-    ----------
-    baseline
-        (P,) peak demand in the event's window without the event; path i is the same future for every unit.
-    now
-        What runs; None for a usage-priced service (only hard limits bind it).
-    added_normal, added_zone_loss
-        Demand that one more instance adds in the two states, the zones' loss counted.
-    group_maximum
-        Most instances that the group may have; the service's own ``max_instances_per_zone`` where it names none.
-    vcpu_per_instance
-        Of the running mix, for the quota.
-    learned, multiplier
-        What past occurrences of an event without multiplier and target taught, and the (P,) multipliers drawn from it.
-    """
-
-    service: ServiceConfig
-    tier: TierConfig
-    account_id: str
-    baseline: Floats
-    now: SafeCapacity | None
-    added_normal: float = 0.0
-    added_zone_loss: float = 0.0
-    group_maximum: int = 0
-    vcpu_per_instance: float = 0.0
-    quota_code: str = STANDARD_QUOTA
-    scale_out_minutes: float = SCALE_OUT_MINUTES
-    usd_per_instance_hour: float | None = None
-    hard_limits: tuple[HardLimitInputs, ...] = ()
-    learned: LearnedEffect | None = None
-    multiplier: Floats | None = None
-
-    def scales_in_time(self, event: EventConfig) -> bool:
-        """Does the ramp leave the autoscaler time to follow?"""
-        fleet = self.service.autoscaled and self.service.kind == "fleet"
-        return fleet and event.ramp_minutes >= self.scale_out_minutes
-
-    def capacity_with(self, added: int) -> Interval:
-        """Safe capacity (the smaller state) with ``added`` more instances; unlimited where there are none."""
-        if self.now is None:
-            return Interval(math.inf, math.inf, math.inf)
-        mid = min(
-            self.now.normal.mid + added * self.added_normal, self.now.zone_loss.mid + added * self.added_zone_loss
-        )
-        known = self.now.binding
-        if known.mid > 0:
-            return Interval(mid * known.low / known.mid, mid, mid * known.high / known.mid, known.confidence)
-        per = self.now.cost.per_demand
-        return Interval(mid * per.mid / per.high, mid, mid * per.mid / per.low, per.confidence)
-
-    def instances_short(self, demand: float) -> int | None:
-        """Fewest more instances that serve ``demand``; None where no number does."""
-        short = [(demand - self.now.normal.mid, self.added_normal),
-                 (demand - self.now.zone_loss.mid, self.added_zone_loss)] if self.now else []  # fmt: skip
-        if any(gap > 0 and each <= 0 for gap, each in short):
-            return None
-        added = max((math.ceil(gap / each) for gap, each in short if gap > 0), default=0)
-        # One more where the division fell a rounding short.
-        return added if self.capacity_with(added).mid >= demand else added + 1
-
-
-def event_inputs(
-    unit: Unit,
-    baseline: Floats,
-    running: Running,
-    group_maximum: int | None,
-    types: Mapping[str, InstanceType],
-    service: ServiceConfig,
-    tier: TierConfig,
-    cost: ResourceCost | None,
-    account_id: str,
-    hard_limits: Sequence[HardLimitInputs] = (),
-    usd_per_instance_hour: float | None = None,
-    needs: tuple[ResourceNeed, ...] = (),
-) -> EventInputs:
-    """The inputs of one unit from its running fleet. More instances are taken to be the running mix, over its zones.
-
-    Parameters
-    ----------
-    unit, baseline
-        Whose, and its (P,) peak demand in the event's window without the event.
-    running, group_maximum
-        From :func:`running_now` and :func:`group_maximum`.
-    types, service, tier, cost
-        As for :func:`safe_capacity`; ``cost`` may be None for a usage-priced service only.
-    account_id
-        Whose quota it draws on.
-    hard_limits, usd_per_instance_hour
-        As in :class:`HardLimitInputs`; the price is for the remedy's cost only.
-    needs
-        What demand needs beside vCPU, as for :func:`safe_capacity`.
-    """
-    limits = tuple(hard_limits)
-    if service.kind == "usage_priced":
-        return EventInputs(service, tier, account_id, baseline, None, hard_limits=limits)
-    if cost is None:
-        raise UsageError(f"event check: {unit} runs instances but has no cost per unit of demand; give one")
-    now = safe_capacity(unit, running, types, service, tier, cost, needs)
-    scale = reference_scale(running, types, service)
-    each = [(n, per_instance(types[name], service, tier, cost, scale, needs)) for (name, _), n in running.items()]
-    count = max(now.instances, 1)
-    zones = len({zone for (_, zone), n in running.items() if n > 0})
-    surviving = max(0, zones - tier.zones_survived) / zones if zones else 0.0
-    declared = service.max_instances_per_zone * max(zones, service.zones)
-    return EventInputs(
-        service, tier, account_id, baseline, now,
-        added_normal=sum(n * safe for n, (safe, _) in each) / count,
-        added_zone_loss=sum(n * loss for n, (_, loss) in each) / count * surviving,
-        group_maximum=max(declared if group_maximum is None else group_maximum, now.instances),
-        vcpu_per_instance=now.vcpu / count,
-        usd_per_instance_hour=usd_per_instance_hour,
-        hard_limits=limits,
-    )  # fmt: skip
+_CAPACITY_POINTS = 401
 
 
 def check_event(
@@ -196,9 +58,9 @@ def check_event(
     Parameters
     ----------
     event
-        Multiplier or absolute target at the services it names, or what was learned of it (``inputs``); the call graph
-        carries the increment on. A service that has an increment of its own and is also called takes the larger of the
-        two, by path.
+        Multiplier, absolute target or business figure at the services it names, or what was learned of it
+        (``inputs``); the call graph carries the increment on. A service that has an increment of its own and is also
+        called takes the larger of the two, by path.
     inputs
         By unit. A unit that the event reaches and that is not here cannot be judged, and is NO-GO.
     graph, lead_times, quotas
@@ -212,66 +74,109 @@ def check_event(
         ``safe_now`` and ``safe_at_group_maximum`` (within what the quota leaves) are the middle of safe capacity, with
         the tier's zones lost. For a usage-priced service they are the demand at which its tightest hard limit binds, or
         without one the largest demand of all paths: always finite. ``probability_holds`` is the share of (path ×
-        capacity from its interval) that holds, hard limits included.
+        capacity from its interval) that holds, limits included.
 
     Raises
     ------
     UsageError
         Baselines of different lengths, or none.
     """
-    _check_paths(inputs)
-    increments = _increments(event, inputs, graph)
-    demand = {u: np.maximum(inputs[u].baseline + inc, 0.0) for u, inc in increments.items() if u in inputs}
-    p95 = {u: _quantile(d, _EVENT_LEVEL) for u, d in demand.items()}
-    room = _quota_room(inputs, p95, quotas)
+    check_paths(inputs)
+    graph = with_event_factors(graph, event)
+    sized, increments = _increments(event, inputs, graph)
+    # Of units that the event does not reach, the demand is as it is: third parties serve them too.
+    still = np.zeros(len(next(iter(inputs.values())).baseline))
+    demand = {u: np.maximum(i.baseline + increments.get(u, still), 0.0) for u, i in inputs.items()}
+    needs = {u: _need(event, u, inputs, demand) for u in increments if u in inputs}
+    room = _quota_room(inputs, needs, quotas)
+    outside = third_parties(inputs, demand)
     out = []
-    for unit, increment in increments.items():
-        callers = tuple(str(u) for u in graph.callers(unit, increments))
+    for unit, added in increments.items():
+        callers = list(graph.callers(unit, increments))
+        names = tuple(str(u) for u in callers)
         if unit not in inputs:
-            out.append(words.not_judged(event, unit, _quantile(increment, 0.5), _quantile(increment, 0.95), callers))
+            out.append(words.not_judged(event, unit, quantile(added, 0.5), quantile(added, 0.95), names))
             continue
-        judged = _judge(event, unit, inputs[unit], demand[unit], p95[unit], room[unit])
-        out.append(words.verdict(event, unit, inputs[unit], judged, callers, lead_times, as_of))
+        own = [hard_limit(x, inputs[unit].baseline, demand[unit]) for x in inputs[unit].hard_limits]
+        judged = _judge(event, inputs[unit], demand[unit], needs[unit], room[unit], (*own, *outside.get(unit, ())))
+        told = _size_words(unit, sized, added, demand[unit])
+        told += edge_words(event, graph, unit, callers)
+        out.append(words.verdict(event, unit, inputs[unit], judged, names, told, lead_times, as_of))
     return tuple(out)
 
 
-def _increments(event: EventConfig, inputs: Mapping[Unit, EventInputs], graph: CallGraph) -> dict[Unit, Floats]:
-    """(P,) increments over the baseline of every unit that the event reaches."""
-    paths = len(next(iter(inputs.values())).baseline)
-    own: dict[Unit, Floats] = {}
-    for service in event.services:
-        for region in graph.regions.get(service, ()):
-            if event.regions is not None and region not in event.regions:
-                continue
-            unit = Unit(service, region)
-            base = inputs[unit].baseline if unit in inputs else np.zeros(paths)
-            own[unit] = _increment(event, base, inputs[unit].multiplier if unit in inputs else None)
+def _size_words(unit: Unit, sized: Sized, added: Floats, demand: Floats) -> list[str]:
+    """The arithmetic of a business figure where it enters, and whether what callers bring is more."""
+    if unit not in sized.arithmetic:
+        return []
+    said = sized.arithmetic[unit]
+    if quantile(added, 0.5) > quantile(sized.increments[unit], 0.5) * (1 + 1e-9) + 1e-9:
+        said += f"; what its callers bring is more and counts: {number(quantile(demand, 0.5))} req/s (P50)"
+    return [said]
+
+
+def event_flows(event: EventConfig, inputs: Mapping[Unit, EventInputs], graph: CallGraph) -> tuple[EventFlow, ...]:
+    """What the event adds from service to service, in the order of :func:`check_event`; the same arguments.
+
+    An edge carries the caller's whole increment times the calls a request, and what the event's own factors do to the
+    calls that there are without it.
+    """
+    check_paths(inputs)
+    graph = with_event_factors(graph, event)
+    _, increments = _increments(event, inputs, graph)
+    beside = on_usual_calls(event, inputs, graph)
+    out = []
+    for unit in increments:
+        for caller in graph.callers(unit, increments):
+            each = graph.calls[caller.service][unit.service]
+            flow = increments[caller] * each + beside.get((caller, unit.service), 0.0)
+            out.append(EventFlow(caller, unit, each, quantile(flow, 0.5), quantile(flow, _EVENT_LEVEL)))
+    return tuple(out)
+
+
+def _increments(
+    event: EventConfig, inputs: Mapping[Unit, EventInputs], graph: CallGraph
+) -> tuple[Sized, dict[Unit, Floats]]:
+    """(P,) increments over the baseline of every unit that the event reaches, and how large it is where it enters."""
+    sized = entering(event, inputs, graph)
+    own = dict(sized.increments)
     if event.is_learned:  # what a called service's own past says counts too
-        own |= {u: _increment(event, i.baseline, i.multiplier) for u, i in inputs.items() if i.multiplier is not None}
-    return graph.propagate(own, combine="larger")
+        own |= {u: increment(event, i.baseline, i.multiplier) for u, i in inputs.items() if i.multiplier is not None}
+    return sized, graph.propagate(own, combine="larger", beside=on_usual_calls(event, inputs, graph))
 
 
-def _increment(event: EventConfig, baseline: Floats, learned: Floats | None) -> Floats:
-    if event.target is not None:
-        return event.target - baseline
-    multiplier = learned if event.multiplier is None else event.multiplier
-    return baseline * ((1.0 if multiplier is None else multiplier) - 1.0)
+def _need(
+    event: EventConfig, unit: Unit, inputs: Mapping[Unit, EventInputs], demand: Mapping[Unit, Floats]
+) -> words.Need:
+    """What the event asks of a unit at P95."""
+    own, full = inputs[unit], demand[unit]
+    start = np.minimum(own.baseline, full)
+    early = ramp.early(start, full, event.ramp_minutes, own.scale_out_minutes)
+    region = region_demand(unit, own.service, demand)
+    p95, with_region = quantile(full, _EVENT_LEVEL), 0.0 if region is None else quantile(region, _EVENT_LEVEL)
+    short = own.instances_short(p95, with_region, own.scales_in_time(event))
+    early_p95 = quantile(early, _EVENT_LEVEL)
+    before = ramp.before_the_ramp(own, event, early_p95, short)
+    return words.Need(
+        start, early, region, start_p95=quantile(start, _EVENT_LEVEL), early_p95=early_p95, p95=p95,
+        region_p95=with_region, short=None if short is None or before is None else max(short, before), before=before,
+    )  # fmt: skip
 
 
 def _quota_room(
-    inputs: Mapping[Unit, EventInputs], p95: Mapping[Unit, float], quotas: Sequence[Quota]
+    inputs: Mapping[Unit, EventInputs], needs: Mapping[Unit, words.Need], quotas: Sequence[Quota]
 ) -> dict[Unit, words.QuotaRoom]:
     """For each unit, the vCPU that its quota leaves after what the *other* units of the event need at their P95.
 
     What others need is counted in full, whether or not their own group maximum lets them have it: raising that
     maximum then never takes room from anybody.
     """
-    need = {u: _vcpu_short(inputs[u], d) for u, d in p95.items()}
+    need = {u: _vcpu_short(inputs[u], n.short) for u, n in needs.items()}
     limits = {(q.account_id, q.region, q.code): q for q in quotas}
     out = {}
-    for unit in p95:
+    for unit in needs:
         key = (inputs[unit].account_id, unit.region, inputs[unit].quota_code)
-        sharers = [u for u in p95 if (inputs[u].account_id, u.region, inputs[u].quota_code) == key]
+        sharers = [u for u in needs if (inputs[u].account_id, u.region, inputs[u].quota_code) == key]
         quota = limits.get(key)
         others = sum(need[u] for u in sharers if u != unit)
         free = math.inf if quota is None else quota.limit - quota.used
@@ -279,32 +184,47 @@ def _quota_room(
     return out
 
 
-def _vcpu_short(inputs: EventInputs, demand: float) -> float:
+def _vcpu_short(inputs: EventInputs, short: int | None) -> float:
     if inputs.service.kind != "fleet":
         return 0.0  # a database changes its type, a usage-priced service has no vCPU of ours
-    return (inputs.instances_short(demand) or 0) * inputs.vcpu_per_instance
+    return (short or 0) * inputs.vcpu_per_instance
 
 
 def _judge(
-    event: EventConfig, unit: Unit, inputs: EventInputs, demand: Floats, p95: float, room: words.QuotaRoom
-) -> words.Judged:
+    event: EventConfig, inputs: EventInputs, demand: Floats, need: words.Need, room: words.QuotaRoom,
+    limits: tuple[words.LimitHeld, ...],
+) -> words.Judged:  # fmt: skip
     running = inputs.now.instances if inputs.now else 0
     by_group = inputs.group_maximum - running
     by_quota = math.floor(max(room.vcpu, 0.0) / inputs.vcpu_per_instance) if _bounded(inputs, room) else by_group
     most = max(0, min(by_group, by_quota)) if inputs.service.kind == "fleet" else 0
+    come = ramp.added_by_the_end(inputs, event, most)
     scales = inputs.scales_in_time(event)
-    usable = inputs.capacity_with(most if scales else 0)
-    limits = tuple(_hard_limit(x, inputs.baseline, demand) for x in inputs.hard_limits)
+    now, usable = inputs.capacity_with(0), inputs.capacity_with(come, scales)
+    region = inputs.region_loss_with(come)
     held = np.ones(len(demand), dtype=bool)
     for limit in limits:
         held &= limit.holds_by_path
-    shown = [min(inputs.capacity_with(n).mid, _served_anyway(demand, p95, limits, inputs)) for n in (0, most)]
+    # What capacity must be, as a share of its middle, for each future to hold.
+    shares = [_over(demand, usable.mid)]
+    shares += [_over(need.early, now.mid)] if scales else []
+    shares += [_over(need.region, region)] if need.region is not None else []
+    most_safe = max(now.mid, inputs.capacity_with(most, inputs.autoscales).mid)
+    shown = [min(x, _served_anyway(demand, need.p95, limits, inputs)) for x in (now.mid, most_safe)]
     return words.Judged(
-        demand_p50=_quantile(demand, 0.5), demand_p95=p95, baseline_p50=_quantile(inputs.baseline, 0.5),
-        safe_now=shown[0], safe_at_maximum=shown[1], usable=usable.mid,
-        scales=scales, most_added=most, short=inputs.instances_short(p95), room=room, limits=limits,
-        probability=float(np.mean(_probability_within(demand, usable) * held)),
+        need, demand_p50=quantile(demand, 0.5), baseline_p50=quantile(inputs.baseline, 0.5),
+        baseline_p95=quantile(inputs.baseline, _EVENT_LEVEL), safe_now=shown[0], safe_at_maximum=shown[1],
+        now=now.mid, usable=usable.mid, region=region, scales=scales, most_added=most, come=come,
+        room=room, limits=limits, ahead=ramp.ahead(inputs, event, need.start_p95, need.p95, most),
+        probability=float(np.mean(probability_within(np.maximum.reduce(shares), usable) * held)),
     )  # fmt: skip
+
+
+def _over(demand: Floats, capacity: float) -> Floats:
+    if math.isinf(capacity):
+        return np.zeros(len(demand))
+    out = np.full(len(demand), math.inf)
+    return np.divide(demand, capacity, out=np.where(demand > 0, out, 0.0), where=capacity > 0)
 
 
 def _served_anyway(demand: Floats, p95: float, limits: Sequence[words.LimitHeld], inputs: EventInputs) -> float:
@@ -314,45 +234,31 @@ def _served_anyway(demand: Floats, p95: float, limits: Sequence[words.LimitHeld]
     """
     if inputs.now is not None:
         return math.inf
-    flows = [x for x in limits if x.config.metric not in STOCK_METRICS and x.p95 > 0]
-    return min((p95 * x.config.limit / x.p95 for x in flows), default=float(demand.max()))
+    flows = [x for x in limits if x.own and x.name not in STOCK_METRICS and x.p95 > 0]
+    return min((p95 * x.limit / x.p95 for x in flows), default=float(demand.max()))
 
 
 def _bounded(inputs: EventInputs, room: words.QuotaRoom) -> bool:
     return math.isfinite(room.vcpu) and inputs.vcpu_per_instance > 0
 
 
-def _hard_limit(limit: HardLimitInputs, baseline: Floats, demand: Floats) -> words.LimitHeld:
-    """The metric with the event, against its limit."""
-    if limit.per_demand is not None:
-        metric = limit.baseline + limit.per_demand * (demand - baseline)
-    elif limit.config.metric in STOCK_METRICS:
-        metric = limit.baseline
-    else:
-        grows = np.divide(demand, baseline, out=np.ones_like(demand), where=baseline > 0)
-        metric = limit.baseline * grows
-    return words.LimitHeld(limit.config, _quantile(metric, _EVENT_LEVEL), metric <= limit.config.limit)
+def probability_within(share: Floats, capacity: Interval) -> Floats:
+    """(P,) P(capacity >= share × its middle): two half normals that meet at the middle and keep the interval.
 
-
-def _probability_within(demand: Floats, capacity: Interval) -> Floats:
-    """(P,) P(capacity >= demand): capacity as two half normals that meet at its middle and keep its interval."""
+    Parameters
+    ----------
+    share
+        (P,) what is asked, over the middle of ``capacity``.
+    capacity
+        An interval with its confidence; one without instances is unlimited.
+    """
     if math.isinf(capacity.mid):
-        return np.ones(len(demand))
+        return np.ones(len(share))
+    if capacity.mid <= 0:
+        return (share <= 0).astype(float)
     z = NormalDist().inv_cdf((1 + capacity.confidence) / 2) if capacity.confidence < 1 else math.inf
     points = (np.arange(_CAPACITY_POINTS) + 0.5) / _CAPACITY_POINTS
     deviate = np.array([NormalDist().inv_cdf(float(p)) for p in points]) / z
-    side = np.where(deviate < 0, capacity.mid - capacity.low, capacity.high - capacity.mid)
-    draws = np.maximum(capacity.mid + deviate * side, 0.0)  # rising
-    return 1.0 - np.searchsorted(draws, demand, side="left") / _CAPACITY_POINTS
-
-
-def _quantile(values: Floats, level: float) -> float:
-    """The smallest value that at least ``level`` of the paths do not pass."""
-    return float(np.quantile(values, level, method="inverted_cdf"))
-
-
-def _check_paths(inputs: Mapping[Unit, EventInputs]) -> None:
-    lengths = {len(i.baseline) for i in inputs.values()}
-    lengths |= {len(x.baseline) for i in inputs.values() for x in i.hard_limits}
-    if len(lengths) != 1 or lengths == {0}:
-        raise UsageError(f"event check: baselines of {sorted(lengths)} paths; give every unit the same futures")
+    side = np.where(deviate < 0, capacity.mid - capacity.low, capacity.high - capacity.mid) / capacity.mid
+    draws = np.maximum(1.0 + deviate * side, 0.0)  # rising
+    return 1.0 - np.searchsorted(draws, share, side="left") / _CAPACITY_POINTS

@@ -21,6 +21,7 @@ from capacity.config import BillSource, Config, DriverConfig, JourneyConfig
 from capacity.pipeline import money
 from capacity.pipeline import drivers
 from capacity.pipeline.finops.ground import Past
+from capacity.pipeline.finops.tie import tie_frames
 from capacity.pipeline.finops.unit_ahead import COLUMNS, unit_ahead_frames
 from capacity.pipeline.finops.unit_cost import unit_frames
 from capacity.pipeline.inputs import Inputs, _series
@@ -100,6 +101,26 @@ def test_units_are_those_that_the_plan_counts(demo: Past) -> None:
     assert len(both) == len(demo.money.unit_cost)
     np.testing.assert_allclose(both["units"], both["units_mine"])
     np.testing.assert_allclose(both["coverage_frac"], both["coverage_frac_mine"])
+
+
+def test_a_bill_that_begins_inside_a_month_is_told_and_that_month_has_no_unit_cost(demo: Past) -> None:
+    assert demo.money.partial == {}
+    cost = demo.inputs.cost
+    cut = cost.filter(pc.greater_equal(cost["ChargePeriodStart"], pa.scalar(datetime(2025, 9, 16, tzinfo=UTC))))
+    inputs = replace(demo.inputs, cost=cut)
+    past = Past(inputs=inputs, data={}, money=money.cost_to_serve(inputs))
+    assert past.money.months == demo.money.months
+    notes = tie_frames(past)["review_notes"]
+    said = notes.loc[notes["topic"] == "months", "words"].tolist()
+    assert len(said) == 1
+    assert said[0].startswith("2025-09: the bill of bill begins on 16 Sep 2025: the month is not whole")
+    found = unit_frames(past)
+    for name, column in (("unit_cost", "usd_per_1000"), ("unit_cost_groups", "per_1000")):
+        first = found[name][found[name]["month"] == "2025-09"]
+        assert len(first)
+        assert first[column].isna().all(), name
+        assert first["flags"].str.contains("the bill of bill begins on 16 Sep 2025").all(), name
+        assert found[name][column].notna().any(), name
 
 
 def test_the_unit_cost_itself_is_as_it_was(demo: Past, frames: dict[str, pd.DataFrame]) -> None:

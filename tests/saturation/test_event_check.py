@@ -1,17 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from saturation_makers import TYPES, cost, even, service, tier
 
 from capacity.config import EventConfig, HardLimitConfig, LeadTimes, ServiceConfig
-from capacity.domain import EventVerdict, Quota, Unit
+from capacity.domain import EventVerdict, PreScale, Quota, Unit
 from capacity.errors import UsageError
 from capacity.saturation import CallGraph, EventInputs, HardLimitInputs, ResourceNeed, check_event, event_inputs
 
@@ -79,12 +77,19 @@ def test_no_go_says_by_how_much_and_what_to_do_by_when() -> None:
     found = only(check(sale(), {WEB: inputs(demand=100.0)}))
     assert not found.go
     assert "exceeds safe capacity 216 by 9.3% (9 instances" in found.reasons[0]
-    assert [(r.by, r.lead_time_days) for r in found.remedies] == [(date(2026, 11, 26), 1)]
-    # 236 needs 10 instances in zone loss: one more adds 4 × .9/.1 × 2/3 = 24. On before the ramp, off after it.
+    assert [(r.by, r.lead_time_days, r.kind) for r in found.remedies] == [
+        (date(2026, 11, 26), 1, "prescale"), (date(2026, 11, 20), 7, "reservation"),
+    ]  # fmt: skip
+    # 236 needs one more survivor of 4 × .9/.1 = 36. The tenth instance may be in the lost zone, the eleventh is not as
+    # well. On before the ramp, off after it.
     assert found.remedies[0].action == (
-        "pre-scale by 1 to 10 instances at 2026-11-27 03:00 UTC, back down at 2026-11-28 06:00 UTC, "
-        "about 5.4 USD on demand"
+        "pre-scale by 2 to 11 instances at 2026-11-27 03:00 UTC, back down at 2026-11-28 06:00 UTC, about 10.8 USD"
     )
+    assert found.prescale == PreScale(
+        9, 11, datetime(2026, 11, 27, 3, tzinfo=UTC), datetime(2026, 11, 28, 6, tzinfo=UTC), 2 * 27 * 0.2, 252.0
+    )
+    assert found.remedies[0].usd == found.remedies[1].usd == found.prescale.usd
+    assert found.remedies[1].action.startswith("to be sure of the 2 instances, reserve them for that time: 10.8 USD")
 
 
 def test_the_remedy_is_enough() -> None:
@@ -97,6 +102,8 @@ def test_the_remedy_is_enough() -> None:
 def test_overdue_remedies_say_so() -> None:
     found = check_event(sale(), {WEB: inputs(demand=100.0)}, graph(), LEADS, (), date(2026, 11, 28))
     assert found[0].remedies[0].action.endswith("(overdue by 2 day(s))")
+    assert all(r.overdue for r in found[0].remedies)
+    assert not any(r.overdue for r in check(sale(), {WEB: inputs(demand=100.0)})[0].remedies)
 
 
 def test_autoscaling_counts_only_where_the_ramp_leaves_time() -> None:
@@ -104,9 +111,10 @@ def test_autoscaling_counts_only_where_the_ramp_leaves_time() -> None:
     assert only(check(sale(), {WEB: scaled}, quotas=(quota(500),))).go
     sudden = only(check(sale(ramp_minutes=5), {WEB: scaled}, quotas=(quota(500),)))
     assert not sudden.go
-    assert any("ramp of 5 min is shorter than 10 min" in reason for reason in sudden.reasons)
+    assert any("ramp of 5 min is no longer than 10 min to scale out" in reason for reason in sudden.reasons)
     assert "pre-scale by 6" in sudden.remedies[0].action
-    assert sudden.safe_at_group_maximum == pytest.approx(216 + 11 * 24)
+    # 20 instances in three zones are 7, 7 and 6: 13 of them survive.
+    assert sudden.safe_at_group_maximum == pytest.approx(13 * 36)
 
 
 def test_the_group_maximum_binds() -> None:
@@ -127,10 +135,11 @@ def test_without_a_group_maximum_the_service_s_own_counts() -> None:
 def test_the_quota_binds_and_is_asked_for_in_time() -> None:
     found = only(check(sale(), {WEB: inputs(demand=150.0, over={"autoscaled": True}, maximum=40)}, quotas=(quota(20),)))
     assert not found.go
-    assert found.safe_at_group_maximum == pytest.approx(216 + 5 * 24)
+    assert found.safe_at_group_maximum == pytest.approx(9 * 36)  # 14 instances, 5 of them lost
     assert any("leaves 20 after 0 for others in the event; 24 needed" in reason for reason in found.reasons)
-    assert found.remedies[-1].action == "request quota L-1216C47A of 1004 vCPU (now 1000)"
-    assert found.remedies[-1].by == date(2026, 11, 13)
+    asked = found.remedies[-1]
+    assert asked.action == "request quota L-1216C47A of 1004 vCPU (now 1000) for account 1 in us-east-1"
+    assert (asked.by, asked.amount, asked.code, asked.account_id) == (date(2026, 11, 13), 1004, "L-1216C47A", "1")
 
 
 def test_a_quota_is_shared_by_the_units_of_the_event() -> None:
@@ -142,7 +151,7 @@ def test_a_quota_is_shared_by_the_units_of_the_event() -> None:
     assert [v.go for v in check(sale(), both, g, (quota(48),))] == [True, True]
     tight = check(sale(), both, g, (quota(47),))  # enough for each alone, not for both
     assert [v.go for v in tight] == [False, False]
-    assert all(v.remedies[-1].action == "request quota L-1216C47A of 1001 vCPU (now 1000)" for v in tight)
+    assert {(r.kind, r.amount) for v in tight for r in v.remedies[-1:]} == {("quota", 1001)}
 
 
 def test_an_unknown_quota_is_said() -> None:
@@ -261,74 +270,6 @@ def test_baselines_must_be_of_the_same_futures() -> None:
         check(sale(), {}, g)
     with pytest.raises(UsageError, match="no cost"):
         event_inputs(WEB, np.ones(3), even(3), None, TYPES, service("web"), tier(), None, "1")
-
-
-# --- properties: more demand never opens the gate, more capacity never shuts it ------------------------------
-
-CASES = {
-    "demand": st.tuples(st.floats(1, 400), st.floats(1, 400)),
-    "each": st.tuples(st.integers(1, 12), st.integers(1, 12)),
-    "maximum": st.tuples(st.one_of(st.none(), st.integers(1, 80)), st.one_of(st.none(), st.integers(1, 80))),
-    "autoscaled": st.tuples(st.booleans(), st.booleans()),
-    "free": st.floats(0, 300),
-    "multiplier": st.floats(1, 4),
-    "calls": st.floats(0, 2),
-}
-
-
-def judged(
-    demand: tuple[float, float], each: tuple[int, int], maximum: tuple[int | None, int | None],
-    autoscaled: tuple[bool, bool], free: float, multiplier: float, calls: float, target: float | None = None,
-) -> dict[Unit, EventVerdict]:  # fmt: skip
-    g = graph(service("web", calls=[{"service": "db", "per_request": calls}]), service("db"))
-    units = {
-        u: inputs(u, demand[i], each[i], {"autoscaled": autoscaled[i], "max_instances_per_zone": 20}, maximum[i])
-        for i, u in enumerate((WEB, DB))
-    }
-    event = sale(target=target) if target is not None else sale(multiplier=multiplier)
-    return {v.unit: v for v in check(event, units, g, (quota(free),))}
-
-
-def never_opens(before: dict[Unit, EventVerdict], after: dict[Unit, EventVerdict]) -> None:
-    assert set(before) == set(after)
-    for unit, verdict in after.items():
-        assert not verdict.go or before[unit].go
-        assert verdict.probability_holds <= before[unit].probability_holds + 1e-9
-
-
-@given(**CASES, more=st.floats(1, 3), which=st.integers(0, 1))
-def test_more_demand_never_turns_no_go_into_go(more: float, which: int, **case: Any) -> None:
-    demand = list(case["demand"])
-    demand[which] *= more
-    never_opens(judged(**case), judged(**{**case, "demand": tuple(demand)}))
-    never_opens(judged(**case), judged(**{**case, "multiplier": case["multiplier"] * more}))
-    never_opens(judged(**case), judged(**{**case, "calls": case["calls"] * more}))
-    never_opens(judged(**case, target=300.0), judged(**case, target=300.0 * more))
-
-
-@given(**CASES, more=st.integers(0, 10), vcpu=st.floats(0, 100), which=st.integers(0, 1))
-def test_more_capacity_never_turns_go_into_no_go(more: int, vcpu: float, which: int, **case: Any) -> None:
-    each, maximum = list(case["each"]), list(case["maximum"])
-    each[which] += more
-    never_opens(judged(**{**case, "each": tuple(each)}), judged(**case))
-    never_opens(judged(**{**case, "free": case["free"] + vcpu}), judged(**case))
-    if maximum[which] is not None:
-        maximum[which] += more
-        never_opens(judged(**{**case, "maximum": tuple(maximum)}), judged(**case))
-
-
-@given(**CASES)
-def test_a_verdict_is_consistent_with_its_own_figures(**case: Any) -> None:
-    for verdict in judged(**case).values():
-        assert verdict.demand_p50 <= verdict.demand_p95
-        assert verdict.safe_now <= verdict.safe_at_group_maximum + 1e-9
-        assert 0 <= verdict.probability_holds <= 1
-        assert verdict.go == (not verdict.remedies)
-        if verdict.go:
-            assert verdict.demand_p95 <= verdict.safe_at_group_maximum + 1e-9
-        if verdict.demand_p95 <= verdict.safe_now:
-            assert verdict.go
-        assert [r.lead_time_days for r in verdict.remedies] == sorted(r.lead_time_days for r in verdict.remedies)
 
 
 def test_memory_bounds_what_runs_where_each_request_needs_it() -> None:
