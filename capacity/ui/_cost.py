@@ -1,4 +1,4 @@
-"""Cost to serve: the bill by service, added up to the cent, its unit cost, and what no rule takes."""
+"""Cost to serve: the bill by service, added up to the cent, what moved it, its unit cost, and whose cost it is."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from capacity import charts
 from capacity.plan import CostMonth, Plan
 from capacity.ui import _costs as costs
 from capacity.ui import _format as fmt
-from capacity.ui import _known as known
+from capacity.ui import _frames as frames
+from capacity.ui import _moved as moved
+from capacity.ui import _tied as tied
+from capacity.ui import _unit_cost as unit_cost
+from capacity.ui import _whose as whose
 from capacity.ui import _widgets as ui
-
-_TREND_SERVICES = 5  # colours that stay apart
 
 
 def draw(plan: Plan) -> None:
@@ -20,25 +22,44 @@ def draw(plan: Plan) -> None:
     if not choices:
         st.info("This plan has no closed month of a bill: add a source of kind focus_files.", icon=":material/info:")
         return
-    name = st.selectbox("Month of the bill", list(choices), key="bill_month", bind="query-params", width=220)
+    left, right = st.columns([1, 5], vertical_alignment="center")
+    with left:
+        name = st.selectbox("Month of the bill", list(choices), key="bill_month", bind="query-params")
     month = choices.get(name or "") or next(iter(choices.values()))
-    ui.cards(_cards(month))
+    with right:
+        ui.cards(_cards(month))
+    frames.tabs(
+        "cost_view",
+        {
+            "Overview": lambda: _overview(plan, month),
+            "What moved": lambda: moved.draw(plan),
+            "Unit cost": lambda: unit_cost.draw(plan),
+            "Whose cost": lambda: whose.draw(plan, month),
+            "Invoices and discounts": lambda: tied.draw(plan, month),
+        },
+    )
+
+
+def _overview(plan: Plan, month: CostMonth) -> None:
     _equation(month)
-    left, right = st.columns([3, 2])
+    left, right = st.columns(2)
     with left:
         _allocation(plan, month)
     with right:
-        _tie(plan, month)
+        moved.waterfall(plan)
     left, right = st.columns(2)
     with left:
-        _stack(plan)
+        unit_cost.trend(plan)
     with right:
-        _trend(plan)
-    _unallocated(plan)
+        _stack(plan)
+    whose.unallocated(plan)
+    left, right = st.columns(2)
+    with left:
+        whose.pools(plan, month)
+    with right:
+        _tie(plan, month)
     if not plan.frame("plan_total").empty:
         ui.link("mix", "All money of the coming months by part: the fleet plan's total")
-    known.totals(plan)
-    known.spend_models(plan)
 
 
 def _cards(month: CostMonth) -> list[ui.Card]:
@@ -110,29 +131,3 @@ def _stack(plan: Plan) -> None:
             st.caption("No cost rows.")
             return
         ui.chart(charts.cost_stack(frame, theme=ui.theme()), "Effective cost by month, stacked by service")
-
-
-def _trend(plan: Plan) -> None:
-    frame = plan.frame("unit_cost")
-    with ui.card("Cost per 1,000 units of demand", stretch=True):
-        if frame.empty:
-            st.caption("No service has both a bill and usage.")
-            return
-        names = {fmt.visible(s): s for s in sorted({str(s) for s in frame["service"]})}
-        usual = [fmt.visible(s) for s in costs.largest_services(plan, _TREND_SERVICES)]
-        chosen = st.multiselect("Services", list(names), default=usual, key="trend", max_selections=_TREND_SERVICES)
-        wanted = [names[c] for c in chosen if c in names] or [names[u] for u in usual]
-        ui.chart(charts.unit_cost_trend(frame, wanted, theme=ui.theme()), "Unit cost by month and service")
-
-
-def _unallocated(plan: Plan) -> None:
-    note = "The largest pieces of the bill that no rule takes, each with a rule to copy into the config."
-    with ui.card("Unallocated spend", note):
-        ui.table(
-            costs.unallocated(plan),
-            "Unallocated spend with suggested rules",
-            {"Suggested rule": st.column_config.TextColumn(width=560), "Cost": ui.money_column(plan.currency, 2)},
-            "Every row of the bill is allocated.",
-            most_rows=6,
-            lines=3,
-        )

@@ -10,7 +10,20 @@ import streamlit as st
 
 from capacity.errors import CapacityError, MissingDataError
 from capacity.plan import Plan
-from capacity.ui import _cost, _data, _decisions, _event, _fleet, _mix, _scenarios, _service, _trust
+from capacity.ui import (
+    _budget,
+    _commitments,
+    _cost,
+    _data,
+    _decisions,
+    _event,
+    _fleet,
+    _mix,
+    _scenarios,
+    _service,
+    _trust,
+    _waste,
+)
 from capacity.ui import _format as fmt
 from capacity.ui import _widgets as ui
 
@@ -35,6 +48,10 @@ PAGES = (
              _mix.draw),
     PageInfo("scenarios", "Scenarios", ":material/alt_route:", "Make plans and compare them.", _scenarios.draw),
     PageInfo("cost", "Cost to serve", ":material/payments:", "The bill by service, to the cent.", _cost.draw),
+    PageInfo("budget", "Budget", ":material/savings:", "Spend to come against budgets.", _budget.draw),
+    PageInfo("commitments", "Commitments", ":material/handshake:", "What commitments did, what ends, what to buy.",
+             _commitments.draw),
+    PageInfo("waste", "Waste", ":material/delete_sweep:", "What could stop, and who takes it.", _waste.draw),
     PageInfo("event", "Peak event", ":material/bolt:", "Whether the fleet holds a peak event.", _event.draw),
     PageInfo("decisions", "Decisions", ":material/gavel:", "What was decided, by whom and why.", _decisions.draw),
     PageInfo("trust", "Trust", ":material/verified:", "Freshness, errors, solver, provenance.", _trust.draw),

@@ -11,13 +11,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import company
 from tests.e2e.conftest import Reader, served
 from tests.factory import make_plan, write_plan_dir
+from tests.factory_money import spending
 from tests.factory_planned import planned
 
 pytestmark = pytest.mark.e2e
@@ -30,7 +33,10 @@ PAGES = {
     "service": ("Service", "Peak demand against capacity", "What this rests on", "Instances: now and recommended"),
     "mix": ("Fleet plan", "Price of headroom", "What to buy", "What each requirement costs", "Adds up exactly"),
     "scenarios": ("Scenarios", "What differs", "Side by side", "more than base over the horizon"),
-    "cost": ("Cost to serve", "Adds up exactly", "Unallocated spend", "Ties in 2026-09"),
+    "cost": ("Cost to serve", "Adds up exactly", "What moved the bill", "Unallocated spend", "Ties in 2026-09"),
+    "budget": ("Budget", "spend against budget", "chance to pass it", "Run rate, 28 days"),
+    "commitments": ("Commitments", "Effective savings rate in 2026-09", "What ends soon"),
+    "waste": ("Waste", "Who takes it", "never add the two"),
     "event": ("Peak event", "NO-GO", "What to do, by date", "Why not"),
     "trust": ("Trust", "HiGHS", "Freshness of the data", "worst slack"),
 }
@@ -50,8 +56,9 @@ def ugly(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def written(folder: Path, **kinds: Any) -> Path:
     ugly = bool(kinds.get("ugly"))
-    write_plan_dir(folder, planned(make_plan(**kinds), ugly))
-    write_plan_dir(folder / "scenarios" / "peak-plus-40", planned(make_plan(scenario="peak-plus-40", **kinds), ugly))
+    write_plan_dir(folder, spending(planned(make_plan(**kinds), ugly), ugly))
+    other = spending(planned(make_plan(scenario="peak-plus-40", **kinds), ugly), ugly)
+    write_plan_dir(folder / "scenarios" / "peak-plus-40", other)
     return folder
 
 
@@ -211,26 +218,50 @@ def test_run_button_tells_how_a_job_failed_and_keeps_the_plan(
     assert (plans / "plan.json").read_bytes() == before
 
 
+@dataclass(frozen=True)
+class Planned:
+    """A company whose data is in its store: its config, its name, and a scenario of its own."""
+
+    config: Path
+    company: str
+    scenario: str
+
+
 @pytest.fixture
+def ingested(tmp_path: Path) -> Planned:
+    """The small company, which is planned in seconds; in the full profile the demo company, which takes a minute."""
+    full = os.environ.get("CAPACITY_TEST_PROFILE") == "full"
+    made = Planned(demo_config(tmp_path), "Tidewater Outfitters", "graviton") if full else small_company(tmp_path)
+    command = [sys.executable, "-m", "capacity", "ingest", "-c", str(made.config)]
+    subprocess.run(command, check=True, capture_output=True)
+    return made
+
+
+def small_company(folder: Path) -> Planned:
+    # What requirements cost and other plans are looked for as well, so that there is something to cancel.
+    config = company.CONFIG.replace("why_seconds: 0", "why_seconds: 4").replace(
+        "company: Small", "company: Harbour Books"
+    )
+    return Planned(company.write(folder, config=config), "Harbour Books", "arm")
+
+
 def demo_config(tmp_path: Path) -> Path:
-    """The demo company's config with a store of its own, already filled."""
     text = (ROOT / "configs" / "demo.yaml").read_text(encoding="utf-8")
     text = text.replace("../fixtures/", f"{ROOT}/fixtures/").replace("- scenarios/", f"- {ROOT}/configs/scenarios/")
     path = tmp_path / "demo.yaml"
     path.write_text(re.sub(r"(?m)^store: \S+", f"store: {tmp_path}/store", text), encoding="utf-8")
-    subprocess.run([sys.executable, "-m", "capacity", "ingest", "-c", str(path)], check=True, capture_output=True)
     return path
 
 
-@pytest.mark.timeout(480)  # a whole plan with two scenarios, half a minute on an idle machine
+@pytest.mark.timeout(480)  # a whole plan with two scenarios, of the demo company a minute on an idle machine
 def test_run_button_shows_progress_cancels_and_plans(
-    serve: Callable[..., str], reader: Callable[..., Reader], tmp_path: Path, demo_config: Path, pictures: Path
+    serve: Callable[..., str], reader: Callable[..., Reader], tmp_path: Path, ingested: Planned, pictures: Path
 ) -> None:
-    """The whole job on the demo company, cancelled once and let through once; the old plan stays until then."""
+    """The whole job on a company's data, cancelled once and let through once; the old plan stays until then."""
     plans = written(tmp_path / "plans")
     before = (plans / "plan.json").read_bytes()
     one = reader()
-    one.open(f"{serve(plans, demo_config)}/scenarios")
+    one.open(f"{serve(plans, ingested.config)}/scenarios")
     one.page.get_by_role("button", name="Run plan").click()
     one.page.get_by_text("Planning: ").wait_for(timeout=60_000)
     one.page.wait_for_timeout(1500)
@@ -242,8 +273,8 @@ def test_run_button_shows_progress_cancels_and_plans(
     one.page.get_by_text(re.compile("The plan is ready|The plan failed")).first.wait_for(timeout=240_000)
     text = one.settle()
     assert "The plan is ready" in text, text[:1500]
-    assert "Tidewater Outfitters" in text
-    assert "graviton" in text
+    assert ingested.company in text
+    assert ingested.scenario in text
     assert_sound(one)
     assert (plans / "plan.json").read_bytes() != before
 

@@ -15,7 +15,7 @@ from capacity.ui import _shown, launch
 from tests.factory import known_plan, make_plan, write_plan_dir
 from tests.factory_known import OCCASIONS, WORDS, knowing
 
-PAGES = ("service", "trust", "cost")
+PAGES = ("service", "trust", "budget")
 Draw = Callable[[str, bool], AppTest]
 
 
@@ -44,6 +44,7 @@ def draw(folders: Mapping[bool, Path], monkeypatch: pytest.MonkeyPatch) -> Draw:
         monkeypatch.delenv(launch.CONFIG, raising=False)
         app = AppTest.from_function(script, args=(key,), default_timeout=60)
         app.query_params["unit"] = str(known_plan().units[0].unit)
+        app.query_params["budget_view"] = "Spend to come"
         return app.run()
 
     return run
@@ -86,8 +87,8 @@ def test_the_trust_page_holds_promises_against_what_came(draw: Draw) -> None:
     assert odd["Chance"].iloc[0] == "1 in 16,670"
 
 
-def test_the_cost_page_shows_totals_models_and_what_is_apart(draw: Draw) -> None:
-    app = draw("cost", True)
+def test_the_budget_page_shows_totals_models_and_what_is_apart(draw: Draw) -> None:
+    app = draw("budget", True)
     assert app.selectbox(key="total_period").value == "2027-Q1"
     (models,) = tables(app, "Follows")
     assert set(models["Follows"]) == {"demand", "its own past"}
@@ -100,10 +101,14 @@ def test_the_cost_page_shows_totals_models_and_what_is_apart(draw: Draw) -> None
 def test_an_older_plan_says_what_it_does_not_know(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     write_plan_dir(tmp_path, make_plan(services=2))
     monkeypatch.setenv(launch.PLANS, str(tmp_path))
-    said = {k: words(AppTest.from_function(script, args=(k,), default_timeout=60).run()) for k in PAGES}
+    said = {}
+    for key in PAGES:
+        app = AppTest.from_function(script, args=(key,), default_timeout=60)
+        app.query_params["budget_view"] = "Spend to come"
+        said[key] = words(app.run())
     assert "Not explained: there is too little history" in said["service"]
     assert "Nothing stored yet to look back on" in said["trust"]
-    assert "No totals: this plan forecasts no spend" in said["cost"]
+    assert "No totals: this plan forecasts no spend" in said["budget"]
 
 
 def test_a_table_keeps_numbers_as_numbers() -> None:
