@@ -23,8 +23,8 @@ from capacity.costs.pools import NOT_SPLIT, PoolStep, Target, split
 from capacity.schemas import COST_MONEY, MONEY, TEXT
 from capacity.schemas import UTC as STAMP
 
-# What tells rows apart beside account, period, currency and charge month. A pool's share is told by the first four
-# only: times the number of services the others would make a file that no spreadsheet opens.
+# What tells rows apart beside billing account, period, currency and charge month. A pool's share is told by the first
+# four only: times the number of services the others would make a file that no spreadsheet opens.
 _SHARED_KEY = ("ServiceCategory", "ServiceName", "ChargeCategory", "ChargeClass")
 _DIRECT_KEY = (*_SHARED_KEY, "ChargeFrequency", "PricingCategory", "CommitmentDiscountStatus")
 # What is the same in all rows of a provider's service in a period, else null.

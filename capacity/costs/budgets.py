@@ -50,8 +50,9 @@ class OutlookRow(NamedTuple):
     """One group and period; amounts of ``currency``. ``actual`` is billed, the quantiles are of the whole period.
 
     ``run_rate`` is the mean day of the last four weeks (``run_rate_7`` of the last) times the period's days;
-    ``projected`` what was billed and, for each day that is not billed of a member, its mean day. ``p_over`` is None without a budget, or
-    where not every day of the period is known or forecast. ``width_factor`` is what the interval was widened by.
+    ``projected`` what was billed and, for each day that is not billed of a member, its mean day. ``p_over`` is None
+    without a budget, or where not every day of the period is known or forecast. ``width_factor`` is what the interval
+    was widened by.
     """
 
     level: str

@@ -75,11 +75,12 @@ def unit_costs(
     Notes
     -----
     Where usage covers less than 95 % of the month, usd_per_1000 is None, the row is flagged, and
-    usd_per_1000_covered_hours is cost x coverage / units, as if cost accrued evenly. Months of ``partial`` are
-    flagged and have neither. Such months enter neither the average (all cost over all units) nor the slope. Without slopes from days the marginal cost is the Theil-Sen slope
-    of monthly cost on units with Sen's 80 % interval, from six complete months on; it carries whatever moved with the
-    units, such as prices and the fleet, and the fixed share (within 0 and 1) is its intercept over the median month's
-    cost; with a slope from days, what it leaves of the last three complete months.
+    usd_per_1000_covered_hours is cost x coverage / units, as if cost accrued evenly. Months of ``partial`` are flagged
+    and have neither. Such months enter neither the average (all cost over all units) nor the slope. Without slopes from
+    days the marginal cost is the Theil-Sen slope of monthly cost on units with Sen's 80 % interval, from six complete
+    months on; it carries whatever moved with the units, such as prices and the fleet, and the fixed share (within 0 and
+    1) is its intercept over the median month's cost; with a slope from days, what it leaves of the last three complete
+    months.
 
     Raises
     ------

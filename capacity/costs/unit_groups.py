@@ -61,7 +61,8 @@ def unit_groups(
     -------
     DataFrame
         :data:`UNIT_GROUP_COLUMNS`. ``per_1000`` is None where usage covers less than 95 % of the month, nothing was
-        served or the bill holds only a part; the flag says so. Columns from average_per_1000 to trend_high are the same for all months of a group.
+        served or the bill holds only a part; the flag says so. Columns from average_per_1000 to trend_high are the same
+        for all months of a group.
 
     Raises
     ------

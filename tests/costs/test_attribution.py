@@ -17,6 +17,7 @@ from capacity.costs import attribute, needed_columns
 from capacity.costs._patterns import whole_matches
 from capacity.costs._tags import parse_tags
 from capacity.errors import ConfigError, CorruptDataError
+from capacity.schemas import COST_MONEY
 
 
 def _where(table: pa.Table, rules: list[dict[str, object]], **more: object) -> list[tuple[str, str, str]]:
@@ -217,6 +218,21 @@ def test_a_suggested_rule_takes_what_it_was_made_for(columns: dict[str, str], ta
     piece = attribute(table, costs([rule], pools), SERVICES).pieces.to_pylist()[0]
     assert (piece["rule"], piece["name"]) == (rule["name"], target)
     assert suggestion["why"]
+
+
+def test_a_suggested_rule_leaves_refunds_to_their_pool_or_says_that_it_cannot() -> None:
+    pools = [{"name": "shared"}, {"name": "refunds"}]
+    refund = row(effective="-40", ChargeCategory="Adjustment", ChargeClass="Correction")
+    charges = [row(effective="50", ChargeCategory="Adjustment"), refund | dict.fromkeys(COST_MONEY, "30")]
+    table = bill([*charges, refund])
+    found = attribute(table, costs(pools=pools, refund_pool="refunds"), SERVICES).unallocated
+    assert found["EffectiveCost"].tolist() == [Decimal(50), Decimal(30)]
+    assert ["refund_pool" in why for why in found["why"]] == [False, True]
+    rule = json.loads(found["suggested_rule"][0])
+    assert rule["match"]["ChargeClass"] is None
+    hits = attribute(table, costs([rule], pools, refund_pool="refunds"), SERVICES).rule_hits
+    taken = dict(zip(hits["rule"], hits["EffectiveCost"], strict=True))
+    assert (taken["suggested-1"], taken["(refund)"]) == (Decimal(50), Decimal(-40))
 
 
 def test_the_largest_pieces_come_first_and_currencies_stay_apart() -> None:

@@ -130,3 +130,14 @@ def test_widening_commutes_with_quantiles_and_keeps_the_median(values: list[floa
     assert float(np.median(wide)) == pytest.approx(middle, abs=1e-6)
     assert bool((wide >= 0).all())
     assert float(np.quantile(wide, q)) >= middle + factor * (float(np.quantile(plain, q)) - middle) - 1e-6
+
+
+def test_days_that_only_some_services_are_billed_of_are_not_projected_twice() -> None:
+    one, other = owners(82, "2026-10-21")[0], owners(102, "2026-10-01")[1]
+    found = {(o.level, o.name): o for o in outlooks(groups_of([one, other], "Co"), Widths({}))}
+    october = rows(found["company", "Co"], {"2026-10": "200"})["2026-10"]
+    assert october.projected == pytest.approx(200 + 10 * 11 + 5 * 31)
+    assert october.basis.endswith("billed to 20 Oct 2026 (some services to 30 Sep 2026), forecast from then on")
+    alone = [rows(found["service", name], billed)["2026-10"].projected
+             for name, billed in (("web", {"2026-10": "200"}), ("api", {}))]  # fmt: skip
+    assert sum(alone) == pytest.approx(october.projected)

@@ -71,6 +71,47 @@ def of(found: CommitmentReview, product: str = ALL, month: str = "2026-08", curr
     return frame.iloc[0].to_dict()
 
 
+# --- what is not told -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("listed", "contracted"), [("0", "0"), (None, "0"), ("0", None), (None, None), ("100", "0")])
+def test_covered_usage_that_costs_nothing_by_its_columns_is_worth_what_its_sku_costs(
+    listed: str | None, contracted: str | None
+) -> None:
+    untold = used("60", "0", RI, ListCost=listed, ContractedCost=contracted, PricingQuantity="100")
+    told = used("60", "100", RI, PricingQuantity="100")
+    found = of(reviewed([untold, told, on_demand("100", PricingQuantity="100")]))
+    assert (found["coverage_frac"], found["effective_savings_rate_frac"]) == (0.666667, 0.266667)
+    assert (found["on_demand_equivalent"], found["unknown"]) == (Decimal(200), Decimal(0))
+    assert found["flags"] == "on-demand cost of 1 row(s) taken from the same SKU elsewhere in the bill"
+
+
+def test_a_list_cost_of_zero_is_no_price_but_free_usage_may_be() -> None:
+    hours = {"PricingQuantity": "100", "PricingUnit": "Hrs"}
+    untold = used("60", "0", RI, ContractedCost=None, **hours)
+    found = of(reviewed([untold], prices={("us-east-1", "m5.large"): Decimal(1)}))
+    assert found["on_demand_equivalent"] == Decimal(100)
+    assert "price list" in found["flags"]
+    unknown = of(reviewed([untold]))
+    assert (unknown["unknown"], unknown["saving"]) == (Decimal(60), Decimal(0))
+    assert unknown["flags"].startswith("on-demand cost unknown for 1 row(s)")
+    free = of(reviewed([used("0", "0", RI), on_demand("100")]))
+    assert (free["on_demand_equivalent"], free["flags"]) == (Decimal(0), "")
+
+
+def test_what_was_paid_upfront_is_held_against_every_month_of_its_term() -> None:
+    paid = fee("3650", RI, BillingPeriodStart=month_start("2026-07"), BillingPeriodEnd=next_month("2026-07"),
+               ChargePeriodStart=month_start("2026-07"), ChargePeriodEnd=month_start("2027-07"),
+               ChargeFrequency="One-Time")  # fmt: skip
+    months = {m: {"BillingPeriodStart": month_start(m), "BillingPeriodEnd": next_month(m),
+                  "ChargePeriodStart": month_start(m), "ChargePeriodEnd": next_month(m)}
+              for m in ("2026-07", "2026-08")}  # fmt: skip
+    found = reviewed([paid, *(used("100", "400", RI, **when) for when in months.values())], list(months))
+    for month in months:
+        said = of(found, month=month)["flags"]
+        assert said.startswith("fees of the month are 310.00 USD, usage carries 100.00"), month
+
+
 # --- the demo company ------------------------------------------------------------------------------------------
 
 
@@ -282,7 +323,7 @@ def test_rates_are_shares_and_agree_with_the_money(found: list[dict[str, Any]]) 
     for line in reviewed(found).frame.to_dict("records"):
         for name in ("coverage_frac", "utilisation_frac"):
             assert line[name] is None or pd.isna(line[name]) or 0.0 <= line[name] <= 1.0
-        assert line["saving"] == line["on_demand_equivalent"] - line["committed"]
+        assert line["saving"] == line["on_demand_equivalent"] - (line["committed"] - line["unknown"])
         assert line["unused"] <= line["committed"]
         if line["eligible"]:
             assert abs(line["effective_savings_rate_frac"] - float(line["saving"] / line["eligible"])) <= 1e-6

@@ -213,7 +213,28 @@ def test_windows_across_months_are_divided_and_overlapping_ones_count_once() -> 
     }  # fmt: skip
     day = {"namespace": "shop", "total_cost": 5, "ts": stamps[0], "period_end": stamps[1]}
     assert cluster_weights(_workloads([week, day]), KUBERNETES, SERVICES).by_month == {
-        ("2026-07", "prod"): {("service", "checkout"): 5 * 10**12}
+        ("2026-07", "prod"): {("service", "checkout"): 5 * 10**12},
+        ("2026-08", "prod"): {("service", "checkout"): 6 * 10**12},  # the three days that the shorter window leaves
+    }
+
+
+def test_a_short_window_takes_no_more_of_a_longer_one_than_its_own_time() -> None:
+    start, end = (pd.Timestamp(t, tz="UTC") for t in ("2026-08-01", "2026-09-01"))
+    month = {"ts": start, "period_end": end}
+    hours = [{"ts": end - pd.Timedelta(hours=n), "period_end": end - pd.Timedelta(hours=n - 1)} for n in (1, 3)]
+    found = cluster_weights(
+        _workloads([
+            {"namespace": "shop", "total_cost": 744 * 9} | month, {"namespace": "find", "total_cost": 744} | month,
+            *({"namespace": "find", "total_cost": 1} | hour for hour in hours),
+        ]),
+        KubernetesCostConfig.model_validate({"rules": [
+            {"name": "a", "service": "checkout", "match": {"namespace": "shop"}},
+            {"name": "b", "service": "search", "match": {"namespace": "find"}},
+        ]}),
+        SERVICES,
+    )  # fmt: skip
+    assert found.by_month == {
+        ("2026-08", "prod"): {("service", "checkout"): 742 * 9 * 10**12, ("service", "search"): 744 * 10**12}
     }
 
 

@@ -120,3 +120,12 @@ def test_unit_cost_times_units_is_the_cost(months: list[tuple[Decimal, float]]) 
         assert abs(float(line["usd_per_1000"]) * line["units"] / 1000 - float(line["effective_cost"])) <= (
             rounding * 1.01 + float(line["effective_cost"]) * 1e-12
         )
+
+
+def test_a_month_that_the_bill_holds_in_part_is_flagged_and_enters_no_average() -> None:
+    rows = [row(m, cost, SubAccountId="search") for m, cost in (("2026-01", "5"), ("2026-02", "10"))]
+    found = unit_costs(_allocation(rows), _units([1000.0, 1000.0]), partial={"2026-01": "half of it"})
+    assert found["flags"].tolist() == ["half of it", ""]
+    assert found["usd_per_1000"].tolist() == [None, Decimal(10)]
+    assert found["usd_per_1000_covered_hours"].tolist() == [None, Decimal(10)]
+    assert set(found["average_per_1000"]) == {Decimal(10)}

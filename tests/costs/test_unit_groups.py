@@ -171,3 +171,14 @@ def test_months_are_added_where_all_have_them() -> None:
     both = added_months([{"a": np.ones(2), "b": np.ones(2)}, {"b": np.ones(2)}])
     assert {m: v.tolist() for m, v in both.items()} == {"b": [2.0, 2.0]}
     assert added_months([]) == {}
+
+
+def test_a_month_that_the_bill_holds_in_part_has_no_part_in_average_slope_and_trend() -> None:
+    units = [1000.0 + 10 * n for n in range(7)]
+    frame = lines([1, *(500 + 0.2 * u for u in units[1:])], units)
+    whole = unit_groups(frame.iloc[1:], {}, MONTHS)
+    found = unit_groups(frame, {}, MONTHS, partial={MONTHS[0]: "half of it"})
+    assert (found["per_1000"][0], found["flags"].tolist()) == (None, ["half of it", *[""] * 6])
+    same = ["average_per_1000", "marginal_per_1000", "trend_frac_per_month", "trend_months"]
+    assert found[same].iloc[-1].tolist() == whole[same].iloc[-1].tolist()
+    assert found["trend_months"].iloc[-1] == 6
