@@ -81,7 +81,7 @@ def _notes(plan: Plan) -> None:
     frame = plan.frame("review_notes")
     if frame.empty:
         return
-    with ui.card("What the review could not do"):
+    with ui.card("Notes"):
         ui.lines([f"{frames.text(t)}: {frames.text(w)}" for t, w in zip(frame["topic"], frame["words"], strict=True)])
 
 
