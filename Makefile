@@ -38,11 +38,14 @@ browser:
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 
+# Groups of tests in the order of tests/conftest.py, a thread of linear algebra a process: several would wait for cores.
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
+
 test: $(VENV)/.dev browser
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	$(PYTEST)
 
 test-full: $(VENV)/.dev browser
-	CAPACITY_TEST_PROFILE=full $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	CAPACITY_TEST_PROFILE=full $(PYTEST)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -57,7 +60,7 @@ wheel: $(VENV)/.dev
 	rm -rf dist
 	$(PIP) wheel -w dist --no-deps --no-build-isolation .
 
-# The wheel in a bare environment, outside the checkout.
+# The wheel in a bare environment, outside the checkout; its demo is left in CAPACITY_DEMO where that names a folder.
 wheel-check: wheel
 	bash tests/packaging/try_wheel.sh dist/*.whl constraints.txt $(PYTHON)
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from datetime import date
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 # How units of the canonical frames are said; "1" counts things and needs no word.
 SPOKEN = {"1/s": "req/s", "1": "", "By": "bytes"}
@@ -106,3 +111,13 @@ def price(value: float, currency: str) -> str:
 def day(value: date | None, none: str = "–") -> str:
     """12 Jan 2027."""
     return f"{value.day} {value:%b %Y}" if value else none
+
+
+def month_names(days: pd.DatetimeIndex) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
+    """YYYY-MM of each of ``days``, on their own clock; what ``strftime`` gives, but each month is written once."""
+    import numpy as np
+
+    numbers, at = np.unique(np.asarray(days.year) * 100 + np.asarray(days.month), return_inverse=True)
+    names = np.array([f"{number // 100:04d}-{number % 100:02d}" for number in numbers.tolist()], dtype=object)
+    out: np.ndarray[tuple[int], np.dtype[np.object_]] = names[at]
+    return out

@@ -48,7 +48,7 @@ def make_plan(services: int = 12, seed: int = 1, scenario: str = "base", ugly: b
     growth = 1.0 if scenario == "base" else 1.4
     made = [Maker(i, name, region, rng, growth) for i, (name, region) in enumerate(_unit_names(services, ugly))]
     units = tuple(m.unit_plan() for m in made)
-    frames = {name: _join(name, [m.frame(name) for m in made]) for name in FRAMES}
+    frames = {name: _join(name, [m.frame(name) for m in made if m.has_rows(name)]) for name in FRAMES}
     frames.update(_money_frames(made, rng))
     costs = _cost_months(frames["cost"])
     spend = _spend(made)

@@ -159,6 +159,10 @@ class Maker:
 
     # --- frames of the unit ---
 
+    def has_rows(self, name: str) -> bool:
+        """Whether units have rows in the frame: most frames are made without them."""
+        return hasattr(self, f"_{name}")
+
     def frame(self, name: str) -> pd.DataFrame:
         rows = getattr(self, f"_{name}", None)
         frame = pd.DataFrame(columns=list(FRAMES[name])) if rows is None else rows()

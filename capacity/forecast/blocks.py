@@ -6,12 +6,14 @@ can follow it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from capacity import words
 from capacity.domain import Floats, LoadBlock, Paths, SeriesForecast
 from capacity.errors import UsageError
 from capacity.forecast._paths import ranks
@@ -103,15 +105,15 @@ def cut_at_levels(
     for level in service_levels:
         if not 0.0 < level <= 1.0:
             raise UsageError(f"service level is {level}; it must be above 0 and at most 1")
-    groups = block_of(hours, days, n_blocks)
     out: dict[float, tuple[LoadBlock, ...]] = dict.fromkeys(service_levels, ())
-    for month, at in _months(days):
-        tops, counts = _block_maxima(hours[:, at], groups[at])
+    for month in _months_by_class(hours, days):
+        labels = month.labels(n_blocks)
+        tops, counts = month.block_maxima(labels), month.hours_of(labels)
         least: Floats = np.full(len(counts), -np.inf)
         for level in sorted(out):
             least = np.maximum(_joint_demand(tops, level, static=static), least)
             demands = enumerate(zip(counts, least, strict=True))
-            out[level] += tuple(LoadBlock(month, f"b{b + 1}", float(n), float(d)) for b, (n, d) in demands)
+            out[level] += tuple(LoadBlock(month.name, f"b{b + 1}", float(n), float(d)) for b, (n, d) in demands)
     return out
 
 
@@ -119,15 +121,8 @@ def block_of(hours: Paths, days: pd.DatetimeIndex, n_blocks: int) -> Ints:
     """(D, 24) index of the block (0 is b1) that every hour belongs to; the same for the same paths and days."""
     _check(hours, days, n_blocks)
     out = np.zeros((len(days), HOURS), dtype=np.intp)
-    for _, at in _months(days):
-        weekdays = days[at].dayofweek.to_numpy()
-        present = np.unique(weekdays)
-        # (P, W, 24): the largest of each class in the month.
-        tops = np.stack([hours[:, at[weekdays == d]].max(axis=1) for d in present], axis=1)
-        need = np.quantile(tops, GROUPING_LEVEL, axis=0).astype(float)
-        counts = np.repeat([int((weekdays == d).sum()) for d in present], HOURS).astype(float)
-        labels = _partition(need.ravel(), counts, n_blocks).reshape(len(present), HOURS)
-        out[at] = labels[np.searchsorted(present, weekdays)]
+    for month in _months_by_class(hours, days):
+        out[month.at] = month.labels(n_blocks)[month.day_class]
     return out
 
 
@@ -139,18 +134,18 @@ def plan_coverage(
     ``blocks`` are those that were cut from ``hours`` and ``days``; ``served`` maps (month, block) to the demand that
     the plan serves. A block that ``served`` does not name is served nothing.
     """
+    _check(hours, days, 1)
     names: dict[str, list[str]] = {}
     for block in blocks:
         names.setdefault(block.month, []).append(block.block)
     out: dict[str, float] = {}
-    for month, at in _months(days):
-        if month not in names:
+    for month in _months_by_class(hours, days):
+        if month.name not in names:
             continue
-        groups = block_of(hours[:, at], days[at], len(names[month]))
-        limits = np.array([served.get((month, name), 0.0) for name in names[month]])
-        tops, _ = _block_maxima(hours[:, at], groups)
+        tops = month.block_maxima(month.labels(len(names[month.name])))
+        limits = np.array([served.get((month.name, name), 0.0) for name in names[month.name]])
         # Demands are float64 of float32 paths; a hair of tolerance keeps a demand served exactly from being short.
-        out[month] = float((tops <= limits * (1.0 + 1e-6)).all(axis=1).mean())
+        out[month.name] = float((tops <= limits * (1.0 + 1e-6)).all(axis=1).mean())
     return out
 
 
@@ -161,18 +156,59 @@ def _check(hours: Paths, days: pd.DatetimeIndex, n_blocks: int) -> None:
         raise UsageError(f"{n_blocks} blocks; at least 1 is needed")
 
 
-def _months(days: pd.DatetimeIndex) -> list[tuple[str, Ints]]:
-    names = days.strftime("%Y-%m").to_numpy()
-    return [(str(m), np.flatnonzero(names == m)) for m in dict.fromkeys(names)]
+@dataclass(frozen=True)
+class _Month:
+    """A month by its (weekday, hour) classes: W weekdays are there, ``day_class`` (days,) says which one each day is.
+
+    ``tops`` (P, W, 24) is the largest of each class, of which the largest of a block is made: a fifth of the hours.
+    """
+
+    name: str
+    at: Ints
+    day_class: Ints
+    tops: Paths
+
+    def labels(self, n_blocks: int) -> Ints:
+        """(W, 24) block of each class, 0 the highest."""
+        need = np.quantile(self.tops, GROUPING_LEVEL, axis=0).astype(float)
+        counts = np.repeat(np.bincount(self.day_class), HOURS).astype(float)
+        return _partition(need.ravel(), counts, n_blocks).reshape(need.shape)
+
+    def block_maxima(self, labels: Ints) -> Paths:
+        """(P, B) largest hour of each block."""
+        flat, blocks = self.tops.reshape(len(self.tops), -1), labels.ravel()
+        return np.stack([flat[:, blocks == b].max(axis=1) for b in range(int(blocks.max()) + 1)], axis=1)
+
+    def hours_of(self, labels: Ints) -> Floats:
+        """(B,) hours in each block."""
+        return np.bincount(labels[self.day_class].ravel(), minlength=int(labels.max()) + 1).astype(float)
+
+
+def _months_by_class(hours: Paths, days: pd.DatetimeIndex) -> Iterator[_Month]:
+    """The calendar months of ``days``, in their order."""
+    names = words.month_names(days)
+    for name in dict.fromkeys(names.tolist()):
+        at = np.flatnonzero(names == name)
+        present, day_class = np.unique(days[at].dayofweek.to_numpy(), return_inverse=True)
+        tops = np.stack([_largest_of(hours, at[day_class == k]) for k in range(len(present))], axis=1)
+        yield _Month(str(name), at, day_class, tops)
+
+
+def _largest_of(hours: Paths, at: Ints) -> Paths:
+    """(P, 24) largest of each hour over the days ``at``."""
+    out = hours[:, at[0]].copy()
+    for day in at[1:].tolist():
+        np.maximum(out, hours[:, day], out=out)
+    return out
 
 
 def _matched(means: Paths, peaks: Paths) -> Paths:
     """Peaks (P, D) reordered within each day so that their ranks go with those of the means."""
     from scipy.special import ndtri
 
-    n = len(means)
-    own = ndtri((ranks(peaks) + 0.5) / n)
-    theirs = ndtri((ranks(means) + 0.5) / n)
+    # The score of each rank, looked up: there are as many ranks as paths, whatever the days.
+    scores = ndtri((np.arange(len(means)) + 0.5) / len(means))
+    own, theirs = (scores[ranks(x).astype(np.intp)] for x in (peaks, means))
     r = MEAN_PEAK_CORRELATION
     order = ranks(r * theirs + np.sqrt(1.0 - r * r) * own).astype(np.intp)
     return np.asarray(np.take_along_axis(np.sort(peaks, axis=0), order, axis=0), dtype=np.float32)
@@ -192,14 +228,6 @@ def _without_negatives(hours: Paths, means: Paths, peaks: Paths) -> Paths:
         rows[line, top] = peaks[bad]
         hours[bad] = rows
     return np.asarray(hours, dtype=np.float32)
-
-
-def _block_maxima(hours: Paths, groups: Ints) -> tuple[Paths, Floats]:
-    """(P, B) largest hour of each block, and (B,) hours in it."""
-    flat, labels = hours.reshape(len(hours), -1), groups.ravel()
-    count = int(labels.max()) + 1
-    tops = np.stack([flat[:, labels == b].max(axis=1) for b in range(count)], axis=1)
-    return tops, np.bincount(labels, minlength=count).astype(float)
 
 
 def _joint_demand(tops: Paths, service_level: float, *, static: bool) -> Floats:

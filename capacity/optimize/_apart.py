@@ -25,10 +25,14 @@ from capacity.domain import Floats
 from capacity.errors import CapacityError
 from capacity.optimize._apart_child import read, write
 
-# A search may pass its limit by so much before it is ended: less than the 2 s that are promised.
-GRACE_SECONDS = 1.0
-# A child that does not come up at all.
-_START_SECONDS = 30.0
+# A search may pass its limit by so much before it is ended: less than the 2 s that are promised, with what follows.
+GRACE_SECONDS = 0.6
+
+
+# A wait for the child that is worth taking off the search's own limit.
+_WAITED = 0.05
+# What the child says once it can search.
+_READY = {"ready": True}
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class _Child:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         self.messages: queue.Queue[Any] = queue.Queue()
+        self.ready = threading.Event()
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
@@ -57,7 +62,9 @@ class _Child:
                 message = read(stream)
             except (OSError, ValueError, EOFError):
                 message = None
-            self.messages.put(message)
+            self.ready.set()
+            if message != _READY:
+                self.messages.put(message)
             if message is None:
                 return
 
@@ -98,8 +105,14 @@ def _end() -> None:
         _child = None
 
 
+def come_up() -> None:
+    """Start the child where there is none, and do not wait for it: it is ready by the time it is needed."""
+    with _lock:
+        _running()
+
+
 def search_apart(job: Mapping[str, Any], seconds: float) -> Ended:
-    """Run one search for at most ``seconds`` and a grace.
+    """Run one search for at most ``seconds`` and a grace; a child that is not up by then is left to come up.
 
     Raises
     ------
@@ -109,6 +122,13 @@ def search_apart(job: Mapping[str, Any], seconds: float) -> Ended:
     with _lock:
         child = _running()
         began = time.perf_counter()
+        child.ready.wait(max(seconds, 0.001))
+        waited = time.perf_counter() - began
+        if waited >= seconds:
+            return Ended("time limit reached", False, -math.inf, None)
+        if waited > _WAITED:
+            limit = min(float(job["options"].get("time_limit", math.inf)), seconds - waited)
+            job = {**job, "options": {**job["options"], "time_limit": limit}}
         child.send(job)
         best: dict[str, Any] = {}
         while True:

@@ -109,6 +109,7 @@ def main() -> None:
     threading.Thread(target=listen, daemon=True).start()
     import highspy  # noqa: F401 (before the first search, whose clock is running)
 
+    write(out, {"ready": True})
     while True:
         with there:
             while not jobs:

@@ -2,9 +2,8 @@
 
 minimise sum_i price[i] x[i]  subject to  sum_i weight[i] x[i] >= 1,  sum_i x[i] >= least,  x whole, >= 0.
 
-Dynamic programming over whole cells of the load. Weights rounded up give a lower bound, rounded down an answer that
-holds the load; where one cell divides all weights both are exact.
-All lanes (problems) advance together, so that the loop over cells is the only Python loop.
+Dynamic programming over whole cells of the load (:mod:`capacity.optimize._fill`). Weights rounded up give a lower
+bound, rounded down an answer that holds the load; where one cell divides all weights both are exact.
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from capacity.domain import Floats
+from capacity.optimize._clock import Deadline
+from capacity.optimize._fill import cheapest_fills, cheapest_totals
 
 # Most cells of a grid: more cost time and gain nothing once the cell divides the weights well.
 CELLS = 2048
@@ -46,20 +47,31 @@ class Lanes:
     least: Counts
 
 
-def lower_bounds(lanes: Lanes, price: Floats) -> Floats:
+def lower_bounds(lanes: Lanes, price: Floats, deadline: Deadline | None = None) -> Floats:
     """(lanes,) a proven lower bound on the cost of each lane; inf where nothing holds the load.
 
     ``price`` is (lanes, types), 0 or more.
+
+    Raises
+    ------
+    TimeIsUp
+        Where ``deadline`` passes before all lanes are bounded.
     """
     grid, need, _ = grid_of(lanes.weight, up=True)
-    exact, _ = _fill(grid, need, _layers(lanes), _usable(lanes, price))
+    exact = cheapest_totals(grid, need, _layers(lanes), _usable(lanes, price), deadline)
     return np.maximum(exact, _linear_bound(lanes, price))
 
 
-def cheapest_counts(lanes: Lanes, price: Floats) -> Counts:
-    """(lanes, types) whole counts that hold each load at (nearly) least cost; zeros where nothing does."""
+def cheapest_counts(lanes: Lanes, price: Floats, deadline: Deadline | None = None) -> Counts:
+    """(lanes, types) whole counts that hold each load at (nearly) least cost; zeros where nothing does.
+
+    Raises
+    ------
+    TimeIsUp
+        Where ``deadline`` passes before all are found.
+    """
     grid, need, _ = grid_of(lanes.weight, up=False)
-    counts = _walk_back(grid, need, _layers(lanes), _usable(lanes, price))
+    counts = cheapest_fills(grid, need, _layers(lanes), _usable(lanes, price), deadline)
     short = lanes.least - counts.sum(axis=1)
     cheapest = np.argmin(_usable(lanes, price), axis=1)
     counts[np.arange(len(counts)), cheapest] += np.where(counts.sum(axis=1) > 0, np.maximum(short, 0), 0)
@@ -127,40 +139,6 @@ def _rounded(value: Floats, up: bool) -> Floats:
     if up:
         return np.ceil(value * (1 - _TOLERANCE))
     return np.floor(value * (1 + _TOLERANCE))
-
-
-def _fill(grid: Counts, need: Counts, least: Counts, price: Floats) -> tuple[Floats, npt.NDArray[np.int16]]:
-    """Cost of the cheapest cover, and the choice at every (count layer, cell, lane) for walking back."""
-    lanes, top, layers = len(grid), int(need.max()), int(least.max()) + 1
-    cost = np.zeros((layers, top + 1, lanes))
-    choice = np.full((layers, top + 1, lanes), -1, dtype=np.int16)
-    price = np.where(grid > 0, price, np.inf)
-    lane, column = np.arange(lanes)[:, None], np.arange(lanes)
-    for layer in range(layers):
-        below = max(layer - 1, 0)
-        for cell in range(0 if layer else 1, top + 1):
-            options = price + cost[below, np.maximum(cell - grid, 0), lane]
-            best = options.argmin(axis=1)
-            choice[layer, cell] = best
-            cost[layer, cell] = options[column, best]
-    return cost[least, need, column], choice
-
-
-def _walk_back(grid: Counts, need: Counts, least: Counts, price: Floats) -> Counts:
-    total, choice = _fill(grid, need, least, price)
-    counts = np.zeros(grid.shape, dtype=np.int64)
-    column = np.arange(len(grid))
-    layer, cell = least.copy(), need.copy()
-    open_lanes = np.isfinite(total)
-    while True:
-        active = open_lanes & ((cell > 0) | (layer > 0))
-        if not active.any():
-            return counts
-        at = column[active]
-        best = choice[layer[at], cell[at], at]
-        counts[at, best] += 1
-        cell[at] = np.maximum(cell[at] - grid[at, best], 0)
-        layer[at] = np.maximum(layer[at] - 1, 0)
 
 
 def trimmed(lanes: Lanes, price: Floats, counts: Counts) -> Counts:

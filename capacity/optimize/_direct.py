@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
 
 from capacity.domain import Floats
 from capacity.optimize._billing import grid_shape
+from capacity.optimize._clock import Deadline
 from capacity.optimize._fleet import Fleet
 from capacity.optimize._highs import Search, search_cbc, search_highs
 from capacity.optimize._result import Counts, Plan
@@ -30,24 +30,24 @@ class Direct:
     bound: float
 
 
-def plan_directly(fleet: Fleet, began: float, seconds: float, gap_frac: float, solver: str, seed: int) -> Direct:
-    """Search the whole model for ``seconds`` from ``began`` (perf_counter seconds)."""
+def plan_directly(fleet: Fleet, deadline: Deadline, gap_frac: float, solver: str, seed: int) -> Direct:
+    """Search the whole model until ``deadline``."""
     model = build_model(fleet)
-    stronger = strengthen(model, began + _STRENGTHEN_SHARE * seconds, seed)
-    search = _search(model, stronger, began + seconds, gap_frac, solver, seed)
+    stronger = strengthen(model, deadline.share(_STRENGTHEN_SHARE), seed)
+    search = _search(model, stronger, deadline, gap_frac, solver, seed)
     plan = None if search.columns is None else _plan(model, search.columns)
     return Direct(plan, search.outcome, search.termination, max(search.bound, stronger.bound))
 
 
 def _search(
-    model: MixModel, stronger: Strengthened, deadline: float, gap_frac: float, solver: str, seed: int
+    model: MixModel, stronger: Strengthened, deadline: Deadline, gap_frac: float, solver: str, seed: int
 ) -> Search:
     if not model.lp.variables():
         return Search("found", "nothing to decide", model.constant_usd, np.zeros(0))
-    seconds = max(deadline - time.perf_counter(), 0.01)
     if solver == "cbc":
-        return search_cbc(model.lp, seconds, gap_frac, seed)
-    return search_highs(model.lp, stronger.start, seconds, gap_frac, seed)
+        return search_cbc(model.lp, max(deadline.left, 0.01), gap_frac, seed)
+    start = stronger.start(deadline)
+    return search_highs(model.lp, start, deadline.left, gap_frac, seed)
 
 
 def _plan(model: MixModel, values: Floats) -> Plan:

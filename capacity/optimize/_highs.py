@@ -36,6 +36,9 @@ _QUIET: Mapping[str, Any] = {
     "primal_feasibility_tolerance": _FEASIBILITY_TOLERANCE,
 }
 
+# Less than this is no time for a search: handing it over takes as long.
+_LEAST_SECONDS = 0.01
+
 # Columns below which parts are searched together: a run of HiGHS costs some milliseconds however small it is.
 _SMALL_PART = 1000
 
@@ -74,6 +77,9 @@ class Search:
     termination: str
     bound: float
     columns: Floats | None
+
+
+_NOT_SEARCHED = Search("nothing", "time limit reached", -math.inf, None)
 
 
 def matrix_of(lp: Any) -> Matrix:
@@ -173,7 +179,10 @@ def search_highs(lp: Any, start: Mapping[Any, float], seconds: float, gap_frac: 
 
 
 def _search_parts(matrix: Matrix, start: Mapping[Any, float], seconds: float, gap_frac: float, seed: int) -> Search:
-    """Each part to the gap, each with its share of the time that is left; bounds add up."""
+    """Each part to the gap, each with its share of the time that is left; bounds add up.
+
+    Parts that no time is left for keep the start.
+    """
     deadline = time.perf_counter() + seconds
     parts = independent_parts(matrix)
     sizes = [len(columns) for columns, _ in parts]
@@ -184,7 +193,7 @@ def _search_parts(matrix: Matrix, start: Mapping[Any, float], seconds: float, ga
         # A quarter more than its share: most parts end early and leave time to the others.
         allowed = min(left, 1.25 * left * sizes[number] / sum(sizes[number:])) if number + 1 < len(parts) else left
         part = _sub_matrix(matrix, columns, rows)
-        found = _search_part(part, start, max(allowed, 0.01), gap_frac, seed)
+        found = _search_part(part, start, allowed, gap_frac, seed) if allowed > _LEAST_SECONDS else _NOT_SEARCHED
         if found.outcome == "infeasible":
             return found
         bound += found.bound

@@ -50,7 +50,9 @@ def loads_of(model: MixModel) -> Loads:
                 normal.append([requirement.zones * c.safe / demand for _, c in candidates])
                 share = [survivors * c.zone_loss / demand for _, c in candidates]
                 loss.append(share if requirement.zones_survived else normal[-1])
-                least.append(requirement.min_per_zone)
+                # What holds nothing may still count towards the smallest count, which no cover of the load knows.
+                all_hold = all(w > 0 for w in (*normal[-1], *loss[-1]))
+                least.append(requirement.min_per_zone if all_hold else min(requirement.min_per_zone, 1))
     counts = np.array(least, dtype=np.int64)
     return Loads(
         model,

@@ -15,6 +15,7 @@ import pandas as pd
 from capacity.domain import MixSolution, SolveStatus
 from capacity.errors import PlanCheckError
 from capacity.optimize._billing import Bill, Usage, bill, usage_rows
+from capacity.optimize._clock import Clock
 from capacity.optimize._fleet import Fleet, running_by_type, vertical_count
 from capacity.optimize.check import check
 from capacity.optimize.explain import binding
@@ -54,6 +55,7 @@ class Proof:
     solver: str
     began: float
     notes: tuple[str, ...] = ()
+    clock: Clock = time.perf_counter
 
 
 def solution_of(fleet: Fleet, plan: Plan, proof: Proof) -> MixSolution:
@@ -88,7 +90,7 @@ def _status(objective: float, proof: Proof) -> SolveStatus:
         gap = (objective - bound) / abs(objective) if objective else 0.0
     # The solver's own gap leaves out what rounding adds; a gap at the target to 1e-9 is at the target.
     status: Literal["optimal", "feasible"] = "optimal" if gap <= proof.gap_frac + 1e-9 else "feasible"
-    runtime = time.perf_counter() - proof.began
+    runtime = proof.clock() - proof.began
     # "optimal" is a word of the last search, over what it was given to choose from: of the plan it holds only here.
     ended = proof.termination if status == "optimal" or proof.termination != "optimal" else "ended with a gap"
     return SolveStatus(status, ended, float(objective), float(bound), float(gap), runtime, proof.solver)

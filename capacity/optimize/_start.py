@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from capacity.domain import Candidate, Floats, Quota, UnitRequirement
+from capacity.optimize._clock import Deadline
 from capacity.optimize._cover import Lanes, cheapest_counts, trimmed
 from capacity.optimize._fleet import vertical_count
 from capacity.optimize._loads import Loads, held_by
@@ -20,15 +21,20 @@ Counts = npt.NDArray[np.int64]
 _QUOTA_FIRST = 1e4
 
 
-def start_values(loads: Loads, price: Floats) -> dict[Any, float]:
+def start_values(loads: Loads, price: Floats, deadline: Deadline | None = None) -> dict[Any, float]:
     """Values of all whole variables: the cheapest cover of each load at ``price``, as far as the quotas allow it.
 
     Where a month overfills a quota, its units first keep the types of their largest load in all blocks (n is then no
     larger than that load needs), and then take the types of the fewest vCPU. What still does not fit is left to the
     search.
+
+    Raises
+    ------
+    TimeIsUp
+        Where ``deadline`` passes first.
     """
     model = loads.model
-    counts = cheapest_counts(loads.folded, price) if loads.keys else np.zeros((0, 0), dtype=np.int64)
+    counts = cheapest_counts(loads.folded, price, deadline) if loads.keys else np.zeros((0, 0), dtype=np.int64)
     out: dict[Any, float] = {}
     for s in range(len(model.fleet.requirements)):
         for t in model.months_of(s):
@@ -39,6 +45,8 @@ def start_values(loads: Loads, price: Floats) -> dict[Any, float]:
         lanes_of.setdefault((s, t), []).append(lane)
     for quota in model.fleet.problem.quotas:
         for t in range(len(model.fleet.problem.months)):
+            if deadline is not None:
+                deadline.check()
             _fit(loads, counts, price, quota, t, lanes_of, out)
     _enter(loads, counts, range(len(loads.keys)), out)
     _enough_provisioned(model, out)

@@ -10,14 +10,15 @@ A cut is valid whatever the duals are worth, so their rounding cannot make the b
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from capacity.domain import Floats
+from capacity.optimize._clock import Deadline, TimeIsUp
 from capacity.optimize._cover import Lanes, lower_bounds
 from capacity.optimize._fleet import vertical_count
 from capacity.optimize._highs import Matrix, load, matrix_of, quiet
@@ -40,37 +41,56 @@ _OWN_FAMILIES = frozenset({"demand", "zone_loss", "minimum", "cut"})
 
 @dataclass(frozen=True)
 class Strengthened:
-    """The bound proven so far (USD, all of the objective), and values of the whole variables to start from."""
+    """The bound proven so far (USD, all of the objective), and the loads at their last prices."""
 
     bound: float
-    start: Mapping[Any, float]
+    loads: Loads
+    price: Floats
     rounds: int
 
+    def start(self, deadline: Deadline) -> Mapping[Any, float]:
+        """Values of the whole variables to start from; none where ``deadline`` passes first."""
+        try:
+            return start_values(self.loads, self.price, deadline)
+        except TimeIsUp:
+            return {}
 
-def strengthen(model: MixModel, deadline: float, seed: int) -> Strengthened:
-    """Add cuts to ``model.lp`` until they stop paying or ``deadline`` (perf_counter seconds) has passed."""
-    _define_vertical_cuts(model)
+
+def strengthen(model: MixModel, deadline: Deadline, seed: int) -> Strengthened:
+    """Add cuts to ``model.lp`` until they stop paying or ``deadline`` has passed."""
     loads = loads_of(model)
-    price = _price(loads, matrix_of(model.lp).cost)
-    bound, rounds = model.constant_usd, 0
+    state = _State(model.constant_usd, _price(loads, matrix_of(model.lp).cost))
+    with suppress(TimeIsUp):  # each cut and bound stands by itself
+        _add_rounds(model, loads, state, deadline, seed)
+    return Strengthened(state.bound, loads, state.price, state.rounds)
+
+
+@dataclass
+class _State:
+    """What is proven by now, and the prices of the next round."""
+
+    bound: float
+    price: Floats
+    rounds: int = 0
+
+
+def _add_rounds(model: MixModel, loads: Loads, state: _State, deadline: Deadline, seed: int) -> None:
+    _define_vertical_cuts(model)
     if loads.keys:
-        bounds = _bounds(loads, price)
-        bound = _bound_without_model(model, bounds)
-        _define_cuts(loads, price, bounds)
-    while rounds < MAX_ROUNDS and time.perf_counter() < deadline:
+        bounds = _bounds(loads, state.price, deadline)
+        state.bound = _bound_without_model(model, bounds)
+        _define_cuts(loads, state.price, bounds)
+    while state.rounds < MAX_ROUNDS and not deadline.passed:
         relaxed = _relax(model, seed, deadline)
         if relaxed is None:
-            break
-        rounds += 1
-        lifted = relaxed.objective - bound
-        bound, price = max(bound, relaxed.objective), _price(loads, relaxed.reduced)
-        if (
-            not loads.keys
-            or lifted <= _WORTH * abs(bound)
-            or not _define_cuts(loads, price, _bounds(loads, price), relaxed.values)
-        ):
-            break
-    return Strengthened(bound, start_values(loads, price), rounds)
+            return
+        state.rounds += 1
+        lifted = relaxed.objective - state.bound
+        state.bound, state.price = max(state.bound, relaxed.objective), _price(loads, relaxed.reduced)
+        if not loads.keys or lifted <= _WORTH * abs(state.bound):
+            return
+        if not _define_cuts(loads, state.price, _bounds(loads, state.price, deadline), relaxed.values):
+            return
 
 
 def _bound_without_model(model: MixModel, bounds: Floats) -> float:
@@ -104,13 +124,13 @@ def _price(loads: Loads, cost: Floats) -> Floats:
     return np.where(price > dust, price, 0.0)
 
 
-def _bounds(loads: Loads, price: Floats) -> Floats:
+def _bounds(loads: Loads, price: Floats, deadline: Deadline) -> Floats:
     """Each state alone is a relaxation of both, so the larger of the two bounds holds."""
-    bounds = lower_bounds(loads.normal, price)
+    bounds = lower_bounds(loads.normal, price, deadline)
     binds = (loads.zone_loss.weight < loads.normal.weight).any(axis=1)
     if binds.any():
         weight, least = loads.zone_loss.weight[binds], loads.zone_loss.least[binds]
-        bounds[binds] = np.maximum(bounds[binds], lower_bounds(Lanes(weight, least), price[binds]))
+        bounds[binds] = np.maximum(bounds[binds], lower_bounds(Lanes(weight, least), price[binds], deadline))
     return bounds
 
 
@@ -152,13 +172,13 @@ class _Relaxed:
     reduced: Floats
 
 
-def _relax(model: MixModel, seed: int, deadline: float) -> _Relaxed | None:
+def _relax(model: MixModel, seed: int, deadline: Deadline) -> _Relaxed | None:
     """Solve the linear relaxation: objective, values, and the price of each column seen from its own load."""
     import highspy
 
     matrix = matrix_of(model.lp)
     solver = quiet(seed)
-    solver.setOptionValue("time_limit", max(deadline - time.perf_counter(), 0.01))
+    solver.setOptionValue("time_limit", max(deadline.left, 0.01))
     load(solver, matrix, relaxed=True)
     solver.run()
     if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:

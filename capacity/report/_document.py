@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from capacity import scenario
 from capacity.charts import visible
@@ -10,26 +11,31 @@ from capacity.decisions import Decision
 from capacity.pipeline import scenario_words
 from capacity.plan import Plan
 from capacity.report import _pictures, _summary, _tables, bought, decided, known, planned
+from capacity.report._first_sheet import Sheet, fitting, items, least
 from capacity.report._page import Page, render
 from capacity.report._sections import Section, planned_sections
 from capacity.report._table import NEVER, Column, Table, exact, moment, percent, sentence
-from capacity.report.since import Since
-from capacity.words import day
+from capacity.report.since import TITLE, Since
+from capacity.words import day, plural
 
 # Rows of a table on paper; the workbook has all of them.
 MOST_ROWS = 40
+# Of rows that hold sentences: some lines each.
+MOST_WORDY = 8
+# A fan is a third of a page; those that pass a limit first come first.
+MOST_FANS = 4
 # The gravest; what merely happened stands in the workbook.
-MOST_QUALITY_ROWS = 12
+MOST_QUALITY_ROWS = 8
 MOST_DECISIONS = 12
 # The first sheet of A4 holds so many beside the decisions and caveats; the workbook has all.
 MOST_WATCHED = 4
-MOST_LINES = 8
+MOST_LINES = 4
 # A decomposition is a third of a page.
-MOST_EXPLAINED = 3
-MOST_OCCASIONS = 20
-MOST_ANOMALIES = 15
+MOST_EXPLAINED = 2
+MOST_OCCASIONS = 12
+MOST_ANOMALIES = 10
 # The broken ones come first, and the picture has the furthest off.
-MOST_PROMISES = 15
+MOST_PROMISES = 10
 # The worst first; the workbook has all.
 MOST_TIES = 5
 MOST_COVERED = 4
@@ -51,24 +57,45 @@ def render_html(
     before
         What became of the plan before.
     """
-    watch, made = _summary.watch(plan, MOST_WATCHED), plan.provenance
-    buying = bought.buying_line(plan)
+    buying, made = bought.buying_line(plan), plan.provenance
+    sheet = Sheet(_summary.cards(plan), [buying] if buying else [])
+    first = _decisions(plan, sheet, before)
     page = Page(
         title=f"Capacity plan: {visible(plan.company)}, {day(plan.as_of.date())}",
         kind="Capacity plan",
         name=visible(plan.company),
         facts=_facts(plan),
-        cards=_summary.cards(plan),
-        first=_tables.decisions(plan, MOST_DECISIONS).first(MOST_ROWS),
+        cards=sheet.cards,
+        first=first,
         first_title="Decisions",
         first_none="Nothing in this plan needs a decision.",
-        lines=[*(before.sentences if before else ()), *([buying] if buying else [])],
-        lists=[*([("To watch", watch)] if watch else []), ("Read with care", _summary.caveats(plan))],
+        lines=sheet.lines,
+        lists=_lists(plan, sheet.room(first), before),
         sections=[*(before.sections if before else ()), *decided.sections(taken), *sections(plan, comparison)],
         footer=f"capacity {made.package_version} · config {made.config_digest} · seed {made.seed} · "
         "times are UTC, days are each service's own",
     )
     return render(page)
+
+
+def _decisions(plan: Plan, sheet: Sheet, before: Since | None) -> Table:
+    """As many as leave room for what a director has to read beside them."""
+    shorter = [_tables.decisions(plan, most).first(MOST_ROWS) for most in range(MOST_DECISIONS, 0, -1)]
+    caveats, watch = list(_summary.caveats(plan)), _summary.watch(plan, len(plan.findings))
+    if before is not None and before.sentences:
+        return sheet.fewest(shorter, max(items(before.sentences), least([*caveats, *watch[:1]])))
+    return sheet.fewest(shorter, max(least(caveats, not watch), least(watch)))
+
+
+def _lists(plan: Plan, room: int, before: Since | None) -> list[tuple[str, Sequence[str]]]:
+    """Side by side; what is said of the last plan takes the place of what is to watch, which then is counted only."""
+    caveats, found = list(_summary.caveats(plan)), _summary.watch(plan, len(plan.findings))
+    if before is not None and before.sentences:
+        more = [f"{plural(len(found), 'finding')} to watch in report.xlsx, sheet Findings."] if found else []
+        return [(TITLE, before.sentences), ("Read with care", [*fitting(caveats, room - items(more), "Plan"), *more])]
+    watch = _summary.watch(plan, MOST_WATCHED)
+    watch = watch if items(watch) <= room else fitting(found, room, "Findings")
+    return [*([("To watch", watch)] if watch else []), ("Read with care", fitting(caveats, room, "Plan", not watch))]
 
 
 def _facts(plan: Plan) -> list[tuple[str, str]]:
@@ -83,12 +110,15 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
     ]
 
 
+_FANS = "Demand of the units that pass a limit"
+
+
 def sections(plan: Plan, comparison: Sequence[Plan]) -> list[Section]:
     """All that follows the first page, in the order in which a meeting asks."""
     found = [
         _saturation(plan),
         _headroom(plan),
-        Section("forecasts", "Demand of the units that pass a limit", pictures=list(_pictures.fans(plan))),
+        Section("forecasts", _FANS, pictures=list(islice(_pictures.fans(plan), MOST_FANS))),
         _why(plan),
         _mix(plan),
         *planned_sections(plan),
@@ -161,7 +191,7 @@ def _mix(plan: Plan) -> Section:
 
 
 def _events(plan: Plan) -> Section:
-    tables = [_tables.verdict_table(visible(e.name), plan, list(e.verdicts)).first(MOST_ROWS) for e in plan.events]
+    tables = [_tables.verdict_table(visible(e.name), plan, list(e.verdicts)).first(MOST_WORDY) for e in plan.events]
     lead = "NO-GO: the event's P95 demand is more than the group serves at its maximum, or a hard limit is passed."
     return Section("events", "Peak events", lead, tables, _pictures.events(plan))
 
@@ -222,7 +252,7 @@ def _unit_cost(plan: Plan) -> Section:
 
 
 def _spend(plan: Plan) -> Section:
-    tables = [t for t in (known.team_quarters(plan).first(MOST_ROWS), known.spend_models(plan).first(MOST_ROWS),
+    tables = [t for t in (known.team_quarters(plan).first(MOST_ROWS), known.spend_models(plan).first(MOST_WORDY),
                           known.apart_parts(plan)) if t.rows]  # fmt: skip
     pictures = _pictures.totals(plan)
     if plan.spend:
@@ -249,7 +279,7 @@ def _anomalies(plan: Plan) -> Section:
 
 def _trust(plan: Plan) -> Section:
     tables = [
-        _tables.forecasts(plan).first(MOST_ROWS), _tables.tie_outs(plan),
+        _tables.forecasts(plan).first(MOST_WORDY), _tables.tie_outs(plan),
         planned.tie_services(plan).first(MOST_TIES), planned.coverage_units(plan).first(MOST_COVERED),
         _tables.freshness(plan),
         _tables.quality(plan).first(MOST_QUALITY_ROWS),

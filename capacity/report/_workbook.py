@@ -14,6 +14,7 @@ from capacity.report import _summary, _tables, decided, known, planned
 from capacity.report._document import scenario_table, solver_lines
 from capacity.report._table import TEXTS, Column, Table, missing
 from capacity.report.calendar import order_dates
+from capacity.report.since import Since
 
 # Significant digits that a double keeps exactly.
 EXACT_DIGITS = 15
@@ -30,10 +31,13 @@ _FORMATS = {
 }  # fmt: skip
 
 
-def tables(plan: Plan, comparison: Sequence[Plan], taken: Sequence[Decision] = ()) -> list[Table]:
+def tables(
+    plan: Plan, comparison: Sequence[Plan], taken: Sequence[Decision] = (), before: Since | None = None
+) -> list[Table]:
     """Every table of the workbook, whole, in the order of its sheets."""
     found = [
         _about(plan), _tables.findings(plan), decided.table(taken), order_dates(plan),
+        *(before.sheets if before else ()),
         _tables.saturation(plan), _tables.headroom(plan), _tables.mix(plan),
         _tables.mix_months(plan), _tables.spend_months(plan), *planned.sheets(plan), _tables.events(plan),
         _tables.cost_months(plan), *_tables.cost_services(plan),
@@ -56,9 +60,15 @@ def _about(plan: Plan) -> Table:
     return Table("Plan", (Column("What"), Column("Value", "long")), rows)
 
 
-def write_workbook(plan: Plan, path: Path, comparison: Sequence[Plan] = (), taken: Sequence[Decision] = ()) -> None:
+def write_workbook(
+    plan: Plan,
+    path: Path,
+    comparison: Sequence[Plan] = (),
+    taken: Sequence[Decision] = (),
+    before: Since | None = None,
+) -> None:
     """Write the workbook of ``plan`` to ``path``; the same plan gives the same bytes."""
-    write_tables(path, "Capacity plan", plan.as_of, tables(plan, comparison, taken))
+    write_tables(path, "Capacity plan", plan.as_of, tables(plan, comparison, taken, before))
 
 
 def write_tables(path: Path, title: str, created: datetime, sheets: Sequence[Table]) -> None:

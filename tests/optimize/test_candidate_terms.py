@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from capacity import catalogue
 from capacity.config import CandidateConfig, ServiceConfig
-from capacity.domain import Candidate, InstanceType, Unit
+from capacity.domain import Candidate, Excuse, InstanceType, Unit
 from capacity.optimize.candidates import SpotTerms, Terms, build_candidates, prune_loss, spot_quota_code
 from capacity.optimize.candidates._dominance import generation, non_dominated
+from capacity.optimize.candidates._offered import offered_of
 
 UNIT = Unit("a", "us-east-1")
 
@@ -38,6 +39,11 @@ def _memory(kind: InstanceType) -> dict[str, tuple[float, float]]:
 
 
 # --- dominance ---------------------------------------------------------------------------------------------
+
+
+def _non_dominated(front: list[Candidate], least: int = 1) -> tuple[list[Candidate], list[Excuse]]:
+    at, excuses = non_dominated(UNIT, offered_of(front), [], least)
+    return [front[i] for i in at], excuses
 
 
 @st.composite
@@ -71,7 +77,7 @@ def _cheapest(offered: list[Candidate], demand: float, memory: float, least: int
 def test_dominance_keeps_the_optimum_with_memory_and_so_many_types(
     front: list[Candidate], demand: int, memory: int, least: int
 ) -> None:
-    kept, excuses = non_dominated(UNIT, front, [], least)
+    kept, excuses = _non_dominated(front, least)
     assert len(kept) + len(excuses) == len(front)
     assert _cheapest(kept, demand, memory, least) == pytest.approx(_cheapest(front, demand, memory, least))
 
@@ -86,13 +92,13 @@ def test_a_type_stays_for_its_memory_its_spot_price_its_buffer_or_its_spot_class
         {"spot_buffer_frac": 0.05},
         {"spot_quota_code": "t"},
     ):
-        kept, _ = non_dominated(UNIT, [replace(plain, **change), better], [])  # type: ignore[arg-type]
+        kept, _ = _non_dominated([replace(plain, **change), better])  # type: ignore[arg-type]
         assert len(kept) == 2, change
-    kept, excuses = non_dominated(UNIT, [plain, better], [])
+    kept, excuses = _non_dominated([plain, better])
     assert [c.instance_type for c in kept] == ["m6.large"]
     assert [e.reason for e in excuses] == ["dominated by m6.large"]
     only_on_demand = replace(plain, spot_usd_per_hour=None, spot_buffer_frac=0.0, spot_quota_code="")
-    kept, _ = non_dominated(UNIT, [only_on_demand, better], [])
+    kept, _ = _non_dominated([only_on_demand, better])
     assert [c.instance_type for c in kept] == ["m6.large"]
 
 

@@ -30,7 +30,7 @@ def _as_running(p: MixProblem, found: MixSolution) -> MixProblem:
 
 
 def test_one_per_cent_of_demand_moves_few_types(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("capacity.optimize.solve"), "DIRECT_PAIRS", 0)
+    monkeypatch.setattr(import_module("capacity.optimize._find"), "DIRECT_PAIRS", 0)
     p = replace(big_problem(60, months=1), quotas=())
     first = solve(p, time_limit_seconds=20, gap_frac=0.003)
     rng = np.random.default_rng(3)

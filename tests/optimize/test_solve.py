@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
@@ -180,7 +181,7 @@ def test_a_plan_at_hand_when_time_is_up_is_shown_with_its_gap() -> None:
     assert 0 < status.gap < 1
 
 
-def test_no_plan_in_time_is_said_and_not_called_infeasible() -> None:
+def test_no_plan_in_time_is_said_and_not_called_infeasible(monkeypatch: pytest.MonkeyPatch) -> None:
     # Half of the units must take one class and half the other: the start, all alike, breaks a quota either way.
     gpu = "L-DB2E81BA"
     offered = [
@@ -193,6 +194,12 @@ def test_no_plan_in_time_is_said_and_not_called_infeasible() -> None:
     halves = [quota(680.0), quota(680.0, code=gpu)]
     p = problem(*units, months=MONTHS, quotas=halves)
     assert solve(p, time_limit_seconds=60, gap_frac=0.05).status.status == "optimal"
+    # With no time at all there is one by arithmetic; only where that fails too there is none.
+    quick = solve(p, time_limit_seconds=1e-3, gap_frac=0.0)
+    assert quick.status.status == "feasible"
+    assert 0 < quick.status.gap < 1
+    assert any("no search ended with a plan" in note for note in quick.notes)
+    monkeypatch.setattr(import_module("capacity.optimize._find"), "quick_plan", lambda *_: None)
     with pytest.raises(NoPlanInTimeError, match="not known"):
         solve(p, time_limit_seconds=1e-3, gap_frac=0.0)
 

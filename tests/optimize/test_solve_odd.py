@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib import import_module
 
 import pytest
 
@@ -66,7 +66,7 @@ def test_few_types_keep_what_prices_a_reservation() -> None:
 def test_a_type_that_holds_nothing_breaks_no_bound_where_several_types_are_asked_for(
     monkeypatch: pytest.MonkeyPatch, spot: bool
 ) -> None:
-    monkeypatch.setattr(sys.modules[solve.__module__], "DIRECT_PAIRS", -1)
+    monkeypatch.setattr(import_module("capacity.optimize._find"), "DIRECT_PAIRS", -1)
     idle = kind("m7g.x2", 0.1, 0.0)
     idle = replace(idle, spot_usd_per_hour=0.09, spot_quota_code="S") if spot else idle
     second = kind("c5.x2", 0.5, 30.0)

@@ -227,7 +227,9 @@ def test_a_report_stands_in_its_plans_folder_or_where_asked(tmp_path: Path) -> N
     write_plan_dir(tmp_path / "plan" / "scenarios" / "peak", known_plan(services=2, scenario="peak"))
     html, xlsx = write_report(tmp_path / "plan", tmp_path / "out")
     assert (html, xlsx) == (tmp_path / "out" / "report.html", tmp_path / "out" / "report.xlsx")
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["report.html", "report.xlsx"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "order-dates.ics", "report.html", "report.xlsx",
+    ]  # fmt: skip
     assert Page(html.read_text(encoding="utf-8")).rows["scenarios"][2][0] == "peak"
     assert write_report(tmp_path / "plan")[0] == tmp_path / "plan" / "report.html"
 

@@ -4,16 +4,18 @@ Every type that is kept out has an excuse. What the last step (a spread of at mo
 by :func:`prune_loss` and stated apart from the solver's gap.
 """
 
-from capacity.optimize.candidates._build import build_candidates, prune_loss
+from capacity.optimize.candidates._build import Chosen, build_candidates, choose_candidates, prune_loss
 from capacity.optimize.candidates._quota import quota_code, spot_quota_code
 from capacity.optimize.candidates._terms import CapacityOf, FurtherOf, SpotTerms, Terms
 
 __all__ = [
     "CapacityOf",
+    "Chosen",
     "FurtherOf",
     "SpotTerms",
     "Terms",
     "build_candidates",
+    "choose_candidates",
     "prune_loss",
     "quota_code",
     "spot_quota_code",

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from capacity.domain import Floats
+from capacity.optimize._clock import Deadline
 from capacity.optimize._cover import grid_of
 from capacity.optimize.columns._covers import Covers, covers_of, priced
 from capacity.optimize.columns._lanes import Counts, Lanes, follows_load
 
 # Combinations of two rows that are tried: more than 17 of them lift bounds by less than .01 %.
 _BLENDS = np.linspace(0.0, 1.0, 17)
+# Steps from the combination that is dearest in the linear relaxation to others that are tried whole.
+_BESIDE = (-5, -2, 0, 2, 5)
 # Lanes that are filled together: their tables stay in the cache.
 _BATCH = 256
 # A smallest count beyond this is left to the cheapest types' price.
@@ -37,23 +40,29 @@ class Sacks:
     spot_frac: Floats
 
 
-def least_costs(units: list[Lanes], prices: list[tuple[Floats, Floats]], cells: int) -> Floats:
+def least_costs(
+    units: list[Lanes], prices: list[tuple[Floats, Floats]], cells: int, ends: Deadline | None = None
+) -> Floats:
     """(all lanes,) a proven lower bound on the cost of each, the switching penalty with it, in the units' order."""
     bounds, sacks, places, offset = [], [], [], 0
+    ends = Deadline.never() if ends is None else ends
     for u, (usd, spot) in zip(units, prices, strict=True):
+        ends.check()
         own = _simple(u, usd, spot)
         bounds.append(own)
         if not u.requirement.vertical:
             lanes = np.flatnonzero((u.need > 0).any(axis=0) & ~(u.fixed & (not follows_load(u.requirement))))
-            sacks += [_sack(u, usd, spot, int(k)) for k in lanes]
-            places += [(offset + int(k)) for k in lanes]
+            for k in lanes:
+                own_sacks = _sacks(u, usd, spot, int(k))
+                sacks += own_sacks
+                places += [offset + int(k)] * len(own_sacks)
         offset += len(u.hours)
     out = np.concatenate(bounds) if bounds else np.zeros(0)
     if sacks:
-        exact = _filled(stacked([s for s, _, _ in sacks]), cells)
+        exact = _filled(stacked([s for s, _, _ in sacks]), cells, ends)
         linear = np.array([v for _, v, _ in sacks])
         start = np.array([c for _, _, c in sacks])
-        out[places] = np.maximum(out[places], np.maximum(exact, linear) + start)
+        np.maximum.at(out, places, np.maximum(exact, linear) + start)
     return out
 
 
@@ -84,8 +93,8 @@ def _gains(u: Lanes, usd: Floats) -> Floats:
     return np.asarray((np.minimum(usd, 0.0) * most).sum(axis=0))
 
 
-def _sack(u: Lanes, usd: Floats, spot: Floats, lane: int) -> tuple[Sacks, float, float]:
-    """One lane's knapsack, its linear bound, and what is paid before the first instance (all that runs is left)."""
+def _sacks(u: Lanes, usd: Floats, spot: Floats, lane: int) -> list[tuple[Sacks, float, float]]:
+    """One lane's knapsacks, its linear bound, and what is paid before the first instance (all that runs is left)."""
     r = u.requirement
     price = np.maximum(usd[:, lane], 0.0)
     spot_price = spot[:, lane] if u.spot_room[lane] > 0 else np.full(len(price), np.inf)
@@ -94,26 +103,41 @@ def _sack(u: Lanes, usd: Floats, spot: Floats, lane: int) -> tuple[Sacks, float,
     # One instance that holds more than all of it counts as all of it: counts are whole.
     weight = np.minimum(u.weight[rows] / u.need[rows, lane][:, None], 1.0)
     spot_weight = np.minimum(u.spot_weight[rows] / u.need[rows, lane][:, None], 1.0)
-    blend, linear, spot_blend = _blended(weight, spot_weight, price, spot_price)
     kept = [(int(i), int(u.runs[i]), float(leave[i]), r.zones) for i in np.flatnonzero((u.runs > 0) & (leave > 0))]
     start = float((u.runs * leave).sum()) + float(_gains(u, usd)[lane])
-    frac = 0.0
-    if np.isfinite(spot_price).any():
-        with np.errstate(divide="ignore", invalid="ignore"):
-            per = np.where(np.isfinite(spot_price) & (u.spot_holds > 0), spot_blend / u.spot_holds, 0.0)
-        frac = float(min(per.max(initial=0.0) * u.spot_room[lane], 1.0))
-    least = np.array([max(r.min_per_zone, int(u.least_types[lane]))])
-    sack = Sacks(
-        blend[None], np.where(blend > 0, price, np.inf)[None], least, [kept], spot_blend[None],
-        np.where(spot_blend > 0, spot_price, np.inf)[None], np.array([frac]),
-    )  # fmt: skip
     saved = sum(runs * usd_each for _, runs, usd_each, _ in kept)
-    return sack, linear - saved, start
+    least = np.array([max(r.min_per_zone, int(u.least_types[lane]))])
+    out = []
+    for blend, linear, spot_blend in _blends(weight, spot_weight, price, spot_price):
+        frac = 0.0
+        if np.isfinite(spot_price).any():
+            with np.errstate(divide="ignore", invalid="ignore"):
+                per = np.where(np.isfinite(spot_price) & (u.spot_holds > 0), spot_blend / u.spot_holds, 0.0)
+            frac = float(min(per.max(initial=0.0) * u.spot_room[lane], 1.0))
+        sack = Sacks(
+            blend[None], np.where(blend > 0, price, np.inf)[None], least, [kept], spot_blend[None],
+            np.where(spot_blend > 0, spot_price, np.inf)[None], np.array([frac]),
+        )  # fmt: skip
+        out.append((sack, linear - saved, start))
+    return out
 
 
-def _blended(weight: Floats, spot_weight: Floats, price: Floats, spot_price: Floats) -> tuple[Floats, float, Floats]:
-    """The convex combination of two rows that costs most in the linear relaxation; its weights and that cost."""
-    best = (weight[0], -1.0, spot_weight[0])
+def _blends(
+    weight: Floats, spot_weight: Floats, price: Floats, spot_price: Floats
+) -> list[tuple[Floats, float, Floats]]:
+    """Convex combinations of two rows: the one that costs most in the linear relaxation, and some beside it.
+
+    What they weigh and that cost. Whole instances make another combination dearer than the best linear one.
+    """
+    # A row that another implies, of every type, has no part in it.
+    both = np.concatenate([weight, spot_weight], axis=1)
+    kept: list[int] = []
+    for a in np.lexsort((np.arange(len(both)), both.sum(axis=1))):
+        if not any((both[b] <= both[a]).all() for b in kept):
+            kept.append(int(a))
+    weight, spot_weight = weight[sorted(kept)], spot_weight[sorted(kept)]
+    best: tuple[float, int, int, int] = (-1.0, 0, 0, 0)
+    costs: dict[tuple[int, int], Floats] = {}
     for j in range(len(weight)):
         for k in range(j, len(weight)):
             share = _BLENDS[:, None] if k > j else np.ones((1, 1))
@@ -121,10 +145,20 @@ def _blended(weight: Floats, spot_weight: Floats, price: Floats, spot_price: Flo
             with np.errstate(divide="ignore", invalid="ignore"):
                 cost = np.where(w > 0, price / w, np.inf).min(axis=1)
                 cost = np.minimum(cost, np.where(sw > 0, spot_price / sw, np.inf).min(axis=1))
+            costs[j, k] = cost
             at = int(cost.argmax())
-            if cost[at] > best[1]:
-                best = (w[at], float(cost[at]), sw[at])
-    return best
+            if cost[at] > best[0]:
+                best = (float(cost[at]), j, k, at)
+    _, j, k, at = best
+    chosen = [at] if j == k else sorted({int(np.clip(at + d, 0, len(_BLENDS) - 1)) for d in _BESIDE})
+    out = []
+    for c in chosen:
+        part = float(_BLENDS[c]) if k > j else 1.0
+        out.append((
+            part * weight[j] + (1 - part) * weight[k], float(costs[j, k][c]),
+            part * spot_weight[j] + (1 - part) * spot_weight[k],
+        ))  # fmt: skip
+    return out
 
 
 def stacked(sacks: list[Sacks]) -> Sacks:
@@ -145,12 +179,13 @@ def stacked(sacks: list[Sacks]) -> Sacks:
     )
 
 
-def _filled(sacks: Sacks, cells: int) -> Floats:
+def _filled(sacks: Sacks, cells: int, ends: Deadline) -> Floats:
     """(N,) the optimum of each rounded knapsack."""
     grid, need, cell = grid_of(sacks.weight, up=True, cells=cells)
     out = np.full(len(need), np.inf)
     order = np.argsort(need, kind="stable")
     for begin in range(0, len(order), _BATCH):
+        ends.check()
         chosen = order[begin : begin + _BATCH]
         out[chosen] = _batch(sacks, chosen, grid[chosen], need[chosen], cell[chosen])
     return out

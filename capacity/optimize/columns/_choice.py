@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from capacity.domain import Floats
+from capacity.optimize._clock import Clock
 from capacity.optimize._highs import Search
 from capacity.optimize.columns._coupling import Coupling
 from capacity.optimize.columns._lanes import Counts
@@ -28,13 +29,15 @@ Searcher = Callable[[Any, dict[Any, float], float, float], Search]
 class Choice:
     """``columns``: position of the chosen column of each group; ``own``: values of the coupling's own variables.
 
-    ``rounded`` where no search was made or it found nothing: the largest share of the relaxed optimum was taken.
+    ``usd`` is its cost, inf where it is not known; ``rounded`` where no search was made or it found nothing: the
+    largest share of the relaxed optimum was taken.
     """
 
     columns: Counts
     own: Floats
     rounded: bool
     termination: str
+    usd: float = math.inf
 
 
 def worth_having(part: Part, slack_usd: float) -> Counts:
@@ -60,17 +63,24 @@ def reduced_costs(table: Table, coupling: Coupling, duals: Floats) -> Floats:
 
 
 def choose(
-    coupling: Coupling, table: Table, start: Floats, search: Searcher, deadline: float, gap_frac: float
+    coupling: Coupling,
+    table: Table,
+    start: Floats,
+    search: Searcher,
+    deadline: float,
+    gap_frac: float,
+    clock: Clock = time.perf_counter,
 ) -> Choice:
     """One column a group (``table.lane``, from 0), at least cost; ``start`` weighs columns to begin with."""
     groups = int(table.lane.max(initial=-1)) + 1
     first = _largest(table, start, groups)
     if len(table) == groups and not coupling.cost:
-        return Choice(first, np.zeros(0), False, "nothing to decide")
+        usd = coupling.constant_usd + float(table.cost[first].sum())
+        return Choice(first, np.zeros(0), False, "nothing to decide", usd)
     lp, picks, own = _program(coupling, table)
     started = set(first.tolist())
     given = {pick: float(c in started) for c, pick in enumerate(picks)}
-    seconds = deadline - time.perf_counter()
+    seconds = deadline - clock()
     found = (
         search(lp, given, seconds, gap_frac)
         if seconds > 0.05
@@ -80,7 +90,9 @@ def choose(
         return Choice(first, np.zeros(len(own)), True, found.termination)
     values = dict(zip(lp.variables(), found.columns, strict=True))
     weight = np.array([values[v] for v in picks])
-    return Choice(_largest(table, weight, groups), np.array([values[v] for v in own]), False, found.termination)
+    picked, bought = _largest(table, weight, groups), np.array([values[v] for v in own])
+    usd = coupling.constant_usd + float(table.cost[picked].sum()) + float(np.array(coupling.cost) @ bought)
+    return Choice(picked, bought, False, found.termination, usd)
 
 
 def _largest(table: Table, weight: Floats, groups: int) -> Counts:

@@ -7,6 +7,7 @@ pool           what contracts cover of a usage group in a lot - the on-demand va
 held           what a contract covers in a lot, as a share of it                                     <= 1 (owned)
 bought         what an offer covers in a lot - all that was bought of it and runs                    <= 0
 reserved       reserved instances that are used in a lot - those that run of the type                <= 0
+whole          what RIs cover of a type in a lot, where zones make its count a multiple (``_whole``)  <= rest
 quota          vCPU provisioned + vCPU reserved and unused - excess                                  <= limit
 spot quota     vCPU as spot - excess                                                                 <= limit
 unused         instances reserved - provisioned of the type - unused                                 <= 0
@@ -37,8 +38,9 @@ GroupKey = tuple[tuple[int, ...], tuple[tuple[int, float], ...], str, float]
 class Coupling:
     """Rows and own variables of the master, over the months and units of one part of a fleet.
 
-    ``pool_row`` and ``reserved_row`` give by unit (I, lots) rows, -1 where none; ``quota_row``, ``spot_quota_row``
-    and ``unused_row`` (I, months). ``charge`` (I, lanes) is how a quota's month is split over its lanes (``_split``).
+    ``pool_row``, ``reserved_row`` and ``whole_row`` give by unit (I, lots) rows, -1 where none; ``quota_row``,
+    ``spot_quota_row`` and ``unused_row`` (I, months). ``charge`` (I, lanes) is how a quota's month is split over its
+    lanes (``_split``). ``covers`` are (lot, commitment, own variable, price, usage) of what RIs cover.
     """
 
     fleet: Fleet
@@ -55,6 +57,8 @@ class Coupling:
     constant_usd: float = 0.0
     pool_row: dict[int, Counts] = field(default_factory=dict)
     reserved_row: dict[int, Counts] = field(default_factory=dict)
+    whole_row: dict[int, Counts] = field(default_factory=dict)
+    covers: list[tuple[int, int, int, float, list[tuple[int, int]]]] = field(default_factory=list)
     quota_row: dict[int, Counts] = field(default_factory=dict)
     spot_quota_row: dict[int, Counts] = field(default_factory=dict)
     unused_row: dict[int, Counts] = field(default_factory=dict)
@@ -82,10 +86,12 @@ def coupling_of(fleet: Fleet, units: Sequence[Lanes], months: Sequence[int]) -> 
     for u in units:
         shape, by_month = (len(u.types), len(fleet.lots)), (len(u.types), len(fleet.problem.months))
         out.pool_row[u.s], out.reserved_row[u.s] = np.full(shape, -1), np.full(shape, -1)
+        out.whole_row[u.s] = np.full(shape, -1)
         out.quota_row[u.s], out.spot_quota_row[u.s] = np.full(by_month, -1), np.full(by_month, -1)
         out.unused_row[u.s] = np.full(by_month, -1)
         out.charge[u.s] = np.repeat(np.where(u.peak, 1.0, 0.0)[None, :], len(u.types), axis=0)
     _contracts(out, units)
+    _whole(out, units)
     _quotas(out, units)
     _reservations(out, units)
     return out
@@ -144,6 +150,8 @@ def _cover_group(
             continue
         cover = out.variable(-lot.hours, 1.0 / share)
         out.enter(row, cover, 1.0)
+        if fleet.commitments[c].product == "standard_ri":
+            out.covers.append((k, c, cover, price, members))
         out.enter(held[c], cover, share)
     for o, rate in buyable:
         cover = out.variable(-lot.hours, math.inf)
@@ -172,6 +180,40 @@ def _groups(fleet: Fleet, units: Sequence[Lanes]) -> list[tuple[GroupKey, list[t
             key = (ids, offers, c.instance_type, c.usd_per_hour) if counted else (ids, offers, "", 0.0)
             groups.setdefault(key, []).append((u.s, i))
     return sorted(groups.items())
+
+
+def _whole(out: Coupling, units: Sequence[Lanes]) -> None:
+    """RIs cover whole instances, and a type runs so many in every zone: no multiple of the zones is in between.
+
+    Let N be a multiple of g, the instances that run of a type, and R those that RIs cover at most, R = q g + rest with
+    0 < rest < g. Then min(N, R) <= q (g - rest) + rest / g N for every such N (the concave hull of its values: a mixed
+    integer rounding cut). Without it the relaxation runs a part of a fleet wherever that fits the RIs. Only in lots in
+    which each lane runs always or never: else N is a mean over hours, and any number.
+    """
+    by_unit = {u.s: u for u in units}
+    found: dict[tuple[int, tuple[int, ...]], list[tuple[int, float, list[tuple[int, int]]]]] = {}
+    for k, c, cover, price, members in out.covers:
+        found.setdefault((k, (c,)), []).append((cover, price, members))
+    joined: dict[tuple[int, tuple[tuple[int, int], ...]], list[tuple[int, list[tuple[int, float]]]]] = {}
+    for (k, (c,)), own in sorted(found.items()):
+        where = tuple(sorted(m for _, _, members in own for m in members))
+        joined.setdefault((k, where), []).append((c, [(cover, price) for cover, price, _ in own]))
+    for (k, where), contracts in joined.items():
+        zones = math.gcd(*(by_unit[s].requirement.zones for s, _ in where))
+        count = sum(out.fleet.commitments[c].count for c, _ in contracts)
+        full, rest = divmod(count, zones)
+        shares = np.concatenate([by_unit[s].share[:, k] for s in sorted({s for s, _ in where})])
+        between = ((shares > 1e-9) & (shares < 1 - 1e-9)).any()
+        if not rest or between or any(out.whole_row[s][i, k] >= 0 for s, i in where):
+            continue
+        lot = out.fleet.lots[k]
+        ids = "+".join(out.fleet.commitments[c].id for c, _ in contracts)
+        row = out.row(full * (zones - rest) * zones / rest, "whole", ids, lot.month, lot.level, k)
+        for _, covers in contracts:
+            for cover, price in covers:
+                out.enter(row, cover, zones / rest / price)
+        for s, i in where:
+            out.whole_row[s][i, k] = row
 
 
 def _share_of(fleet: Fleet, k: int, price: float) -> float | None:
@@ -279,7 +321,7 @@ def lane_prices(out: Coupling, u: Lanes, duals: Floats, charge: Floats | None = 
     dual = np.append(duals, 0.0)  # row -1: none
     zones = u.requirement.zones
     usd = u.usd[:, None] * (u.hours[None, :] + dual[out.pool_row[u.s]] @ u.share.T)
-    usd = usd + zones * (dual[out.reserved_row[u.s]] @ u.share.T)
+    usd = usd + zones * ((dual[out.reserved_row[u.s]] + dual[out.whole_row[u.s]]) @ u.share.T)
     vcpu = zones * np.array([c.vcpu for c in u.candidates], dtype=float)
     charged = np.where(u.peak[None, :], 1.0, 0.0)
     usd = usd - vcpu[:, None] * dual[out.quota_row[u.s]][:, u.months] * (out.charge[u.s] if charge is None else charge)
@@ -306,7 +348,8 @@ def brought(out: Coupling, u: Lanes, lane: Counts, running: Counts, spot: Counts
     count, at = running[n, i], lane[n]
     for k in out.lots:
         share = u.share[at, k]
-        for table, worth in ((out.pool_row, u.usd[i]), (out.reserved_row, np.full(len(i), float(zones)))):
+        each = np.full(len(i), float(zones))
+        for table, worth in ((out.pool_row, u.usd[i]), (out.reserved_row, each), (out.whole_row, each)):
             row = table[u.s][i, k]
             on = (row >= 0) & (share > 0)
             columns.append(n[on])

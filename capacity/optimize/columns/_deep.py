@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from capacity.domain import Floats
+from capacity.optimize._clock import Deadline
 from capacity.optimize._cover import grid_of
 from capacity.optimize.columns._bound import Sacks, keeping, table_of_cells
 from capacity.optimize.columns._lanes import Counts, Lanes
@@ -34,12 +35,14 @@ def deep_sacks(u: Lanes, kept: Counts, usd: Floats, lanes: Counts) -> Sacks:
     return Sacks(weight, price, least, keep, nothing, np.full_like(weight, np.inf), np.zeros(len(lanes)))
 
 
-def walked(sacks: Sacks, cells: int) -> Counts:
+def walked(sacks: Sacks, cells: int, ends: Deadline | None = None) -> Counts:
     """(N, I) counts of the cheapest rounded cover of each; zeros where there is none."""
     grid, need, _ = grid_of(sacks.weight, up=False, cells=cells)
     out = np.zeros(grid.shape, dtype=np.int64)
     order = np.argsort(need, kind="stable")
     for begin in range(0, len(order), _BATCH):
+        if ends is not None:
+            ends.check()
         chosen = order[begin : begin + _BATCH]
         out[chosen] = _walk(sacks, chosen, grid[chosen], need[chosen])
     return out

@@ -11,12 +11,17 @@ from capacity.domain import Floats
 from capacity.optimize._highs import quiet
 from capacity.optimize.columns._lanes import Counts, Lanes
 
+# MIPs at once: HiGHS leaves Python's lock while it searches, and each is of one thread.
+AT_ONCE = 2
 # A lane is proven to this share: a hundredth of what the whole is asked for.
 _GAP_FRAC = 5e-5
 
+# A proven bound, and counts on demand and as spot.
+Solved = tuple[float, Counts, Counts]
+
 
 @dataclass
-class _Rows:
+class Rows:
     """A MIP as it is written down, row by row."""
 
     lower: list[float] = field(default_factory=list)
@@ -34,20 +39,18 @@ class _Rows:
         self.upper.append(upper)
 
 
-def solve_lane(
-    u: Lanes, usd: Floats, spot_usd: Floats, lane: int, seconds: float
-) -> tuple[float, Counts, Counts] | None:
+def solve_lane(u: Lanes, usd: Floats, spot_usd: Floats, lane: int, seconds: float) -> Solved | None:
     """(bound, on-demand counts, spot counts) of a free lane at prices (I,), in USD; None where none was found in time.
 
     ``usd`` and ``spot_usd`` may be below 0 (see ``_bound``): counts are bounded by what could be of use.
     """
     count = len(u.types)
     has_spot = np.isfinite(spot_usd) & (u.spot_room[lane] > 0)
-    most = np.where(_bettered(u, usd, lane) & ~has_spot.any(), 0.0, _most_useful(u, lane))
+    most = np.where(_bettered(u, usd, lane) & ~has_spot.any(), 0.0, most_useful(u, lane))
     spot_most = np.where(has_spot, np.floor(u.spot_room[lane] / np.maximum(u.spot_holds, 1e-12) + 1e-9), 0.0)
     spot_most = np.minimum(np.where(u.spot_holds > 0, spot_most, 0.0), u.requirement.max_per_zone)
     r, p, leave, seen, as_spot = (np.arange(count) + k * count for k in range(5))
-    rows = _Rows()
+    rows = Rows()
     _hold(u, lane, rows, r, p)
     both = np.concatenate([r, p])
     rows.add(both, np.ones(2 * count), float(u.requirement.min_per_zone), float(u.requirement.max_per_zone))
@@ -61,10 +64,14 @@ def solve_lane(
     cost = np.concatenate([usd, np.where(has_spot, spot_usd, 0.0), u.leave_usd[:, lane], np.zeros(2 * count), [0.0]])
     whole = np.ones(len(cost), dtype=bool)
     whole[leave] = False
-    return _run(rows, cost, upper, whole, count, seconds)
+    found = searched(rows, cost, upper, whole, seconds, (1e-6, _GAP_FRAC))
+    if found is None:
+        return None
+    values = np.round(found[1][: 2 * count]).astype(np.int64)
+    return found[0], values[:count], values[count:]
 
 
-def _hold(u: Lanes, lane: int, rows: _Rows, r: Counts, p: Counts) -> None:
+def _hold(u: Lanes, lane: int, rows: Rows, r: Counts, p: Counts) -> None:
     for k in np.flatnonzero(u.need[:, lane] > 0):
         need = u.need[k, lane]
         weights = np.concatenate([u.weight[k] / need, u.spot_weight[k] / need])
@@ -72,7 +79,7 @@ def _hold(u: Lanes, lane: int, rows: _Rows, r: Counts, p: Counts) -> None:
 
 
 def _variety(
-    u: Lanes, lane: int, rows: _Rows, columns: tuple[Counts, Counts, Counts, Counts], any_spot: int, spot_most: Floats
+    u: Lanes, lane: int, rows: Rows, columns: tuple[Counts, Counts, Counts, Counts], any_spot: int, spot_most: Floats
 ) -> None:
     r, p, seen, as_spot = columns
     least = int(u.least_types[lane])
@@ -105,7 +112,7 @@ def _bettered(u: Lanes, usd: Floats, lane: int) -> np.ndarray[tuple[int], np.dty
     return np.asarray(better.any(axis=1) & ~stays, dtype=bool)
 
 
-def _most_useful(u: Lanes, lane: int) -> Floats:
+def most_useful(u: Lanes, lane: int) -> Floats:
     """Beyond this one instance less would still do; the counts of pinned months besides."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(u.weight > 0, u.need[:, lane][:, None] / u.weight, 0.0)
@@ -115,14 +122,20 @@ def _most_useful(u: Lanes, lane: int) -> Floats:
     return np.asarray(np.minimum(useful, u.most[:, lane]), dtype=float)
 
 
-def _run(
-    rows: _Rows,
+def searched(
+    rows: Rows,
     cost: Floats,
     upper: Floats,
     whole: np.ndarray[tuple[int], np.dtype[np.bool_]],
-    count: int,
     seconds: float,
-) -> tuple[float, Counts, Counts] | None:
+    gaps: tuple[float, float],
+    known: tuple[Counts, Floats] | None = None,
+) -> tuple[float, Floats] | None:
+    """(proven bound, values of the columns) of a MIP; None where no solution was found.
+
+    ``gaps`` are the absolute one and the relative one at which the search may end; ``known`` are positions and values
+    of a start.
+    """
     import highspy
 
     model = highspy.HighsLp()
@@ -136,12 +149,14 @@ def _run(
     kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
     model.integrality_ = [kinds[int(i)] for i in whole]
     solver = quiet(seed=1)
-    solver.setOptionValue("mip_rel_gap", _GAP_FRAC)
+    solver.setOptionValue("mip_abs_gap", gaps[0])
+    solver.setOptionValue("mip_rel_gap", gaps[1])
     solver.setOptionValue("time_limit", max(seconds, 0.01))
     solver.passModel(model)
+    if known is not None:
+        solver.setSolution(len(known[0]), known[0].astype(np.int32), known[1])
     solver.run()
     info = solver.getInfo()
     if info.primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
         return None
-    values = np.round(np.array(solver.getSolution().col_value[: 2 * count])).astype(np.int64)
-    return float(info.mip_dual_bound), values[:count], values[count:]
+    return float(info.mip_dual_bound), np.array(solver.getSolution().col_value)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from capacity.domain import Floats
+from capacity.optimize._clock import Deadline
 from capacity.optimize._fleet import Fleet
 from capacity.optimize.columns._coupling import Coupling, coupling_of
 from capacity.optimize.columns._covers import Covers
@@ -17,7 +18,11 @@ from capacity.optimize.columns._master import Master, Relaxed, table_of
 
 @dataclass
 class Part:
-    """Units' lanes of some months, what couples them, and the columns found so far."""
+    """Units' lanes of some months, what couples them, and the columns found so far.
+
+    ``closed`` are lanes that were solved as MIPs at ``duals``, ``least`` what each lane costs at least then.
+    ``ends`` is when all that is done for the part has to end; its clock is the one that all limits are in.
+    """
 
     fleet: Fleet
     units: list[Lanes]
@@ -28,21 +33,25 @@ class Part:
     kept: dict[int, Counts] = field(default_factory=dict)
     history: list[tuple[float, float]] = field(default_factory=list)
     bound: float = -np.inf
+    least: Floats = field(default_factory=lambda: np.zeros(0))
     duals: Floats = field(default_factory=lambda: np.zeros(0))
     relaxed: Relaxed | None = None
+    closed: set[int] = field(default_factory=set)
     seen: set[bytes] = field(default_factory=set)
     broken: set[int] = field(default_factory=set)
+    ends: Deadline = field(default_factory=Deadline.never)
 
     @property
     def lanes(self) -> int:
         return int(self.offsets[-1])
 
 
-def part_of(fleet: Fleet, months: Sequence[int], seed: int) -> Part:
+def part_of(fleet: Fleet, months: Sequence[int], seed: int, ends: Deadline | None = None) -> Part:
     units = [u for s in range(len(fleet.requirements)) if (u := lanes_of(fleet, s, months)) is not None]
     coupling = coupling_of(fleet, units, months)
     offsets = np.cumsum([0, *(len(u.hours) for u in units)])
-    return Part(fleet, units, coupling, offsets, Master(coupling, int(offsets[-1]), seed))
+    master = Master(coupling, int(offsets[-1]), seed)
+    return Part(fleet, units, coupling, offsets, master, ends=Deadline.never() if ends is None else ends)
 
 
 def add_columns(part: Part, u: Lanes, offset: int, lanes: Counts, running: Counts, spot: Counts) -> int:

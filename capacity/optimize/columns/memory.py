@@ -7,6 +7,7 @@ from hashlib import blake2b
 
 import numpy as np
 
+from capacity.domain import Unit, UnitRequirement
 from capacity.optimize.columns._covers import Covers
 from capacity.optimize.columns._lanes import Counts, Lanes
 from capacity.optimize.columns._master import Table, table_of
@@ -29,6 +30,22 @@ class Memory:
     columns: dict[bytes, tuple[list[Counts], list[Counts], Counts]] = field(default_factory=dict)
     kept: dict[tuple[str, ...], Counts] = field(default_factory=dict)
     covers: dict[bytes, list[Covers]] = field(default_factory=dict)
+    # Of a rule of few types a service: the rule, the unit, the unit with the types that are left to it.
+    narrowed: dict[Unit, tuple[tuple[object, ...], UnitRequirement, UnitRequirement]] = field(default_factory=dict)
+    few_types: list[Memory] = field(default_factory=list)
+
+    def of_few_types(self) -> Memory:
+        """What solves with few types a service leave behind; the free ones' is this itself."""
+        if not self.few_types:
+            self.few_types.append(Memory())
+        return self.few_types[0]
+
+    def copy(self) -> Memory:
+        """The same, apart: each scenario starts from its base, not from the scenario before it."""
+        few = [m.copy() for m in self.few_types]
+        return Memory(
+            dict(self.duals), dict(self.columns), dict(self.kept), dict(self.covers), dict(self.narrowed), few
+        )
 
 
 def content_of(u: Lanes) -> bytes:
@@ -46,7 +63,7 @@ def content_of(u: Lanes) -> bytes:
 
 def any_month(name: tuple[object, ...]) -> tuple[object, ...]:
     """A row's name without its month: what a month's duals are is a first guess for the next."""
-    if name[0] in ("pool", "held", "bought", "reserved"):
+    if name[0] in ("pool", "held", "bought", "reserved", "whole"):
         return ("any month", *name[:-3], name[-2])
     return ("any month", *name[:-1])
 

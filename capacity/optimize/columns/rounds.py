@@ -7,7 +7,6 @@ priced, and what was narrowed away by mistake comes back.
 
 from __future__ import annotations
 
-import time
 from functools import partial
 
 import numpy as np
@@ -38,11 +37,11 @@ _CELLS, _CELL_LANES = 1024, 2_000_000
 
 
 def generate(part: Part, memory: Memory, deadline: float, settled_frac: float = _SETTLED_FRAC) -> None:
-    """Rounds until the duals settle or ``deadline`` (perf_counter) is near; ``part`` then holds columns and duals."""
+    """Rounds until the duals settle or ``deadline`` (of the part's clock) is near; ``part`` holds columns and duals."""
     _start(part, memory)
     _rounds(part, deadline, settled_frac, widen=True)
     for _ in range(_SPLITS):
-        if part.relaxed is None or time.perf_counter() > deadline or not _resplit(part):
+        if part.relaxed is None or part.ends.clock() > deadline or not _resplit(part):
             break
         before = part.relaxed.usd
         _rounds(part, deadline, settled_frac, widen=False)
@@ -55,6 +54,7 @@ def _resplit(part: Part) -> bool:
     """Split quotas over lanes anew at the duals, and write the columns down again under the new split."""
     some = [u for u in part.units if concerned(part.coupling, u, part.duals)]
     for u in some:
+        part.ends.check()
         split(part.coupling, u, part.duals, partial(cheapest, u, part.covers[u.s]))
     if some:
         old = part.master.table()
@@ -81,7 +81,7 @@ def _start(part: Part, memory: Memory) -> None:
 def _rounds(part: Part, deadline: float, settled_frac: float, widen: bool) -> None:
     best, best_usd, left = part.duals, -np.inf, _WIDENINGS if widen else 1
     for _ in range(MOST_ROUNDS):
-        relaxed = part.master.solve(deadline - time.perf_counter())
+        relaxed = part.master.solve(deadline - part.ends.clock())
         if relaxed is None:
             break
         part.relaxed = relaxed
@@ -96,14 +96,14 @@ def _rounds(part: Part, deadline: float, settled_frac: float, widen: bool) -> No
             if value > best_usd:
                 best, best_usd = duals, value
         settled = relaxed.usd - best_usd <= settled_frac * abs(relaxed.usd)
-        if settled or not added or time.perf_counter() > deadline:
-            if not left or time.perf_counter() > deadline or not _widen(part, relaxed.duals):
+        if settled or not added or part.ends.clock() > deadline:
+            if not left or part.ends.clock() > deadline or not _widen(part, relaxed.duals):
                 break
             left, best_usd = left - 1, -np.inf
     for _ in range(_DEEP_ROUNDS):
-        if part.relaxed is None or time.perf_counter() > deadline or not _deepen(part, part.relaxed):
+        if part.relaxed is None or part.ends.clock() > deadline or not _deepen(part, part.relaxed):
             break
-        relaxed = part.master.solve(deadline - time.perf_counter())
+        relaxed = part.master.solve(deadline - part.ends.clock())
         if relaxed is None:
             break
         lifted = part.relaxed.usd - relaxed.usd
@@ -124,7 +124,7 @@ def _deepen(part: Part, relaxed: Relaxed) -> int:
             places.append((u, int(offset), np.asarray(free), usd))
     if not sacks:
         return 0
-    counts, added, begin = walked(stacked(sacks), _cells(part)), 0, 0
+    counts, added, begin = walked(stacked(sacks), cells_of(part), part.ends), 0, 0
     for u, offset, lanes, usd in places:
         kept, own = part.kept[u.s], counts[begin : begin + len(lanes)]
         begin += len(lanes)
@@ -153,7 +153,9 @@ def frugal_covers(part: Part, duals: Floats) -> dict[tuple[int, int], list[Count
             own = float(np.min(u.usd / np.maximum(vcpu, 1e-9)))
             sacks.append(deep_sacks(u, np.arange(len(u.types)), usd + times * own * vcpu[:, None] * u.hours, free))
             places.append((at, u, free))
-        counts, begin = (walked(stacked(sacks), _cells(part)) if sacks else np.zeros((0, 0), dtype=np.int64)), 0
+        counts, begin = np.zeros((0, 0), dtype=np.int64), 0
+        if sacks:
+            counts = walked(stacked(sacks), cells_of(part), part.ends)
         for at, u, free in places:
             for lane in free:
                 found = counts[begin, : len(u.types)]
@@ -165,14 +167,15 @@ def frugal_covers(part: Part, duals: Floats) -> dict[tuple[int, int], list[Count
     return out
 
 
-def _cells(part: Part) -> int:
+def cells_of(part: Part) -> int:
+    """Cells of the last knapsacks."""
     return int(np.clip(_CELL_LANES // max(part.lanes, 1), 128, _CELLS))
 
 
 def prove(part: Part) -> Floats:
     """The bound at the settled duals, over all types; (lanes,) the least cost of each at these prices."""
     prices = [lane_prices(part.coupling, u, part.duals) for u in part.units]
-    least = least_costs(part.units, prices, _cells(part))
+    least = least_costs(part.units, prices, cells_of(part), part.ends)
     part.bound = max(part.bound, lagrangian_usd(part.coupling, part.duals, least))
     if part.relaxed is not None:
         part.history.append((part.relaxed.usd, part.bound))
@@ -203,6 +206,7 @@ def _first_duals(part: Part, memory: Memory) -> list[Floats]:
 def _narrow(part: Part, memory: Memory, scenarios: list[Floats]) -> None:
     """Keep the types that are in some nearly cheapest cover of a lane at one of the first prices."""
     for u in part.units:
+        part.ends.check()
         own = np.arange(len(u.types))
         if len(own) > KEPT_TYPES and not u.requirement.vertical:
             known = memory.kept.get(types_of(u))
@@ -255,6 +259,7 @@ def _price_andadd_columns(part: Part, duals: Floats, lane_duals: Floats | None) 
     """Add each lane's cheapest cover where it pays (all, where no lane duals are given); their costs by lane."""
     added, least = 0, np.zeros(part.lanes)
     for u, offset in zip(part.units, part.offsets, strict=False):
+        part.ends.check()
         usd, spot = lane_prices(part.coupling, u, duals)
         cost, running, bought = cheapest(u, part.covers[u.s], usd, spot)
         here = slice(int(offset), int(offset) + len(cost))
@@ -305,6 +310,7 @@ def _widen(part: Part, duals: Floats) -> bool:
     for u, offset in zip(part.units, part.offsets, strict=False):
         if len(part.kept[u.s]) == len(u.types):
             continue
+        part.ends.check()
         usd, spot = lane_prices(part.coupling, u, duals)
         cost, running, bought = cheapest(u, covers_of(u, np.arange(len(u.types))), usd, spot)
         limit = part.relaxed.lane_duals[int(offset) : int(offset) + len(cost)]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from capacity.optimize._clock import Deadline
 from capacity.optimize._fleet import Fleet, vertical_count
 from capacity.optimize.explain._knobs import Knob, Weights, points_of, unit_of
 from capacity.optimize.explain._probe import Probe
@@ -46,10 +47,15 @@ class Elastic:
     """Built once for a part of the fleet; ``solve`` finds the least relaxation of it."""
 
     def __init__(
-        self, fleet: Fleet, weights: Weights, headroom: Mapping[str, float], may_change: Collection[str] | None
+        self,
+        fleet: Fleet,
+        weights: Weights,
+        headroom: Mapping[str, float],
+        may_change: Collection[str] | None,
+        deadline: Deadline | None = None,
     ) -> None:
         self.fleet, self.weights, self.headroom, self.may_change = fleet, weights, headroom, may_change
-        self.probe = Probe(fleet)
+        self.probe = Probe(fleet, deadline)
         self.solver, self.columns = self.probe.solver, _Columns()
         self.months = ",".join(fleet.problem.months)
         for j, name in enumerate(self.probe.matrix.row_names):
@@ -61,7 +67,8 @@ class Elastic:
         """The relaxation of fewest points that was found within ``seconds``."""
         import highspy
 
-        self.solver.setOptionValue("time_limit", seconds)
+        self.probe.deadline.check()
+        self.solver.setOptionValue("time_limit", min(seconds, self.probe.deadline.left))
         self.solver.setOptionValue("mip_rel_gap", 0.0)
         self.solver.setOptionValue("mip_abs_gap", _GAP_POINTS)
         self.solver.run()

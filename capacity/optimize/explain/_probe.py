@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from capacity.domain import CapacityReservation, Quota, UnitRequirement
+from capacity.optimize._clock import Deadline, TimeIsUp
 from capacity.optimize._fleet import Fleet, fleet_of
 from capacity.optimize._highs import Matrix, load, matrix_of, quiet
 from capacity.optimize.explain._groups import Group, group_of, spot_possible
@@ -71,10 +72,14 @@ def _all_on_spot(fleet: Fleet) -> Fleet:
 
 
 class Probe:
-    """The requirements of a part of the fleet as rows that can be switched off."""
+    """The requirements of a part of the fleet as rows that can be switched off.
 
-    def __init__(self, fleet: Fleet) -> None:
-        self.fleet = fleet
+    Building it, and each question, raises TimeIsUp once ``deadline`` has passed.
+    """
+
+    def __init__(self, fleet: Fleet, deadline: Deadline | None = None) -> None:
+        self.fleet, self.deadline = fleet, Deadline.never() if deadline is None else deadline
+        self.deadline.check()
         self.model: MixModel = build_model(_all_on_spot(fleet))
         self.matrix = self._shares_of_spot(matrix_of(self.model.lp))
         self.solver = quiet(seed=1)
@@ -102,7 +107,7 @@ class Probe:
 
         self._activate(groups)
         self.solver.clearSolver()
-        self.solver.run()
+        self._run()
         return bool(self.solver.getModelStatus() != highspy.HighsModelStatus.kInfeasible)
 
     def least_use(self, group: Group, groups: Iterable[Group] | None = None) -> float:
@@ -125,13 +130,21 @@ class Probe:
         cost[self.matrix.index[span]] = self.matrix.value[span]
         columns = np.arange(len(cost), dtype=np.int32)
         self.solver.changeColsCost(len(columns), columns, cost)
-        self.solver.run()
-        impossible = self.solver.getModelStatus() == highspy.HighsModelStatus.kInfeasible
-        bound = float(self.solver.getInfo().mip_dual_bound)
-        self.solver.changeColsCost(len(columns), columns, np.zeros(len(columns)))
+        try:
+            self._run()
+            impossible = self.solver.getModelStatus() == highspy.HighsModelStatus.kInfeasible
+            bound = float(self.solver.getInfo().mip_dual_bound)
+        finally:
+            self.solver.changeColsCost(len(columns), columns, np.zeros(len(columns)))
         if impossible:
             return math.inf
         return bound * self.model.rows[self.matrix.row_names[row]].scale if math.isfinite(bound) else 0.0
+
+    def _run(self) -> None:
+        """One question, for no longer than is left."""
+        self.deadline.check()
+        self.solver.setOptionValue("time_limit", min(_PROBE_SECONDS, self.deadline.left))
+        self.solver.run()
 
     def _activate(self, groups: Iterable[Group] | None) -> None:
         kept = None if groups is None else set(groups)
@@ -145,11 +158,19 @@ def minimal(groups: Sequence[Group], exists: Callable[[list[Group]], bool]) -> l
     """A smallest-by-inclusion part of ``groups`` that still conflicts.
 
     One requirement alone is tried first, then deletion in halves: what does not matter goes in large pieces.
+    Where time is up a part that conflicts all the same, and may hold more than is needed.
     """
+
+    def there(kept: list[Group]) -> bool:
+        try:
+            return exists(kept)
+        except TimeIsUp:
+            return True
+
     for group in groups:
-        if not exists([group]):
+        if not there([group]):
             return [group]
-    return _in_halves([], list(groups), exists)
+    return _in_halves([], list(groups), there)
 
 
 def _in_halves(held: list[Group], groups: list[Group], exists: Callable[[list[Group]], bool]) -> list[Group]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from capacity.domain import CapacityReservation, MixProblem, Quota, UnitRequirement
+from capacity.optimize._clock import Deadline, TimeIsUp
 from capacity.optimize._fleet import Fleet, fleet_of
 from capacity.optimize.explain._groups import (
     SHARED,
@@ -25,36 +26,51 @@ from capacity.optimize.explain._nothing import nothing_may_serve
 from capacity.optimize.explain._probe import Probe, minimal, part_of
 from capacity.optimize.explain._screen import Witness, witness
 
+# Said beside a conflict of which time did not show that it needs all of its requirements.
+_NOT_MINIMAL = "time ran out: some of these may not be part of the conflict"
 
-def explain_infeasible(problem: MixProblem) -> tuple[str, ...]:
+
+def explain_infeasible(problem: MixProblem, deadline: Deadline | None = None) -> tuple[str, ...]:
     """A minimal set of requirements of ``problem`` that cannot hold together, in words; empty where a plan exists.
 
     Returns
     -------
     tuple of str
-        One line a requirement, units by name. Removing any one of them makes the rest possible.
+        One line a requirement, units by name. Removing any one of them makes the rest possible. Where ``deadline``
+        passes first: more than are needed, and a last line that says so, or none where no conflict was found yet.
     """
-    return conflict_of(fleet_of(problem), Needs())
+    until = Deadline.never() if deadline is None else deadline
+    try:
+        found = conflict_of(fleet_of(problem), Needs(until))
+    except TimeIsUp:
+        return ()
+    return (*found, _NOT_MINIMAL) if found and until.passed else found
 
 
 def conflict_of(fleet: Fleet, needs: Needs) -> tuple[str, ...]:
-    """As :func:`explain_infeasible`, with what is known already of how little of a quota units need."""
-    alone = nothing_may_serve(fleet) or _unit_conflict(fleet)
-    return alone or _quota_conflict(fleet, needs) or _joint_conflict(fleet)
+    """As :func:`explain_infeasible`, with what is known already of how little of a quota units need.
+
+    Raises
+    ------
+    TimeIsUp
+        Where the deadline of ``needs`` passes before a conflict is found.
+    """
+    alone = nothing_may_serve(fleet) or _unit_conflict(fleet, needs.deadline)
+    return alone or _quota_conflict(fleet, needs) or _joint_conflict(fleet, needs.deadline)
 
 
-def impossible_units(fleet: Fleet) -> Iterator[tuple[int, int, Probe]]:
+def impossible_units(fleet: Fleet, deadline: Deadline) -> Iterator[tuple[int, int, Probe]]:
     """(unit, month, its probe) wherever a unit alone, without quotas, has no plan."""
     for s, r in enumerate(fleet.requirements):
         for t, blocks in enumerate(fleet.blocks[s]):
             if blocks and witness(r, blocks) is None:
-                probe = Probe(part_of(fleet, [s], [t]))
+                probe = Probe(part_of(fleet, [s], [t]), deadline)
                 if not probe.exists():
                     yield s, t, probe
 
 
-def _unit_conflict(fleet: Fleet) -> tuple[str, ...]:
-    for _s, _t, probe in impossible_units(fleet):
+def _unit_conflict(fleet: Fleet, deadline: Deadline) -> tuple[str, ...]:
+    for _s, _t, probe in impossible_units(fleet, deadline):
         return tuple(conflict_words(probe.fleet, g) for g in minimal(probe.groups(), probe.exists))
     return ()
 
@@ -128,7 +144,8 @@ def reservations_on(fleet: Fleet, quota: Quota) -> list[tuple[int, int]]:
 class Needs:
     """The least vCPU that units need of quotas in a month, remembered: a run of the solver each is what takes long."""
 
-    def __init__(self) -> None:
+    def __init__(self, deadline: Deadline | None = None) -> None:
+        self.deadline = Deadline.never() if deadline is None else deadline
         self._known: dict[tuple[str, str, str], tuple[UnitRequirement, Probe, float]] = {}
 
     def of(self, fleet: Fleet, quota: Quota, t: int) -> tuple[dict[int, Probe], dict[int, float]]:
@@ -144,7 +161,7 @@ class Needs:
         r = part.requirements[0]
         key = (str(r.unit), fleet.problem.months[t], quota.code)
         if key not in self._known or self._known[key][0] != r:
-            probe = Probe(part)
+            probe = Probe(part, self.deadline)
             self._known[key] = (r, probe, _least_vcpu(probe))
         return self._known[key][1:]
 
@@ -172,7 +189,10 @@ def _consumers(quota: Quota, probes: dict[int, Probe], needs: dict[int, float]) 
             return _least_vcpu(probe, groups) <= room
 
         kept = minimal([g for g in probe.groups() if g[0] not in SHARED], fits)
-        chosen[s] = _least_vcpu(probe, kept)
+        try:
+            chosen[s] = _least_vcpu(probe, kept)
+        except TimeIsUp:  # what all of its requirements need is known
+            kept = [g for g in probe.groups() if g[0] not in SHARED]
         out += [f"{conflict_words(probe.fleet, g)} ({chosen[s]:g} vCPU or more)" for g in kept]
     return out
 
@@ -182,14 +202,14 @@ def _consumers(quota: Quota, probes: dict[int, Probe], needs: dict[int, float]) 
 Place = tuple[list[int], list[Quota], list[CapacityReservation]]
 
 
-def _joint_conflict(fleet: Fleet) -> tuple[str, ...]:
+def _joint_conflict(fleet: Fleet, deadline: Deadline) -> tuple[str, ...]:
     """Quotas that each leave room, but not all at once: minimal over quotas and units, then over what units ask."""
     for t, _month in _months_by_need(fleet):
         for units, quotas, reservations in places(fleet):
             part = part_of(fleet, units, [t], quotas, reservations)
             if most_excess(part, 0) <= 0:
                 continue
-            probe = Probe(part)
+            probe = Probe(part, deadline)
             if not probe.exists():
                 return tuple(conflict_words(part, g) for g in _minimal_parties(probe))
     return ()
@@ -227,7 +247,7 @@ def _lacking(fleet: Fleet, t: int, known: Needs) -> float:
         return sum(known.of(fleet, quota, t)[1].values()) - quota.limit
     everything = range(len(fleet.requirements))
     part = part_of(fleet, everything, [t], fleet.problem.quotas, fleet.problem.reservations)
-    return 0.0 if Probe(part).exists() else math.inf
+    return 0.0 if Probe(part, known.deadline).exists() else math.inf
 
 
 def places(fleet: Fleet) -> Iterator[Place]:

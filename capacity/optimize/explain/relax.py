@@ -8,11 +8,13 @@ have a plan need no relaxation, so only those without are looked at.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from capacity import words
 from capacity.domain import MixProblem, Unit, UnitRequirement
+from capacity.optimize._clock import Clock, Deadline, TimeIsUp
 from capacity.optimize._fleet import Fleet, fleet_of
 from capacity.optimize.explain._elastic import Elastic, Softened
 from capacity.optimize.explain._knobs import Change, Knob, Weights, apply, points_of
@@ -60,6 +62,8 @@ def smallest_relaxation(
     weights: Weights | None = None,
     headroom_frac: Mapping[Unit, float] | None = None,
     may_change: Collection[str] | None = None,
+    time_limit_seconds: float = math.inf,
+    clock: Clock = time.perf_counter,
 ) -> Relaxation:
     """The change of fewest points in the requirements of ``problem`` after which a plan exists.
 
@@ -74,9 +78,19 @@ def smallest_relaxation(
         Only where it is given can headroom be relaxed: the problem itself does not know it.
     may_change
         Kinds of :class:`Change` that are open (``quota``, ``maximum``, ...); all where absent.
+    time_limit_seconds, clock
+        After this many seconds of ``clock`` the search is given up, and that is said.
     """
     room = {str(u): h for u, h in (headroom_frac or {}).items()}
-    search = _Search(weights or Weights(), room, may_change)
+    search = _Search(weights or Weights(), room, may_change, Deadline.after(time_limit_seconds, clock))
+    try:
+        return _smallest(search, problem)
+    except TimeIsUp:
+        line = f"the smallest change was not found within {time_limit_seconds:g} s"
+        return Relaxation((), problem, False, 0.0, 0.0, (line,))
+
+
+def _smallest(search: _Search, problem: MixProblem) -> Relaxation:
     now, refused = _mended(search, fleet_of(problem).problem)
     if refused:
         return Relaxation(search.changes(), now, False, search.points, search.least, (*search.words(), *refused))
@@ -132,11 +146,18 @@ _Amounts = Mapping[Knob, float]
 class _Search:
     """Finds relaxations and keeps book of them."""
 
-    def __init__(self, weights: Weights, headroom: Mapping[str, float], may_change: Collection[str] | None) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        headroom: Mapping[str, float],
+        may_change: Collection[str] | None,
+        deadline: Deadline,
+    ) -> None:
+        self.deadline = deadline
         self.weights, self.headroom, self.may_change = weights, headroom, may_change
         self.made: list[Change] = []
         self.points, self.least = 0.0, 0.0
-        self.needs = Needs()
+        self.needs = Needs(deadline)
 
     def may(self, kind: str) -> bool:
         return self.may_change is None or kind in self.may_change
@@ -185,7 +206,7 @@ class _Search:
 
     def _units_alone(self, fleet: Fleet) -> dict[str, tuple[set[int], Softened]] | None:
         failing: dict[int, set[int]] = {}
-        for s, t, _probe in impossible_units(fleet):
+        for s, t, _probe in impossible_units(fleet, self.deadline):
             failing.setdefault(s, set()).add(t)
         out = {}
         for s, months in failing.items():
@@ -202,7 +223,7 @@ class _Search:
         return problem
 
     def _solve(self, part: Fleet) -> Softened:
-        return Elastic(part, self.weights, self.headroom, self.may_change).solve(_ELASTIC_SECONDS)
+        return Elastic(part, self.weights, self.headroom, self.may_change, self.deadline).solve(_ELASTIC_SECONDS)
 
     def changes(self) -> tuple[Change, ...]:
         return tuple(self.made)
@@ -212,6 +233,5 @@ class _Search:
         if not proof or not lines:
             return tuple(lines)
         if self.points <= self.least * (1 + _PROVEN_FRAC):
-            return (*lines, f"no smaller relaxation exists by the points given ({words.number(self.points)})")
-        least, made = words.number(self.least), words.number(self.points)
-        return (*lines, f"the smallest that was found: it counts {made} points, any other at least {least}")
+            return (*lines, "no smaller change makes a plan possible")
+        return (*lines, "the smallest change that was found: a smaller one may exist")

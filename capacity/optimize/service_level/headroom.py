@@ -65,7 +65,8 @@ def headroom_by_month(
     """
     months = list(op.months_of(operation.days))
     parts = [
-        np.stack([part[:, at].max(axis=(1, 2)) for _, at in months], axis=1) for part in op.chunks(operation, paths)
+        np.stack([op.days_of(part, at).reshape(len(part), -1).max(axis=1) for _, at in months], axis=1)
+        for part in op.chunks(operation, paths)
     ]
     if not parts:
         raise UsageError(f"{operation.unit}: no path to take a peak from")

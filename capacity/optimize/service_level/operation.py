@@ -191,6 +191,13 @@ def _column(each: Mapping[str, float], runs: MonthRuns) -> Floats:
 # --- paths -------------------------------------------------------------------------------------------------
 
 
+def days_of(part: Paths, at: npt.NDArray[np.intp]) -> Paths:
+    """(P, days, 24) the days ``at`` of ``part``, not copied where they follow each other."""
+    first, last = int(at[0]), int(at[-1])
+    out: Paths = part[:, first : last + 1] if last - first + 1 == len(at) else part[:, at]
+    return out
+
+
 def chunks(operation: Operation, paths: Paths | Iterable[Paths]) -> Iterator[Paths]:
     """``paths`` (P, D, 24), or an iterable of such, a hundred or so at a time.
 

@@ -111,7 +111,8 @@ class _Month:
 
     def __post_init__(self) -> None:
         names, labels = np.unique(self.operation.block_names[self.at], return_inverse=True)
-        self.labels = labels.reshape(len(self.at), op.HOURS)
+        self.labels = labels.reshape(-1)
+        self.hours_of = [np.flatnonzero(self.labels == b) for b in range(len(names))]
         self.names = tuple(str(n) for n in names)
         self.runs = op.month_runs(self.operation, self.month, self.names, self.running, self.provisioned)
         self.states = {name: _Count(limits(self.operation, self.runs)) for name, limits in _STATES.items()}
@@ -120,16 +121,17 @@ class _Month:
             self.fewer[which] = _Count(np.minimum(*bought_for))
 
     def add(self, part: Paths) -> None:
-        hours = part[:, self.at]
+        hours = op.days_of(part, self.at).reshape(len(part), -1)
         self.paths += len(hours)
+        # (P, B): whether a path stays inside depends on its largest hour of each block alone.
+        largest = np.stack([hours.take(columns, axis=1).max(axis=1) for columns in self.hours_of], axis=1)
         for name in ("normal", "zone_loss"):
             count = self.states[name]
-            over = hours - count.limits[self.labels]
+            # Hours are counted one by one on the paths that have any above.
+            over = hours[(largest > count.limits).any(axis=1)] - count.limits[self.labels]
             is_above = over > _ABOVE * np.abs(count.limits)[self.labels]
             count.hours_above += int(is_above.sum())
             count.demand_above += float(over[is_above].sum())
-        # (P, B): whether a path stays inside depends on its largest hour of each block alone.
-        largest = np.stack([hours[:, self.labels == b].max(axis=1) for b in range(len(self.names))], axis=1)
         for count in (*self.states.values(), *self.fewer.values()):
             allowed = count.limits + _ABOVE * np.abs(count.limits)
             count.inside += int((largest <= allowed).all(axis=1).sum())

@@ -1,0 +1,337 @@
+"""A plan by arithmetic, where a search has no time to find one: one type a service, changed until quotas are met.
+
+And what any plan costs at least, by month: both take a fraction of a second for hundreds of services, no solver.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from capacity.domain import Floats, Quota
+from capacity.optimize._billing import grid_shape
+from capacity.optimize._fleet import Fleet, vertical_count
+from capacity.optimize._result import Plan
+from capacity.optimize.columns._bundles import provisioned
+from capacity.optimize.columns._lanes import Counts, Lanes, lanes_of
+
+_WHOLE = 1e-9
+# Pairs of types that a service may take instead where one type a service breaks a quota: those of fewest vCPU.
+_PAIRS = 12
+# One instance fewer of a first type, up to so many, is made up by a second.
+_FEWER = 2
+
+
+@dataclass
+class _Option:
+    """What a unit may run in a month: (lanes, I) counts a zone, (I,) provisioned, and what it costs on demand."""
+
+    running: Counts
+    provisioned: Counts
+    usd: float
+
+
+@dataclass
+class _Month:
+    """A unit's month: its lanes, what it may run, and what it takes of each quota of the month (options, Q)."""
+
+    u: Lanes
+    lanes: Counts
+    options: list[_Option]
+    use: Floats
+    choice: int = 0
+
+
+def quick_plan(fleet: Fleet, most_types: int | None = None) -> Plan | None:
+    """The cheapest type of each unit, changed where quotas ask for it; None where that finds no plan.
+
+    At most ``most_types`` types a unit where that is given (units that ask for more keep to what they ask for).
+    """
+    places = _places(fleet)
+    months = []
+    for s in range(len(fleet.requirements)):
+        u = lanes_of(fleet, s, range(len(fleet.problem.months)))
+        for t in np.unique(u.months) if u is not None else ():
+            found = _month_of(fleet, u, np.flatnonzero(u.months == t), places) if u is not None else None
+            if found is None:
+                return None
+            months.append(found)
+    for t in range(len(fleet.problem.months)):
+        limits = np.array([q.limit - _held_vcpu(fleet, q, t) for q in fleet.problem.quotas])
+        for place in sorted({tuple(p) for p in places if p}):
+            here = [m for m in months if m.u.months[m.lanes[0]] == t and tuple(places[m.u.s]) == place]
+            if not _meet(fleet, here, limits, places, most_types):
+                return None
+    return _entered(fleet, months)
+
+
+def least_usd(fleet: Fleet) -> Floats:
+    """(months,) what every plan costs at least, in USD, less what own commitments could cover at best.
+
+    A load costs no less than its dearest need at the type that holds it cheapest; what is bought covers all of it at
+    the lowest rate there is. What is owned is paid whole.
+    """
+    problem, out = fleet.problem, np.zeros(len(fleet.problem.months))
+    for s in range(len(fleet.requirements)):
+        u = lanes_of(fleet, s, range(len(problem.months)))
+        if u is not None:
+            np.add.at(out, u.months, _lane_least(u))
+    prices: dict[str, float] = {}
+    for c in (c for r in fleet.requirements for c in r.candidates):
+        prices[c.instance_type] = max(c.usd_per_hour, prices.get(c.instance_type, 0.0))
+    paid, coverable = np.zeros_like(out), np.zeros_like(out)
+    for lot in fleet.lots:
+        for owned in (fleet.commitments[k] for k in lot.active):
+            paid[lot.month] += lot.hours * owned.hourly_usd
+            if owned.product == "standard_ri":
+                coverable[lot.month] += lot.hours * owned.count * prices.get(owned.scope, 0.0)
+            else:
+                coverable[lot.month] += lot.hours * owned.hourly_usd / problem.committed_rate[owned.id]
+    lowest = min((rate for offer in fleet.offers for rate in offer.rate.values()), default=1.0)
+    least: Floats = paid + min(lowest, 1.0) * np.maximum(out - coverable, 0.0)
+    return least
+
+
+def short_quota(fleet: Fleet) -> Quota | None:
+    """A quota that is proven too small by arithmetic: its units need more vCPU of it, however they choose.
+
+    Only units all of whose types count towards the quota need any of it. None proves nothing.
+    """
+    for quota in fleet.problem.quotas:
+        need = np.zeros(len(fleet.problem.months))
+        for s, r in enumerate(fleet.requirements):
+            u = lanes_of(fleet, s, range(len(need))) if _in_place(quota, fleet, s) else None
+            vcpu = [float(c.vcpu) if c.quota_code == quota.code else 0.0 for c in u.candidates] if u else []
+            if u is None or not vcpu or min(vcpu) <= 0 or r.spot_max_frac > 0:
+                continue
+            least = _least_of(u, np.array(vcpu) * r.zones)
+            for t in np.unique(u.months):
+                need[t] += float(least[u.months == t].max())
+        if (need > quota.limit * (1 + 1e-6) + 1e-6).any():
+            return quota
+    return None
+
+
+# --- what a unit may run -----------------------------------------------------------------------------------
+
+
+def _places(fleet: Fleet) -> list[list[int]]:
+    """By unit, the quotas of its account and region, by position."""
+    quotas = fleet.problem.quotas
+    return [[k for k, q in enumerate(quotas) if _in_place(q, fleet, s)] for s in range(len(fleet.requirements))]
+
+
+def _in_place(quota: Quota, fleet: Fleet, s: int) -> bool:
+    r = fleet.requirements[s]
+    return (r.account_id, r.unit.region) == (quota.account_id, quota.region)
+
+
+def _month_of(fleet: Fleet, u: Lanes, lanes: Counts, places: list[list[int]]) -> _Month | None:
+    """None where no single type holds all (or the pinned counts do not)."""
+    counts = np.asarray(u.most[:, lanes].T) if u.fixed[lanes[0]] else None
+    tried = [counts] if counts is not None else [_single(u, lanes, i, n) for i, n in _worth_trying(fleet, u, lanes)]
+    options = [o for running in tried if (o := _option(fleet, u, lanes, running)) is not None]
+    if not options:
+        return None
+    kept = sorted(options, key=lambda o: o.usd)
+    return _Month(u, lanes, kept, _use(fleet, u, kept, places))
+
+
+def _worth_trying(fleet: Fleet, u: Lanes, lanes: Counts) -> list[tuple[int, Floats]]:
+    """(type, counts of each lane) of types that alone would do: those that no cheaper one betters in every quota.
+
+    All of them where further requirements may rule some out.
+    """
+    alone = _alone(u, lanes)
+    if u.requirement.vertical:
+        count = vertical_count(u.requirement)
+        alone = np.where(alone <= count, float(count), math.inf)
+    alone = np.maximum(alone, u.requirement.min_per_zone)
+    most = alone.max(axis=1)
+    usd = np.where(most <= u.requirement.max_per_zone, (alone * u.usd[:, None]) @ u.hours[lanes], math.inf)
+    codes = sorted({q.code for q in fleet.problem.quotas})
+    vcpu = np.array([[c.vcpu if c.quota_code == code else 0.0 for code in codes] for c in u.candidates])
+    with np.errstate(invalid="ignore"):
+        use = np.where(np.isfinite(most)[:, None], most[:, None] * vcpu.reshape(len(most), len(codes)), math.inf)
+    simple = u.least_types[lanes].max(initial=0) <= 1 and not any(
+        b.region_loss_demand for b in fleet.blocks[u.s][int(u.months[lanes[0]])]
+    )
+    kept: list[int] = []
+    for i in np.argsort(usd, kind="stable"):
+        if not math.isfinite(usd[i]):
+            break
+        if not simple or not any((use[k] <= use[i]).all() for k in kept):
+            kept.append(int(i))
+    return [(i, alone[i]) for i in kept]
+
+
+def _single(u: Lanes, lanes: Counts, i: int, counts: Floats) -> Counts:
+    """(lanes, I) counts a zone of type ``i``, and one each of the cheapest others where variety is asked for."""
+    running = np.zeros((len(lanes), len(u.types)), dtype=np.int64)
+    running[:, i] = counts
+    others = sorted((j for j in range(len(u.types)) if j != i), key=lambda j: (u.usd[j], j))
+    for k, least in enumerate(u.least_types[lanes]):
+        if least > 1:
+            running[k, i] = max(running[k, i], 1)
+            running[k, others[: int(least) - 1]] = 1
+    return running
+
+
+def _alone(u: Lanes, lanes: Counts) -> Floats:
+    """(I, lanes) whole instances a zone of each type that hold all; inf where no number does."""
+    need = u.need[:, None, lanes]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        counts = np.ceil(need / u.weight[:, :, None] * (1 - _WHOLE) - _WHOLE)
+    counts = np.where(need > 0, np.where(u.weight[:, :, None] > 0, counts, math.inf), 0.0)
+    return np.asarray(counts.max(axis=0), dtype=float)
+
+
+def _option(fleet: Fleet, u: Lanes, lanes: Counts, running: Counts) -> _Option | None:
+    nothing = np.zeros_like(running)
+    whole = np.zeros((len(u.hours), len(u.types)), dtype=np.int64)
+    whole[lanes] = running
+    if not u.allows(whole, np.zeros_like(whole))[lanes].all():
+        return None
+    n = provisioned(fleet, u, lanes, running, nothing)
+    if n is None:
+        return None
+    usd = float(((running * u.usd[None, :]).sum(axis=1) * u.hours[lanes]).sum() + u.leave_cost(whole)[lanes].sum())
+    return _Option(running, n, usd)
+
+
+def _use(fleet: Fleet, u: Lanes, options: list[_Option], places: list[list[int]]) -> Floats:
+    """(options, Q) vCPU over all zones."""
+    out = np.zeros((len(options), len(fleet.problem.quotas)))
+    for q in places[u.s]:
+        code = fleet.problem.quotas[q].code
+        vcpu = np.array([c.vcpu if c.quota_code == code else 0 for c in u.candidates], dtype=float)
+        out[:, q] = [u.requirement.zones * float(vcpu @ o.provisioned) for o in options]
+    return out
+
+
+# --- quotas ------------------------------------------------------------------------------------------------
+
+
+def _held_vcpu(fleet: Fleet, quota: Quota, t: int) -> float:
+    """vCPU of what is reserved, counted as if nothing ran in it."""
+    return float(
+        sum(
+            fleet.reserved_most(kind, t) * kind.vcpu
+            for kind in fleet.reserved
+            if (kind.account_id, kind.region, kind.quota_code) == (quota.account_id, quota.region, quota.code)
+        )
+    )
+
+
+def _meet(fleet: Fleet, months: list[_Month], limits: Floats, places: list[list[int]], most_types: int | None) -> bool:
+    """Change choices, at the least cost a vCPU first, until ``limits`` hold; whether they do."""
+    if _exchange(months, limits):
+        return True
+    for m in months if most_types is None or most_types > 1 else ():
+        _more_options(fleet, m, places, most_types)
+    return _exchange(months, limits)
+
+
+def _exchange(months: list[_Month], limits: Floats) -> bool:
+    used = sum((m.use[m.choice] for m in months), start=np.zeros(len(limits)))
+    usd = [np.array([o.usd for o in m.options]) for m in months]
+    while (over := np.maximum(used - limits * (1 + _WHOLE), 0.0)).any():
+        best: tuple[float, int, int] | None = None
+        for k, m in enumerate(months):
+            if not m.use[m.choice][over > 0].any():
+                continue
+            after = np.maximum(used - m.use[m.choice] + m.use - limits * (1 + _WHOLE), 0.0).sum(axis=1)
+            gain = over.sum() - after
+            with np.errstate(divide="ignore", invalid="ignore"):
+                rate = np.where(gain > _WHOLE, (usd[k] - usd[k][m.choice]) / gain, math.inf)
+            o = int(rate.argmin())
+            if math.isfinite(rate[o]) and (best is None or (float(rate[o]), k, o) < best):
+                best = (float(rate[o]), k, o)
+        if best is None:
+            return False
+        _rate, k, o = best
+        used = used - months[k].use[months[k].choice] + months[k].use[o]
+        months[k].choice = o
+    return True
+
+
+def _more_options(fleet: Fleet, m: _Month, places: list[list[int]], most_types: int | None) -> None:
+    """Add the pairs of types that hold the largest load in the fewest vCPU, and in all lanes some of the same."""
+    u, lanes = m.u, m.lanes
+    if u.fixed[lanes[0]] or u.requirement.vertical or u.least_types[lanes].max(initial=0) > 1:
+        return
+    if most_types is not None and u.requirement.least_types > most_types:
+        return
+    need, alone = u.need[:, lanes].max(axis=1), _alone(u, lanes).max(axis=1)
+    vcpu = np.array([c.vcpu for c in u.candidates], dtype=float)
+    found = []
+    for fewer in range(1, _FEWER + 1):
+        a = np.where(np.isfinite(alone) & (alone > fewer), alone - fewer, 0.0)
+        rest = np.maximum(need[:, None] - u.weight * a[None, :], 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            b = np.ceil(rest[:, :, None] / u.weight[:, None, :] * (1 - _WHOLE) - _WHOLE)
+        b = np.where(rest[:, :, None] > 0, np.where(u.weight[:, None, :] > 0, b, math.inf), 0.0).max(axis=0)
+        size = np.where(a[:, None] > 0, a[:, None] * vcpu[:, None] + b * vcpu[None, :], math.inf)
+        for flat in np.argsort(size, axis=None, kind="stable")[:_PAIRS]:
+            i, j = divmod(int(flat), size.shape[1])
+            if math.isfinite(size[i, j]) and i != j:
+                found.append((float(size[i, j]), i, j, int(a[i]), int(b[i, j])))
+    added = []
+    for _size, i, j, a_most, b_most in sorted(found)[:_PAIRS]:
+        option = _option(fleet, u, lanes, _nested(u, lanes, (i, a_most), (j, b_most)))
+        added += [option] if option is not None else []
+    if added:
+        m.options = [*m.options, *added]
+        m.use = _use(fleet, u, m.options, places)
+
+
+def _nested(u: Lanes, lanes: Counts, first: tuple[int, int], second: tuple[int, int]) -> Counts:
+    """(lanes, I) in each lane as few of the largest load's instances as hold it, at least cost."""
+    (i, most), (j, more) = first, second
+    out = np.zeros((len(lanes), len(u.types)), dtype=np.int64)
+    counts = np.array([(a, b) for a in range(most + 1) for b in range(more + 1)])
+    usd = counts @ np.array([u.usd[i], u.usd[j]])
+    held = u.weight[:, [i, j]] @ counts.T
+    for k, lane in enumerate(lanes):
+        fits = (held >= u.need[:, lane][:, None] * (1 - _WHOLE)).all(axis=0)
+        fits &= counts.sum(axis=1) >= u.requirement.min_per_zone
+        best = int(np.where(fits, usd, math.inf).argmin())
+        out[k, [i, j]] = counts[best]
+    return out
+
+
+# --- counts and bounds -------------------------------------------------------------------------------------
+
+
+def _entered(fleet: Fleet, months: list[_Month]) -> Plan:
+    offsets = np.cumsum([0, *(len(r.candidates) for r in fleet.requirements)])
+    running = np.zeros((int(offsets[-1]), *grid_shape(fleet)), dtype=np.int64)
+    total = np.zeros(running.shape[:2], dtype=np.int64)
+    for m in months:
+        rows, option = offsets[m.u.s] + m.u.types, m.options[m.choice]
+        t = int(m.u.months[m.lanes[0]])
+        for k, lane in enumerate(m.lanes):
+            for b in m.u.blocks[lane]:
+                running[rows, t, b] = option.running[k]
+        total[rows, t] = option.provisioned
+    return Plan(running, np.zeros_like(running), total, {})
+
+
+def _lane_least(u: Lanes) -> Floats:
+    """(L,) USD that a lane costs at least, on demand or as spot, uncovered."""
+    # A spot instance is relied on for less than one.
+    spot = u.spot_usd / np.array([1.0 - c.spot_buffer_frac for c in u.candidates])
+    least = _least_of(u, np.minimum(u.usd, spot))
+    fewest = u.requirement.min_per_zone * float(np.minimum(u.usd, u.spot_usd).min(initial=math.inf))
+    return np.asarray(np.maximum(least, fewest if math.isfinite(fewest) else 0.0) * u.hours, dtype=float)
+
+
+def _least_of(u: Lanes, price: Floats) -> Floats:
+    """(L,) the linear relaxation of each lane at ``price`` (I,): the dearest of its rows."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = np.where(u.weight > 0, price[None, :] / u.weight, math.inf).min(axis=1, initial=math.inf)
+        by_row = np.where(u.need > 0, u.need * rate[:, None], 0.0)
+    least = by_row.max(axis=0, initial=0.0)
+    return np.asarray(np.where(np.isfinite(least), least, 0.0), dtype=float)

@@ -1,0 +1,163 @@
+"""Reports on paper: A4 across, the first sheet for a director, nothing cut, no host asked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capacity import config, pipeline
+from capacity.report import render_html
+from capacity.report._first_sheet import Sheet, fitting, items, least
+from capacity.report._summary import Card
+from capacity.report._table import Column, Table
+from capacity.report.review_page import render_review
+from capacity.report.since import since
+from tests import company
+from tests.factory import known_plan
+from tests.factory_known import knowing
+from tests.factory_planned import planned
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("browser")]
+
+# A4 across less the margins of 12 mm that the style sheet sets, at 96 pixels an inch.
+WIDE, HIGH = 1031, 703
+# A PDF says its size in points, 72 an inch.
+A4_POINTS = (842, 595)
+TALLEST = "e => Math.max(0, ...[...document.querySelectorAll(e)].map(x => x.getBoundingClientRect().bottom))"
+WIDEST = "() => Math.max(...[...document.querySelectorAll('body *')].map(x => x.getBoundingClientRect().right))"
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What a browser says of a report that it prints."""
+
+    asked: tuple[str, ...]
+    pdf: bytes
+    widths: tuple[int, int]
+    right: float
+    summary: float
+    cards: float
+    first_table: float
+    shown: str
+
+    @property
+    def pages(self) -> int:
+        return len(re.findall(rb"/Type\s*/Page\b", self.pdf))
+
+
+def printed(chromium: Any, path: Path) -> Printed:
+    asked: list[str] = []
+    tab = chromium.new_page(viewport={"width": WIDE, "height": HIGH})
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.emulate_media(media="print")
+    tab.goto(path.as_uri())
+    root = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    found = Printed(
+        asked=tuple(asked), pdf=tab.pdf(prefer_css_page_size=True), widths=tuple(tab.evaluate(root)),
+        right=tab.evaluate(WIDEST), summary=tab.evaluate(TALLEST, "#summary"), cards=tab.evaluate(TALLEST, ".card"),
+        first_table=tab.evaluate(TALLEST, "#summary table"), shown=tab.inner_text("#summary"),
+    )  # fmt: skip
+    tab.close()
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("printed")
+
+
+@pytest.fixture(scope="module")
+def quarterly(chromium: Any, folder: Path) -> Printed:
+    """A plan with all that a plan may say, held against the plan of a quarter before."""
+    plan = knowing(planned(known_plan()))
+    before = replace(planned(known_plan(seed=2)), as_of=plan.as_of - timedelta(days=91))
+    path = folder / "report.html"
+    path.write_text(render_html(plan, (), (), since(before, plan)), encoding="utf-8")
+    return printed(chromium, path)
+
+
+@pytest.fixture(scope="module")
+def review(chromium: Any, folder: Path) -> Printed:
+    """The review of the small company's newest month."""
+    settings = config.load(company.write(folder))
+    stored = pipeline.open_store(settings)
+    pipeline.require_complete(pipeline.ingest(settings, stored, company.AS_OF.to_pydatetime()))
+    path = folder / "review.html"
+    found = pipeline.cost_to_serve(settings, stored, as_of=company.AS_OF.to_pydatetime())
+    path.write_text(render_review(found), encoding="utf-8")
+    return printed(chromium, path)
+
+
+@pytest.fixture(params=["quarterly", "review"])
+def either(request: pytest.FixtureRequest) -> Printed:
+    found: Printed = request.getfixturevalue(request.param)
+    return found
+
+
+def test_the_paper_is_a4_across(either: Printed) -> None:
+    boxes = {
+        tuple(round(float(x)) for x in box.split()) for box in re.findall(rb"/MediaBox\s*\[([^\]]+)\]", either.pdf)
+    }
+    assert len(boxes) == 1
+    ((left, bottom, right, top),) = boxes
+    assert (right - left, top - bottom) == pytest.approx(A4_POINTS, abs=1)
+
+
+def test_there_are_no_more_sheets_than_somebody_leafs_through(quarterly: Printed, review: Printed) -> None:
+    assert 2 <= review.pages < 15
+    assert 5 <= quarterly.pages < 30
+
+
+def test_the_first_sheet_holds_what_a_director_reads(either: Printed) -> None:
+    assert 0 < either.cards < either.summary
+    assert either.first_table < HIGH
+    assert either.summary <= HIGH
+
+
+def test_the_first_sheet_of_a_plan_says_what_became_of_the_last_one(quarterly: Printed) -> None:
+    for words in ("Decisions", "Since the last plan", "Read with care", "Plan of 6 Jul 2026", "Event black-friday"):
+        assert words in quarterly.shown
+
+
+def test_nothing_is_wider_than_the_paper(either: Printed) -> None:
+    scrolled, shown = either.widths
+    assert scrolled <= shown == WIDE
+    assert either.right <= WIDE + 1
+
+
+def test_printing_asks_no_host(either: Printed) -> None:
+    assert either.asked
+    assert [url for url in either.asked if not url.startswith(("file:", "data:"))] == []
+
+
+# --- what fits, as it is reckoned ------------------------------------------------------------------------------
+
+CARDS = [Card("Pass a limit within the horizon", "3 of 19", "Chance 1 in 10 or more. " * 3, "bad")] * 4
+
+
+def some(rows: int, note: str = "") -> Table:
+    return Table("Decisions", (Column("By", "date"), Column("Decision", "long")), [(None, "x" * 270)] * rows, note=note)
+
+
+def test_decisions_give_way_only_as_far_as_they_must() -> None:
+    sheet = Sheet(CARDS, ["Buy 3 commitments."])
+    tables = [some(n) for n in range(12, 0, -1)]
+    little, much = sheet.fewest(tables, least(["short"])), sheet.fewest(tables, items(["long " * 60] * 3))
+    assert len(little.rows) > len(much.rows) >= 4
+    assert sheet.room(little) >= least(["short"])
+    assert least(["a", "b", "c"]) == least(["a", "b"]) > least(["a"])
+    assert sheet.room(some(4)) > sheet.room(some(5)) > sheet.room(some(5, "a note"))
+
+
+def test_what_does_not_fit_a_list_is_counted() -> None:
+    lines = [f"caveat {i} " + "with some words " * 8 for i in range(9)]
+    assert fitting(lines, items(lines), "Plan") == lines
+    short = fitting(lines, 150, "Plan")
+    assert items(short) <= 150
+    assert short[-1] == f"{len(lines) - len(short) + 1} more in report.xlsx, sheet Plan."
+    assert fitting(lines[:1], 0, "Plan") == lines[:1]
