@@ -67,15 +67,13 @@ def main(wanted: Sequence[str]) -> None:
         print(f"{end.case:<22} {end.limit:>7g} {end.over:>7.2f} {end.cpu:>6.2f}  {end.words}{late}", flush=True)
     worst = max(ends, key=lambda e: e.over - e.bar)
     cpu = max(ends, key=lambda e: e.cpu - e.bar)
-    print(
-        f"worst: {worst.over:.2f} s past {worst.limit:g} s ({worst.case}, bar {worst.bar:g} s)  {_kept(worst.over <= worst.bar)}"
-    )
+    kept = _kept(worst.over <= worst.bar)
+    print(f"worst: {worst.over:.2f} s past {worst.limit:g} s ({worst.case}, bar {worst.bar:g} s)  {kept}")
     print(f"worst of CPU: {cpu.cpu:.2f} s past {cpu.limit:g} s ({cpu.case})  {_kept(cpu.cpu <= cpu.bar)}")
     late = [e for e in ends if e.over > 0]
     walls, cpus = median([e.over for e in late] or [0.0]), median([e.cpu for e in late] or [0.0])
-    print(
-        f"medians of the {len(late)} of {len(ends)} that reached their limit: {walls:.2f} s, {cpus:.2f} s of CPU past it"
-    )
+    reached = f"{len(late)} of {len(ends)} that reached their limit"
+    print(f"medians of the {reached}: {walls:.2f} s, {cpus:.2f} s of CPU past it")
 
 
 def _kept(kept: bool) -> str:
