@@ -19,6 +19,7 @@ import pandas as pd
 
 from capacity.domain import EventFlow, EventVerdict, Interval, Provenance, TieOut, Unit
 from capacity.errors import CorruptDataError, MissingDataError
+from capacity.fiscal import CALENDAR, Calendar
 from capacity.plan_frames import FRAMES as FRAMES
 from capacity.words import day
 
@@ -237,6 +238,8 @@ class Plan:
     violations: tuple[str, ...]
     freshness: tuple[Freshness, ...]
     schema: str = SCHEMA
+    # Whose quarters and years its frames name; a plan of before there was a choice has the calendar's.
+    calendar: Calendar = CALENDAR
     frames: Mapping[str, pd.DataFrame] = field(default_factory=dict, compare=False)
 
     def frame(self, name: str) -> pd.DataFrame:
@@ -277,7 +280,8 @@ def from_json(text: str, where: str = "plan.json") -> Plan:
         document = json.loads(text)
         if document.get("schema") != SCHEMA:
             raise CorruptDataError(f"{where}: schema is {document.get('schema')!r}, this version reads {SCHEMA!r}")
-        return Plan(**{name: adapter.validate_python(document[name]) for name, adapter in _adapters().items()})
+        known = {name: adapter for name, adapter in _adapters().items() if name != "calendar" or name in document}
+        return Plan(**{name: adapter.validate_python(document[name]) for name, adapter in known.items()})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptDataError(f"{where}: not a plan: {error}; make it again with `capacity plan`") from None
 

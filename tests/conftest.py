@@ -45,10 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Name each test's group for ``pytest -n 2 --dist loadgroup``, and put the longest groups first."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
     order = {name: position for position, name in enumerate(LONGEST)}
     position: dict[str, int] = {}
     for item in items:

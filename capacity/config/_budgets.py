@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, mod
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from capacity.config._base import Model, Name, did_you_mean
+from capacity.errors import UsageError
 
 PeriodKind = Literal["month", "quarter", "year"]
 BudgetLevel = Literal["company", "team", "service"]
@@ -19,8 +20,8 @@ class BudgetConfig(Model):
     """One amount for one period; of the company where neither a team nor a service is named."""
 
     month: Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")] | None = None
-    quarter: Annotated[str, Field(pattern=r"^\d{4}-Q[1-4]$")] | None = None
-    year: Annotated[str, Field(pattern=r"^\d{4}$")] | None = None
+    quarter: Annotated[str, Field(pattern=r"^(FY)?\d{4}-Q[1-4]$")] | None = None
+    year: Annotated[str, Field(pattern=r"^(FY)?\d{4}$")] | None = None
     team: Name | None = None
     service: Name | None = None
     amount: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
@@ -43,7 +44,7 @@ class BudgetConfig(Model):
 
     @property
     def period(self) -> str:
-        """2026-10, 2026-Q4 or 2027."""
+        """2026-10, 2026-Q4 or 2027; FY2027-Q3 or FY2027 where the fiscal year is not the calendar's."""
         return self.month or self.quarter or self.year or ""
 
     @property
@@ -58,7 +59,8 @@ class BudgetConfig(Model):
 
 def _checked(budgets: list[BudgetConfig], info: ValidationInfo) -> list[BudgetConfig]:
     """No two budgets for the same thing, no team or service that is not there, no other currency."""
-    faults = [*_twice(budgets), *_unknown(budgets, info.data), *_foreign(budgets, info.data)]
+    known = info.data
+    faults = [*_twice(budgets), *_unknown(budgets, known), *_foreign(budgets, known), *_elsewhen(budgets, known)]
     if faults:
         # Raised inside a validator its places are joined to that of the list: each fault is told with its own line.
         raise ValidationError.from_exception_data("budgets", faults)
@@ -99,6 +101,17 @@ def _unknown(budgets: list[BudgetConfig], known: dict[str, Any]) -> Iterator[Ini
         allowed = names[budget.level]
         near = did_you_mean(budget.name, allowed) if allowed else f"; no service names a {budget.level}"
         yield _fault((i, budget.level), f"no {budget.level} is called '{budget.name}'{near}", budget.name)
+
+
+def _elsewhen(budgets: list[BudgetConfig], known: dict[str, Any]) -> Iterator[InitErrorDetails]:
+    """Quarters and years of another calendar than the company's."""
+    fiscal = known.get("fiscal_year")
+    for i, budget in enumerate(budgets):
+        try:
+            if fiscal is not None:
+                fiscal.calendar.months_of(budget.period)
+        except UsageError as error:
+            yield _fault((i, budget.period_kind), str(error).removeprefix("period: "), budget.period)
 
 
 def _foreign(budgets: list[BudgetConfig], known: dict[str, Any]) -> Iterator[InitErrorDetails]:

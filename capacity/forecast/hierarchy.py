@@ -18,8 +18,9 @@ import pandas as pd
 
 from capacity.domain import QUANTILES, Floats, Paths, SeriesForecast
 from capacity.errors import UsageError
+from capacity.fiscal import CALENDAR, Calendar, Kind
 
-PERIODS: tuple[Literal["M", "Q"], ...] = ("M", "Q")
+PERIODS: tuple[Kind, ...] = ("month", "quarter")
 Combine = Literal["sum", "mean"]
 
 
@@ -36,7 +37,7 @@ class Total:
     index, quantiles
         The steps that all members have, and (8, H) quantiles of their sum in each.
     periods
-        Calendar months (2026-10) and quarters (2026-Q4) that all members cover -> (8,) quantiles of the sum over
+        Months (2026-10) and quarters (2026-Q4, FY2027-Q3) that all members cover -> (8,) quantiles of the sum over
         their steps (or of the mean step, if so asked), what is known of them already included.
     horizon
         (8,) quantiles of the sum (or mean step) over ``index``.
@@ -108,6 +109,7 @@ def aggregate(
     combine: Combine = "sum",
     calibrated: bool = False,
     keep: Sequence[str] = (),
+    calendar: Calendar = CALENDAR,
 ) -> tuple[Total, ...]:
     """Add the members of each group, level by level.
 
@@ -132,6 +134,8 @@ def aggregate(
         Whether paths have gone through :func:`with_calibrated_totals` already.
     keep
         Levels whose ``paths`` and ``samples`` are kept.
+    calendar
+        Whose quarters ``periods`` has.
 
     Returns
     -------
@@ -146,7 +150,7 @@ def aggregate(
     """
     members = sorted((groups[key], key) for key in forecasts if key in groups)
     _check(members, levels, units or {})
-    build = _Build(forecasts, tuple(levels), units or {}, known or {}, combine, calibrated, frozenset(keep))
+    build = _Build(forecasts, tuple(levels), units or {}, known or {}, combine, calibrated, frozenset(keep), calendar)
     out: list[Total] = []
     for name, part in _by_name(members, 0):
         build.group((name,), part, out.append)
@@ -221,6 +225,7 @@ class _Build:
     combine: Combine
     calibrated: bool
     keep: frozenset[str]
+    calendar: Calendar = CALENDAR
 
     def group(self, path: tuple[str, ...], members: Sequence[Member], emit: Callable[[Total], None]) -> _Sum:
         """The sum of one group; it and all below it are emitted. At most one sum a level is held."""
@@ -238,7 +243,7 @@ class _Build:
         one = self.forecasts[key]
         paths = (one if self.calibrated else with_calibrated_totals(one)).paths.astype(float)
         done = self.known.get(key, {})
-        months = _periods(one.index, paths, done)
+        months = _periods(one.index, paths, done, self.calendar)
         return _Sum(one.index, paths, {p: v for p, (v, _) in months.items()}, {p: n for p, (_, n) in months.items()})
 
     def _total(self, path: tuple[str, ...], members: tuple[str, ...], total: _Sum) -> Total:
@@ -261,19 +266,21 @@ class _Build:
         )
 
 
-def _periods(index: pd.DatetimeIndex, paths: Floats, known: Mapping[str, float]) -> dict[str, tuple[Floats, int]]:
+def _periods(
+    index: pd.DatetimeIndex, paths: Floats, known: Mapping[str, float], calendar: Calendar = CALENDAR
+) -> dict[str, tuple[Floats, int]]:
     """Whole months and quarters -> (P,) sum over their steps, and how many steps they have."""
     out: dict[str, tuple[Floats, int]] = {}
     step = index[1] - index[0] if len(index) > 1 else pd.Timedelta(days=1)
-    for freq in PERIODS:
-        periods = index.to_period(freq)
+    for kind in PERIODS:
+        periods = index.to_period(calendar.frequency(kind))
         for period in periods.unique():
             inside = np.asarray(periods == period)
             steps = round((period.end_time + pd.Timedelta(1) - period.start_time) / step)
             done = _known_of(period, index[inside][0], known)
             if done is None or index[inside][-1] + step <= period.end_time:
                 continue
-            out[_name(period)] = paths[:, inside].sum(axis=1) + done, steps
+            out[calendar.of(kind, f"{period.start_time:%Y-%m}")] = paths[:, inside].sum(axis=1) + done, steps
     return out
 
 
@@ -282,7 +289,3 @@ def _known_of(period: pd.Period, first: pd.Timestamp, known: Mapping[str, float]
     months = pd.period_range(period.start_time, first, freq="M")
     wanted = [str(m) for m in months if m.start_time < first]
     return sum(known[m] for m in wanted) if all(m in known for m in wanted) else None
-
-
-def _name(period: pd.Period) -> str:
-    return f"{period.year}-Q{period.quarter}" if period.freqstr.startswith("Q") else str(period)

@@ -53,6 +53,7 @@ def assemble(parts: Parts) -> Plan:
         violations=violations(parts, units),
         freshness=inputs.freshness,
         frames=frames(parts),
+        calendar=config.calendar,
     )
     return replace(plan, findings=findings.findings(plan, parts.problems))
 

@@ -14,6 +14,7 @@ from capacity import costs, plan
 from capacity.config import Config
 from capacity.costs.bridge import words as bridge_words
 from capacity.errors import DataError, MissingDataError, UsageError
+from capacity.fiscal import Calendar
 from capacity.pipeline import cost_tables, money
 from capacity.pipeline.demand import gather
 from capacity.pipeline.finops import COMING, Past, allocated, past_frames
@@ -48,6 +49,8 @@ class CostReport:
         A row a month of the period and currency, the company's currency first.
     teams
         Service -> team.
+    months_before
+        Months of the period that the bridge starts from; none where there is no bridge.
     """
 
     company: str
@@ -63,12 +66,8 @@ class CostReport:
     bridge_words: tuple[str, ...]
     plan_as_of: datetime | None
     teams: Mapping[str, str]
+    months_before: tuple[str, ...]
     _past: Past
-
-    @property
-    def months_before(self) -> tuple[str, ...]:
-        """Months of the period that the bridge starts from; none where there is no bridge."""
-        return costs.Period.parse(self.periods[0]).months if self.periods else ()
 
     def document(self) -> dict[str, Any]:
         """One JSON document: the month, and every frame as records."""
@@ -94,7 +93,8 @@ def cost_to_serve(
     Parameters
     ----------
     first, last
-        A month (2026-08), a quarter (2026-Q3), a year (2026) or a run of months (2026-01..2026-03).
+        A month (2026-08), a quarter (2026-Q3), a year (2026) or a run of months (2026-01..2026-03); FY2027-Q3 and
+        FY2027 where the config has a fiscal year of its own.
     plan_dir
         A plan: what looks ahead (budgets, waste, unit cost to come, commitments to buy) is taken from it.
 
@@ -116,7 +116,7 @@ def cost_to_serve(
             f"{config.path}: the store has no closed bill; name a bill under 'sources' and ingest it"
         )
     past = Past(inputs, _units(inputs), served)
-    periods = _periods(first, last, served)
+    periods = _periods(first, last, served, config.calendar)
     progress("cost to serve", 1, 3)
     frames = {"cost": served.allocation.frame, "unallocated": money.unallocated(served), **past_frames(past)}
     made = plan.read(plan_dir) if plan_dir is not None else None
@@ -134,12 +134,14 @@ def _units(inputs: Any) -> Mapping[Any, Any]:
         return {}
 
 
-def _periods(first: str | None, last: str | None, served: money.Money) -> tuple[costs.Period | None, costs.Period]:
+def _periods(
+    first: str | None, last: str | None, served: money.Money, calendar: Calendar
+) -> tuple[costs.Period | None, costs.Period]:
     """The two periods of the bridge; no first one where there is nothing before."""
     assert served.newest is not None  # noqa: S101 - the caller has looked
-    end = _period(last, served.months, "--to") if last else costs.Period.parse(served.newest)
+    end = _period(last, served.months, "--to", calendar) if last else costs.Period.parse(served.newest)
     if first:
-        start = _period(first, served.months, "--from")
+        start = _period(first, served.months, "--from", calendar)
         if start.months[0] >= end.months[0]:
             raise UsageError(
                 f"--from: found '{start.label}', which does not begin before '{end.label}' (--to); a bridge goes from "
@@ -157,9 +159,9 @@ def _before(period: costs.Period) -> costs.Period:
     return costs.Period(months[0] if len(months) == 1 else f"{months[0]}..{months[-1]}", months)
 
 
-def _period(text: str, known: tuple[str, ...], option: str) -> costs.Period:
+def _period(text: str, known: tuple[str, ...], option: str, calendar: Calendar) -> costs.Period:
     try:
-        found = costs.Period.parse(text)
+        found = costs.Period.parse(text, calendar)
     except UsageError as error:
         raise UsageError(f"{option}: {str(error).removeprefix('period: ')}") from None
     if lacking := [m for m in found.months if m not in known]:
@@ -215,6 +217,7 @@ def _report(
         bridge_words=words,
         plan_as_of=made.as_of if made else None,
         teams={s.name: s.team for s in config.services},
+        months_before=start.months if start is not None else (),
         _past=past,
     )
 

@@ -10,6 +10,7 @@ import pandas as pd
 from capacity import costs, words
 from capacity.config import Config
 from capacity.domain import QUANTILES, Floats, SeriesForecast, Unit
+from capacity.fiscal import CALENDAR, Calendar
 from capacity.forecast import Total, aggregate
 from capacity.pipeline.demand import UnitData
 from capacity.pipeline.futures import Future
@@ -44,18 +45,19 @@ def spend_totals(
         units=dict.fromkeys(spend, config.currency),
         known={name: _spent(history[name], f.index[0], begin) for name, f in spend.items() if name in history},
         calibrated=True,
+        calendar=config.calendar,
     )
     last = {name: f.index[0] - pd.Timedelta(days=1) for name, f in spend.items()}
-    return tuple(_widened(t, widths, min(last[name] for name in t.members)) for t in found)
+    return tuple(_widened(t, widths, min(last[name] for name in t.members), config.calendar) for t in found)
 
 
-def _widened(total: Total, widths: costs.Widths, last: pd.Timestamp) -> Total:
+def _widened(total: Total, widths: costs.Widths, last: pd.Timestamp, calendar: Calendar) -> Total:
     """``total`` with wider months and quarters; ``last`` is the last day before its horizon."""
     known = last.to_period("M")
     months = {p: (q, widths.of(total.level, total.name, (pd.Period(p, "M") - known).n)) for p, q in _months(total)}
-    periods = {}
+    periods, named = {}, {p: (p, calendar.of("quarter", p)) for p in months}
     for period, q in total.periods.items():
-        parts = [(f, float(m[_AT[2]] - m[_AT[0]])) for p, (m, f) in months.items() if period in (p, _quarter(p))]
+        parts = [(f, float(m[_AT[2]] - m[_AT[0]])) for p, (m, f) in months.items() if period in named[p]]
         factor = costs.combined_width([f for f, _ in parts], [span for _, span in parts])
         periods[period] = costs.widened(q, factor, float(q[_AT[1]]))
     return replace(total, periods=periods)
@@ -65,7 +67,9 @@ def _months(total: Total) -> list[tuple[str, Floats]]:
     return [(p, q) for p, q in total.periods.items() if "Q" not in p]
 
 
-def demand_totals(known: Mapping[Unit, Future], data: Mapping[Unit, UnitData]) -> tuple[Total, ...]:
+def demand_totals(
+    known: Mapping[Unit, Future], data: Mapping[Unit, UnitData], calendar: Calendar = CALENDAR
+) -> tuple[Total, ...]:
     """Mean demand of each service over its regions.
 
     Services are not added: what one serves is, through the call graph, what another asked for.
@@ -80,6 +84,7 @@ def demand_totals(known: Mapping[Unit, Future], data: Mapping[Unit, UnitData]) -
         units={str(unit): data[unit].unit_of_measure for unit in known},
         known={str(unit): _seen(data[unit].mean, future.mean) for unit, future in known.items()},
         combine="mean",
+        calendar=calendar,
     )
 
 
@@ -108,9 +113,13 @@ def _begun(past: pd.Series) -> set[str]:
     return {f"{day:%Y-%m}" for day in past.index if day.day == 1}
 
 
-def totals_frame(spend: tuple[Total, ...], demand: tuple[Total, ...], added: Added) -> pd.DataFrame:
-    """The plan's frame: a row a group and period; ``month`` is 2026-10, or 2026-Q4 for a quarter."""
-    rows = [(t, "spend", period, q + _added(t, period, added)) for t in spend for period, q in t.periods.items()]
+def totals_frame(
+    spend: tuple[Total, ...], demand: tuple[Total, ...], added: Added, calendar: Calendar = CALENDAR
+) -> pd.DataFrame:
+    """The plan's frame: a row a group and period; ``month`` is 2026-10, or a quarter as ``calendar`` calls it."""
+    rows = [
+        (t, "spend", period, q + _added(t, period, added, calendar)) for t in spend for period, q in t.periods.items()
+    ]
     rows += [(t, "demand", period, q) for t in demand for period, q in t.periods.items()]
     found = [(t.level, t.name, measure, t.unit, period, *(float(q[i]) for i in _AT)) for t, measure, period, q in rows]
     frame = pd.DataFrame(found, columns=list(COLUMNS))
@@ -122,14 +131,10 @@ def totals_frame(spend: tuple[Total, ...], demand: tuple[Total, ...], added: Add
     return frame.drop(columns="rank").reset_index(drop=True)
 
 
-def _added(total: Total, period: str, added: Added) -> float:
+def _added(total: Total, period: str, added: Added, calendar: Calendar) -> float:
     """Money of ``period`` that the scenario adds to the members of ``total``; what is nobody's is the company's."""
     return sum(
         money
         for (service, month), money in added.items()
-        if period in (month, _quarter(month)) and (service in total.members or total.level == "company")
+        if period in (month, calendar.of("quarter", month)) and (service in total.members or total.level == "company")
     )
-
-
-def _quarter(month: str) -> str:
-    return f"{month[:4]}-Q{(int(month[5:]) + 2) // 3}"

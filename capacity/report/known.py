@@ -272,7 +272,7 @@ def periods(plan: Plan) -> list[str]:
 def next_quarter(plan: Plan) -> str:
     """The first quarter that begins after the plan's day, else the last one there is; empty where there is none."""
     quarters = [p for p in periods(plan) if "Q" in p]
-    begins = {q: f"{q[:4]}-{int(q[6:]) * 3 - 2:02d}-01" for q in quarters}
+    begins = {q: f"{plan.calendar.months_of(q)[0]}-01" for q in quarters}
     return next((q for q in quarters if begins[q] > f"{plan.as_of:%Y-%m-%d}"), quarters[-1] if quarters else "")
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from capacity import costs
 from capacity.errors import MissingDataError, UsageError
+from capacity.fiscal import CALENDAR, Calendar, Kind
 from capacity.pipeline.drivers import own_units
 from capacity.pipeline.finops.ground import Past
 from capacity.pipeline.spend import rate_seconds
@@ -29,22 +30,23 @@ def past_bridges(past: Past) -> dict[str, pd.DataFrame]:
     """
     bill = past.money.attribution
     charged = set(bill.months) if bill is not None else set()
-    pairs = newest_pairs(tuple(m for m in past.money.months if m in charged))
+    pairs = newest_pairs(tuple(m for m in past.money.months if m in charged), past.inputs.config.calendar)
     frames = [bridge_rows(found) for found in bridges_between(past, pairs)] if pairs else []
     columns = list(FRAMES["bridge"])
     return {"bridge": pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)}
 
 
-def newest_pairs(months: tuple[str, ...]) -> list[tuple[costs.Period, costs.Period]]:
-    """(before, newest) of months and of calendar quarters, where both are whole in ``months`` (YYYY-MM, closed)."""
+def newest_pairs(months: tuple[str, ...], calendar: Calendar = CALENDAR) -> list[tuple[costs.Period, costs.Period]]:
+    """(before, newest) of months and of quarters, where both are whole in ``months`` (YYYY-MM, closed)."""
     known = set(months)
     out = []
-    for frequency in ("M", "Q"):
+    kinds: tuple[Kind, ...] = ("month", "quarter")
+    for kind in kinds:
         if not months:
             continue
-        last = pd.Period(months[-1], frequency)
+        last = pd.Period(months[-1], calendar.frequency(kind))
         # The newest month may be the first of its quarter: then the quarter before is the newest whole one.
-        ends = [_period(last - back) for back in (0, 1, 2)]
+        ends = [_period(last - back, kind, calendar) for back in (0, 1, 2)]
         whole = [set(p.months) <= known for p in ends]
         newest = next((k for k in (0, 1) if whole[k]), None)
         if newest is not None and whole[newest + 1]:
@@ -52,9 +54,8 @@ def newest_pairs(months: tuple[str, ...]) -> list[tuple[costs.Period, costs.Peri
     return out
 
 
-def _period(period: pd.Period) -> costs.Period:
-    text = f"{period.year}-Q{period.quarter}" if period.freqstr.startswith("Q") else str(period)
-    return costs.Period.parse(text)
+def _period(period: pd.Period, kind: Kind, calendar: Calendar) -> costs.Period:
+    return costs.Period.parse(calendar.of(kind, f"{period.start_time:%Y-%m}"), calendar)
 
 
 def bridge_between(past: Past, start: costs.Period, end: costs.Period) -> costs.Bridge:

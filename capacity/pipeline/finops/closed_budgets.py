@@ -28,8 +28,8 @@ def closed_budgets(past: Past, actual: pd.DataFrame) -> dict[str, pd.DataFrame]:
     known = actual[actual["currency"] == config.currency] if len(actual) else actual
     rows = []
     for budget in config.budgets:
-        months = costs.Period.parse(budget.period).months if _is_calendar(budget) else ()
-        if not months or not set(months) <= closed:
+        months = costs.Period.parse(budget.period, config.calendar).months
+        if not set(months) <= closed:
             continue
         came = _came(known, budget, config, months)
         variance = came - budget.amount
@@ -40,11 +40,6 @@ def closed_budgets(past: Past, actual: pd.DataFrame) -> dict[str, pd.DataFrame]:
     rows.sort(key=lambda r: (r[0], r[1]))
     rows.sort(key=lambda r: r[2], reverse=True)
     return {"budget_closed": pd.DataFrame(rows, columns=list(FRAMES["budget_closed"]))}
-
-
-def _is_calendar(budget: BudgetConfig) -> bool:
-    """Whether the budget is of a period that the bridge's words name: fiscal ones are none of the calendar's."""
-    return not str(budget.period).startswith("FY")
 
 
 def _came(actual: pd.DataFrame, budget: BudgetConfig, config: Config, months: tuple[str, ...]) -> Decimal:
