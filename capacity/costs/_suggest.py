@@ -81,7 +81,8 @@ def suggest_rules(
     found = [
         (one, piece, rows) for g in largest for piece in [at[grouping.group == g]] for one, rows in finder.pieces(piece)
     ]
-    return _framed(bill, found, [k.take for k in keys])
+    # Rows without any amount are nobody's and no rule is worth writing for them.
+    return _framed(bill, found, [k.take for k in keys]) if found else pd.DataFrame(columns=list(_RESULT))
 
 
 def _framed(bill: CodedTable, found: list[tuple[_Hint, _Rows, _Rows]], take: Sequence[Any]) -> pd.DataFrame:

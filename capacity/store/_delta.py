@@ -128,11 +128,11 @@ def _with_one_dictionary(table: pa.Table, coded: Sequence[str]) -> pa.Table:
     """Every coded column with the same dictionary in all of its chunks."""
     for name in coded:
         column = table.column(name)
-        try:
-            one = column.unify_dictionaries()
-        except pa.ArrowInvalid:
-            # A chunk of nothing but nulls has a null among its values, which Arrow does not unify.
-            one = column.cast(pa.string()).dictionary_encode()
+        # A chunk of nothing but nulls has a null among its values, which Arrow does not unify: written out and coded
+        # again, a null is no value.
+        if any(chunk.dictionary.null_count for chunk in column.chunks):
+            column = column.cast(pa.string()).dictionary_encode()
+        one = column.unify_dictionaries()
         table = table.set_column(table.schema.get_field_index(name), name, one)
     return table
 

@@ -336,7 +336,8 @@ def test_more_unused_commitment_lowers_the_savings_rate(found: list[dict[str, An
     less, other = of(reviewed(found)), of(reviewed([*found, unused(Decimal(more))]))
     assert other["saving"] == less["saving"] - more
     assert other["effective_savings_rate_frac"] <= less["effective_savings_rate_frac"]
-    assert other["utilisation_frac"] < less["utilisation_frac"]
+    # Shares are rounded to 1e-6: beside a large commitment a little more unused may not show in them.
+    assert other["utilisation_frac"] <= less["utilisation_frac"]
     assert other["coverage_frac"] == less["coverage_frac"]
 
 

@@ -26,7 +26,7 @@ def past_frames(past: Past) -> dict[str, pd.DataFrame]:
     found |= past_commitments(past)
     found |= past_carbon(past)
     found |= past_spend(past)
-    found |= closed_budgets(past, found["spend_actual"])
+    found |= closed_budgets(past, found.get("spend_actual", pd.DataFrame()))
     found |= past_anomalies(past)
     found |= unit_frames(past)
     found |= past_bridges(past)
