@@ -38,8 +38,8 @@ browser:
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 
-# Groups of tests in the order of tests/conftest.py, a thread of linear algebra a process: several would wait for cores.
-PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
+# Groups of tests are those of tests/conftest.py. A thread of linear algebra a process: more would wait for each other.
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 test: $(VENV)/.dev browser
 	$(PYTEST)

@@ -18,52 +18,63 @@ settings.register_profile("quick", max_examples=40, deadline=None, suppress_heal
 settings.register_profile("full", max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("CAPACITY_TEST_PROFILE", "quick"))
 
-# A file's tests share fixtures that take seconds, and some files share them with others: each group goes to one test
-# process, so that nothing is made twice. By folder, the fixture that several files share; else a file is a group.
-GROUPS = (("tests/", "chromium", "browser"), ("tests/pipeline/", "small", "small company"))
+# The tests of a file share fixtures that take seconds, and the files of some folders share one that their conftest.py
+# makes once a process: each such group goes to one test process, so that nothing is made twice.
+TOGETHER = {
+    "tests/report": ("browser", "calendar", "html", "known", "planned_report", "printing", "report_rates", "workbook"),
+    "tests/pipeline": ("bill_days", "budget_frames", "event_same_answer", "known_dates", "plan_rates", "planning",
+                       "tied_totals", "totals", "unit_frames", "watch"),
+}  # fmt: skip
 # Groups that take longest, the longest first; what is short comes last, so that all test processes end together.
 LONGEST = (
-    "browser",
-    "small company",
+    "tests/e2e/test_pages.py",
+    "tests/report",
+    "tests/pipeline",
     "tests/pipeline/test_demo.py",
     "tests/ui/test_ui_pages.py",
-    "tests/optimize/test_solve.py",
     "tests/charts/test_charts.py",
     "tests/cli/test_commands.py",
-    "tests/forecast/test_driver.py",
     "tests/store/test_fidelity.py",
+    "tests/forecast/test_driver.py",
     "tests/store/test_crash.py",
-    "tests/ui/test_ui_mix.py",
+    "tests/forecast/test_workers.py",
+    "tests/aws/test_cost_explorer_price.py",
+    "tests/forecast/test_map_backend.py",
     "tests/real/test_real_recordings.py",
-    "dask",
 )
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """The marker is pytest-xdist's; without it, in one process, it means nothing."""
-    config.addinivalue_line("markers", "xdist_group(name): tests of one name go to one test process")
+def group_of(nodeid: str) -> str:
+    """The group of tests that a test belongs to: its file, or the folder that shares a fixture."""
+    file = nodeid.split("::")[0]
+    folder, _, name = file.rpartition("/test_")
+    return folder if name.removesuffix(".py") in TOGETHER.get(folder, ()) else file
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Name each test's group for ``pytest -n 2 --dist loadgroup``, and put the longest groups first."""
+    """The longest groups first."""
     order = {name: position for position, name in enumerate(LONGEST)}
-    position: dict[str, int] = {}
-    for item in items:
-        name = _group(item)
-        position[item.nodeid] = order.get(name, len(order))
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(name))
-    items.sort(key=lambda item: position[item.nodeid])
+    items.sort(key=lambda item: order.get(group_of(item.nodeid), len(order)))
 
 
-def _group(item: pytest.Item) -> str:
-    given = item.get_closest_marker("xdist_group")
-    if given is not None:
-        return str(given.args[0])
-    used = getattr(item, "fixturenames", ())
-    shared = (name for folder, fixture, name in GROUPS if fixture in used and item.nodeid.startswith(folder))
-    return next(shared, item.nodeid.split("::")[0])
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Groups by :func:`group_of`, in the order of the tests.
+
+    The groups that pytest-xdist makes of its own marker need a node's name that can be changed, which pytest 9.2 no
+    longer has: with it every test is a group of its own, and all that is made for a file is made in every process.
+    """
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    config.option.loadscopereorder = False
+    return Groups(config, log)
 
 
 @pytest.fixture(scope="session")

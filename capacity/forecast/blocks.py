@@ -59,8 +59,9 @@ def hourly_paths(mean: SeriesForecast, peak: SeriesForecast, shapes: DayShapes, 
 
 
 def cut_blocks(
-    hours: Paths, days: pd.DatetimeIndex, n_blocks: int, service_level: float, *, static: bool = False
-) -> tuple[LoadBlock, ...]:
+    hours: Paths, days: pd.DatetimeIndex, n_blocks: int, service_level: float, *, static: bool = False,
+    groups: Ints | None = None,
+) -> tuple[LoadBlock, ...]:  # fmt: skip
     """Load blocks of every calendar month in ``days``.
 
     The hours of a month are grouped into ``n_blocks`` by level (named b1, the highest, downwards). Their demands keep
@@ -85,17 +86,20 @@ def cut_blocks(
         In (0, 1].
     static
         The unit runs the same instances in all hours of a month.
+    groups
+        What :func:`block_of` gives, where it is known already.
 
     Returns
     -------
     In the order of months, then b1, b2, ...; ``hours`` of the blocks of a month add up to 24 x its days.
     """
-    return cut_at_levels(hours, days, n_blocks, (service_level,), static=static)[service_level]
+    return cut_at_levels(hours, days, n_blocks, (service_level,), static=static, groups=groups)[service_level]
 
 
 def cut_at_levels(
-    hours: Paths, days: pd.DatetimeIndex, n_blocks: int, service_levels: Sequence[float], *, static: bool = False
-) -> dict[float, tuple[LoadBlock, ...]]:
+    hours: Paths, days: pd.DatetimeIndex, n_blocks: int, service_levels: Sequence[float], *, static: bool = False,
+    groups: Ints | None = None,
+) -> dict[float, tuple[LoadBlock, ...]]:  # fmt: skip
     """The blocks of :func:`cut_blocks` at each of several service levels; the hours are looked at once.
 
     Their hours and names are the same at all levels, and demands never fall in the level: where many paths share their
@@ -107,7 +111,7 @@ def cut_at_levels(
             raise UsageError(f"service level is {level}; it must be above 0 and at most 1")
     out: dict[float, tuple[LoadBlock, ...]] = dict.fromkeys(service_levels, ())
     for month in _months_by_class(hours, days):
-        labels = month.labels(n_blocks)
+        labels = month.labels(n_blocks) if groups is None else month.labels_in(groups)
         tops, counts = month.block_maxima(labels), month.hours_of(labels)
         least: Floats = np.full(len(counts), -np.inf)
         for level in sorted(out):
@@ -173,6 +177,12 @@ class _Month:
         need = np.quantile(self.tops, GROUPING_LEVEL, axis=0).astype(float)
         counts = np.repeat(np.bincount(self.day_class), HOURS).astype(float)
         return _partition(need.ravel(), counts, n_blocks).reshape(need.shape)
+
+    def labels_in(self, groups: Ints) -> Ints:
+        """(W, 24) the same from the (D, 24) block of every hour: all days of a class have those of its first."""
+        first = np.unique(self.day_class, return_index=True)[1]
+        out: Ints = groups[self.at[first]]
+        return out
 
     def block_maxima(self, labels: Ints) -> Paths:
         """(P, B) largest hour of each block."""

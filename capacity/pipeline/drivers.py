@@ -125,7 +125,8 @@ def months_of(inputs: Inputs, units: Sequence[Unit], series: Series, *, counts: 
             covered = min(1.0, float(part.notna().sum() * seconds / HOUR / hours))
             amount = float(part.sum()) * per_point(*series, seconds) if counts else float(part.mean())
             rows.append((f"{year}-{month + 1:02d}", unit.service, amount, covered))
-    frame = pd.DataFrame(rows, columns=list(MONTH_COLUMNS))
+    # Of no row at all, pandas would make columns of anything, which then do not go with the numbers of other services.
+    frame = pd.DataFrame(rows, columns=list(MONTH_COLUMNS)).astype({"units": float, "coverage_frac": float})
     return frame.groupby(["month", "service"], as_index=False).agg(
         units=("units", "sum"), coverage_frac=("coverage_frac", "min")
     )

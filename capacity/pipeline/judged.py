@@ -59,7 +59,7 @@ def judge(mix: Mix | None, data: Mapping[Unit, UnitData], config: Config, seed: 
 def operation(need: UnitNeed, data: UnitData, config: Config) -> Operation:
     """The unit as its operator sees it."""
     r, count = need.requirement, config.optimize.load_blocks
-    names = np.char.add("b", (forecast.block_of(need.hours, need.days, count) + 1).astype(str))
+    names = np.char.add("b", (need.block_of(count) + 1).astype(str))
     return Operation(
         unit=r.unit,
         service_level=data.tier.service_level,
@@ -126,7 +126,9 @@ def _at_level(
             continue
         if unit not in cut:
             static = not need.requirement.autoscaled or need.requirement.vertical
-            cut[unit] = forecast.cut_at_levels(need.hours, need.days, load_blocks, CURVE_LEVELS, static=static)
+            cut[unit] = forecast.cut_at_levels(
+                need.hours, need.days, load_blocks, CURVE_LEVELS, static=static, groups=need.groups
+            )
         further = [k for k in need.resources if not k.folds]
         lost = {(b.month, b.block): b.region_loss_demand for b in need.requirement.blocks}
         blocks[unit] = tuple(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from capacity import forecast, words
+from capacity import words
 from capacity.config import CommitmentPolicy, Config
 from capacity.domain import Floats, Offer, Unit
 from capacity.optimize.purchases import PurchasePlan, PurchasePolicy, Recommendation, evenly, recommend, usage_groups
@@ -75,7 +75,7 @@ def demand_means(needs: Mapping[Unit, UnitNeed], config: Config) -> dict[Unit, F
     out = {}
     for unit, need in needs.items():
         chosen = evenly(len(need.hours))
-        labels = forecast.block_of(need.hours, need.days, config.optimize.load_blocks)
+        labels = need.block_of(config.optimize.load_blocks)
         months = words.month_names(need.days)
         columns = []
         for block in need.requirement.blocks:

@@ -128,6 +128,15 @@ def test_several_levels_are_cut_as_each_alone_and_never_fall(seed: int, static: 
     assert (np.diff(demands, axis=0) >= 0).all()
 
 
+@given(st.integers(0, 10_000), st.booleans(), st.integers(1, 5))
+def test_blocks_that_are_known_are_those_that_would_be_found(seed: int, static: bool, count: int) -> None:
+    hours = hours_of(seed, paths=60)
+    groups = block_of(hours, DAYS, count)
+    assert cut_blocks(hours, DAYS, count, 0.9, static=static, groups=groups) == cut_blocks(
+        hours, DAYS, count, 0.9, static=static
+    )
+
+
 def test_a_fleet_that_cannot_follow_the_load_is_cut_at_the_quantile_of_the_largest_hour() -> None:
     hours = hours_of(5)
     july = DAYS.strftime("%Y-%m") == "2024-07"

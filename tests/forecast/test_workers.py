@@ -18,9 +18,6 @@ from capacity.forecast import _workers, forecast_batch
 from capacity.forecast._workers import check_versions, chunk_size, chunked, connect, spread
 from tests.forecast.simulate import simulate
 
-# One cluster for all of them, however the tests are shared out.
-pytestmark = pytest.mark.xdist_group("dask")
-
 
 def histories(count: int = 6) -> dict[str, pd.Series]:
     return {f"s{i}": simulate(np.random.default_rng(i), 90, "D") for i in range(count)}
@@ -49,13 +46,14 @@ def alone() -> dict[str, SeriesForecast]:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    """A scheduler with two worker processes, as a cluster would have it."""
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A scheduler with two worker processes, as a cluster would have it; its files are its own."""
     from distributed import LocalCluster
 
     with LocalCluster(
-        processes=True, n_workers=2, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1"
-    ) as running:
+        processes=True, n_workers=2, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1",
+        local_directory=str(tmp_path_factory.mktemp("dask")),
+    ) as running:  # fmt: skip
         yield running.scheduler_address
 
 

@@ -11,7 +11,7 @@ from capacity.report import render_html
 from tests.factory import known_plan
 from tests.factory_planned import planned
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.e2e
 
 # Contrast of every text against the page's ground, of those that do not lie on a mark of their own.
 LEAST_CONTRAST = """() => {

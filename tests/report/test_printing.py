@@ -22,7 +22,7 @@ from tests.factory import known_plan
 from tests.factory_known import knowing
 from tests.factory_planned import planned
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.e2e
 
 # A4 across less the margins of 12 mm that the style sheet sets, at 96 pixels an inch.
 WIDE, HIGH = 1031, 703

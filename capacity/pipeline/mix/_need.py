@@ -28,6 +28,7 @@ from capacity.pipeline.demand import UnitData
 from capacity.pipeline.futures import Future
 from capacity.pipeline.inputs import Inputs, on_demand
 from capacity.pipeline.managed import is_managed
+from capacity.pipeline.mix._joint import Ints
 from capacity.pipeline.mix._resources import resource_needs
 from capacity.pipeline.mix._spot import Spot, spot_of
 from capacity.saturation import ResourceNeed
@@ -40,7 +41,8 @@ class UnitNeed:
     """What one unit needs, and what it runs: the optimizer's view of it and what is told beside it.
 
     ``resources`` are what demand needs beside vCPU; ``binds`` says by type which of them, or vCPU, bounds what it
-    serves. ``spot_relied`` is the share of a spot instance that counts, by type.
+    serves. ``spot_relied`` is the share of a spot instance that counts, by type. ``groups`` is the load block of every
+    hour, where it was found already.
     """
 
     requirement: UnitRequirement
@@ -57,6 +59,11 @@ class UnitNeed:
     resources: tuple[ResourceNeed, ...] = ()
     binds: Mapping[str, str] = field(default_factory=dict)
     spot_relied: Mapping[str, float] = field(default_factory=dict)
+    groups: Ints | None = None
+
+    def block_of(self, load_blocks: int) -> Ints:
+        """(D, 24) load block of every hour of ``days``, 0 the highest."""
+        return self.groups if self.groups is not None else forecast.block_of(self.hours, self.days, load_blocks)
 
 
 @dataclass(frozen=True)
@@ -125,7 +132,9 @@ def unit_need(
     hours = forecast.hourly_paths(future.mean, future.peak, data.shapes, seed)
     days = future.peak.index
     static = not service.autoscaled or service.kind == "vertical"
-    cut = forecast.cut_blocks(hours, days, inputs.config.optimize.load_blocks, tier.service_level, static=static)
+    count = inputs.config.optimize.load_blocks
+    groups = forecast.block_of(hours, days, count)
+    cut = forecast.cut_blocks(hours, days, count, tier.service_level, static=static, groups=groups)
     further = tuple(r for r in resources if not r.folds)
     blocks = tuple(replace(b, further={r.resource: r.needed(b.demand) for r in further}) for b in cut)
     reserve = saturation.reserved_demand(cost)
@@ -156,6 +165,7 @@ def unit_need(
         binds={c.instance_type: saturation.binding_resource(market.types[c.instance_type], **bounds)  # type: ignore[arg-type]
                for c in candidates},
         spot_relied={c.instance_type: 1.0 - c.spot_buffer_frac for c in candidates},
+        groups=groups,
     )  # fmt: skip
 
 
