@@ -4,7 +4,8 @@
 
     CapacityError                 70  a fault of the tool itself
     ├── UsageError                 2  wrong usage of a command or a function
-    │   └── ConfigError            2  a config or scenario file: file, line, key, found, allowed
+    │   ├── ConfigError            2  a config or scenario file: file, line, key, found, allowed
+    │   └── ChangedError           2  a file that another wrote since it was read; nothing was written
     ├── DataError                  3  data that cannot be trusted to answer the question
     │   ├── MissingDataError       3  nothing there
     │   ├── StaleDataError         3  there, but too old for the question
@@ -51,6 +52,17 @@ class ConfigError(UsageError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class ChangedError(UsageError):
+    """A file was to be written that another has written since it was read; it stands as the other left it.
+
+    ``theirs`` is the text on disk (empty where the file is gone), ``mine`` the one that was not written.
+    """
+
+    def __init__(self, message: str, *, path: str = "", theirs: str = "", mine: str = "") -> None:
+        self.path, self.theirs, self.mine = path, theirs, mine
+        super().__init__(message)
 
 
 class DataError(CapacityError):

@@ -7,7 +7,7 @@ PyYAML's own safe loader takes the last of two equal keys, reads ``NO`` as false
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,34 @@ _Loader.yaml_implicit_resolvers = {
     char: [(tag, pattern) for tag, pattern, first in _SCALARS if (char or "\0") in first]
     for char in ["", *"~ntf-+.0123456789"]
 }
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes a text wherever our loader, or another's by YAML 1.1, would read a number, a boolean or nothing.
+
+    Dates stand bare: our loader reads them as text, and the models know where a date belongs.
+    """
+
+
+_Dumper.yaml_implicit_resolvers = {
+    char: [
+        *(r for r in yaml.SafeDumper.yaml_implicit_resolvers.get(char, []) if not r[0].endswith(":timestamp")),
+        *_Loader.yaml_implicit_resolvers.get(char, []),
+    ]
+    for char in {*yaml.SafeDumper.yaml_implicit_resolvers, *_Loader.yaml_implicit_resolvers}
+}
+# PyYAML writes these as they are, and reads them back as line breaks or not at all.
+_UNSAFE = re.compile("[\r\x85\u2028\u2029\ufeff]")
+_WIDTH = 110
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    """Several lines as a block that a reader can read; escapes where a character would not survive."""
+    style = '"' if _UNSAFE.search(text) else "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
 
 
 @dataclass(frozen=True)
@@ -96,6 +124,26 @@ def loads(text: str, path: str = "<text>") -> Document:
     except RecursionError:
         raise ConfigError([f"{path}: nested too deeply"]) from None
     return Document(path, data, lines)
+
+
+def dumps(plain: Any) -> str:
+    """Plain data as YAML that :func:`loads` reads back as it is; mappings keep their order."""
+    return str(
+        yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=_WIDTH)
+    )
+
+
+def comments(text: str) -> tuple[str, ...]:
+    """The comments of ``text``, which is YAML; a # inside a value is none."""
+    return tuple(_comments(text))
+
+
+def _comments(text: str) -> Iterator[str]:
+    end = 0
+    for token in yaml.scan(text, Loader=yaml.SafeLoader):
+        between = text[end : token.start_mark.index].splitlines()
+        yield from (line.strip() for line in between if line.lstrip().startswith("#"))
+        end = max(end, token.end_mark.index)
 
 
 def _compose(text: str, path: str) -> yaml.Node | None:

@@ -42,7 +42,15 @@ from capacity.config._services import (
     SpotConfig,
     TierConfig,
 )
-from capacity.config._settings import CommitmentPolicy, ForecastConfig, LeadTimes, OptimizeConfig
+from capacity.config._settings import (
+    CommitmentPolicy,
+    CommitmentProduct,
+    ForecastConfig,
+    LeadTimes,
+    OptimizeConfig,
+    Payment,
+    TermYears,
+)
 from capacity.config._sources import FileSource, SourceConfig
 from capacity.config._units import DriverConfig, JourneyConfig
 
@@ -63,6 +71,7 @@ __all__ = [
     "CloudWatchMetric",
     "CloudWatchSource",
     "CommitmentPolicy",
+    "CommitmentProduct",
     "CommitmentSource",
     "Config",
     "CostExplorerOffers",
@@ -96,6 +105,7 @@ __all__ = [
     "NodePoolConfig",
     "OptimizeConfig",
     "OutageConfig",
+    "Payment",
     "PodConfig",
     "PoolConfig",
     "Positive",
@@ -108,6 +118,7 @@ __all__ = [
     "ServiceNaming",
     "SourceConfig",
     "SpotConfig",
+    "TermYears",
     "ThirdPartyConfig",
     "TierConfig",
     "TimeZone",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated
 from zoneinfo import available_timezones
 
@@ -14,9 +15,15 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
+@cache
+def _zones() -> frozenset[str]:
+    """All IANA zones; looking for them reads a folder of hundreds of files."""
+    return frozenset(available_timezones())
+
+
 def _zone(value: str) -> str:
-    if value not in available_timezones():
-        near = difflib.get_close_matches(value, available_timezones(), 1)
+    if value not in _zones():
+        near = difflib.get_close_matches(value, _zones(), 1)
         raise ValueError(f"not an IANA time zone{f'; did you mean {near[0]}?' if near else ''}")
     return value
 

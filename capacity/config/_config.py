@@ -60,7 +60,7 @@ class Config(Model):
     forecast: ForecastConfig = ForecastConfig()
     optimize: OptimizeConfig = OptimizeConfig()
     carbon: CarbonConfig = Field(CarbonConfig(), description="energy and emissions beside money; off unless enabled")
-    scenarios: list[str] = Field([], description="scenario files, relative to this one")
+    scenarios: list[str] = Field([], description="scenario files, or folders of them, relative to this one")
 
     _path: Path = PrivateAttr(default=Path("config.yaml"))
 

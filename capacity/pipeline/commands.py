@@ -79,8 +79,8 @@ def demo_config(out: Path) -> Config:
 
 
 def all_scenarios(config: Config) -> tuple[Scenario, ...]:
-    """Every scenario that the config names."""
-    return tuple(scenario.load(config.resolve(p), config) for p in config.scenarios)
+    """Every scenario of the config: those it names, and those kept in its folder."""
+    return scenario.load_all(config)
 
 
 # --- forecasts ---------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ from capacity.pipeline.parts import Parts
 from capacity.pipeline.plan_total import plan_total
 from capacity.pipeline.progress import Progress, silent
 from capacity.pipeline.promises import keep
-from capacity.pipeline.purchases import Purchases, purchases
+from capacity.pipeline.purchases import Purchases, declined, purchases
 from capacity.pipeline.reasons import Reasons, reasons
 from capacity.pipeline.watch import watch
 from capacity.plan import Plan
@@ -276,7 +276,7 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
             seed=ground.seed,
             judged=judge(mix, data, config, ground.seed, progress),
             reasons=reasons(mix, data, config, ground.seed, progress) if is_base else Reasons(),
-            purchases=purchases(mix, inputs, progress) if is_base else Purchases(),
+            purchases=_purchases(mix, inputs, change, is_base, progress),
             tie_services=ground.service_ties.frame if ground.service_ties else pd.DataFrame(),
             load_tests=ground.load_tests,
             plan_total=_total(ground, mix, config, by_service, apart),
@@ -290,6 +290,13 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
     )
     # The hours of every path are hundreds of megabytes and have done their work.
     return plan, replace(mix, needs={}) if mix else None
+
+
+def _purchases(mix: Mix | None, inputs: Inputs, change: Scenario, is_base: bool, tell: Progress) -> Purchases:
+    """Looked for in the base, and where the scenario says what may be bought."""
+    if change.commitments is not None and not change.commitments.buy:
+        return declined()
+    return purchases(mix, inputs, tell) if is_base or change.commitments is not None else Purchases()
 
 
 def _total(

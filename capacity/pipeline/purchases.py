@@ -57,6 +57,11 @@ def purchases(mix: Mix | None, inputs: Inputs, tell: Progress = silent) -> Purch
     return Purchases(_frame(found, offered), _refusals(refused), tuple(found.assumptions))
 
 
+def declined() -> Purchases:
+    """What a scenario that buys nothing says of every commitment."""
+    return Purchases(purchase_refusals=_refusals([("every commitment", "the scenario buys none")]))
+
+
 def purchase_policy(policy: CommitmentPolicy, months: tuple[str, ...]) -> PurchasePolicy:
     """The config's words as the purchase's own."""
     return PurchasePolicy(
