@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from capacity.cli._common import AsOfOption, JsonOption, ProgressOption, as_of, progress, say_json
+from capacity.cli._common import AsOfOption, JsonOption, ProgressOption, as_of, note, progress, say_json
 from capacity.errors import EXIT_OK, UsageError
 
 DEFAULT_OUT = Path("capacity-demo")
@@ -51,19 +53,79 @@ def app(
     config: Annotated[Path | None, typer.Option("--config", "-c", help="lets the page run scenarios of it")] = None,
     plans: Annotated[Path, typer.Option("--plans", help="folder that a plan or the demo wrote")] = DEFAULT_OUT,
     port: Annotated[int | None, typer.Option("--port", help="8501, or the next free one")] = None,
+    address: Annotated[
+        str, typer.Option("--address", help="listen here; anything but loopback is reachable by others")
+    ] = "127.0.0.1",
+    host: Annotated[
+        list[str] | None, typer.Option("--host", help="name that readers open, besides the address; repeatable")
+    ] = None,
+    sign_in: Annotated[
+        Path | None,
+        typer.Option("--sign-in", envvar="CAPACITY_SIGN_IN", help="YAML file: who is let in, and at which provider"),
+    ] = None,
     as_json: JsonOption = False,
     as_of_text: AsOfOption = None,
 ) -> int:
-    """Open the Streamlit front end over the plans in a folder, on this machine only."""
+    """Open the Streamlit front end over the plans in a folder, on this machine only unless told otherwise."""
     from capacity.ui import launch
 
     if as_of_text is not None:
         raise UsageError("--as-of: a page shows plans that were made; make one as of then with `capacity plan --as-of`")
-    command = launch.command(plans, config, port)
-    environment = os.environ | launch.environment(plans, config)
+    door = _door(sign_in) if sign_in is not None else None
+    hosts = [*(host or ()), *([door.host] if door else ())]
+    command = launch.command(plans, config, port, address, hosts=hosts, secrets=door.secrets if door else None)
+    environment = launch.environment(plans, config, sign_in=sign_in)
+    for warning in _warnings(address, hosts, door):
+        note(warning)
     if as_json:
         say_json({"command": command})
         return EXIT_OK
     if os.name == "posix":
         os.execve(command[0], command, environment)  # noqa: S606 - the server takes this process's place, and its signals
     return subprocess.run(command, env=environment, check=False).returncode
+
+
+@dataclass(frozen=True)
+class _Door:
+    """A checked sign-in file: its secrets file, the name that readers open, and whether others read the secrets."""
+
+    secrets: Path
+    host: str
+    is_open: bool
+
+
+def _door(path: Path) -> _Door:
+    """Check the sign-in before anything is served: a mistake in it must not be found by a stranger.
+
+    Raises
+    ------
+    ConfigError
+        The file or the secrets it names are wrong.
+    UsageError
+        What signs readers in is not installed.
+    """
+    from capacity.ui import access
+
+    settings = access.load(path)
+    # Streamlit's sign-in imports both, and only when the first reader clicks.
+    missing = [m for m in ("authlib", "httpx") if find_spec(m) is None]
+    if missing:
+        raise UsageError(f"--sign-in: {' and '.join(missing)} not installed; pip install 'capacity[sign-in]'")
+    return _Door(settings.secrets_path, access.host(settings), access.readable_by_others(settings))
+
+
+def _warnings(address: str, hosts: list[str], door: _Door | None) -> list[str]:
+    """What whoever serves the front end should know before others find out."""
+    from capacity.ui import launch
+
+    out = []
+    if not launch.is_loopback(address) and door is None:
+        out.append(
+            f"--address {address} without --sign-in: everybody who reaches this machine can read the plan, record "
+            "decisions and start runs; see docs/front-end.md"
+        )
+    if address in launch.ANY and not hosts:
+        out.append(f"--address {address} answers to localhost alone until --host names what readers open")
+    if door is not None and door.is_open:
+        out.append(f"{door.secrets}: other users of this machine can read it; chmod 600 it")
+    return out

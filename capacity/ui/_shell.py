@@ -21,6 +21,7 @@ from capacity.ui import (
     _mix,
     _scenarios,
     _service,
+    _sign_in,
     _trust,
     _waste,
 )
@@ -67,7 +68,8 @@ def run() -> None:
         for info in PAGES
     ]  # fmt: skip
     st.session_state[ui.PAGES] = dict(zip((info.key for info in PAGES), pages, strict=True))
-    st.navigation(pages, position="top").run()
+    # A stranger is shown no way through the pages either; their addresses stay, so that links still lead there.
+    st.navigation(pages, position="top" if _sign_in.is_admitted() else "hidden").run()
     # Streamlit makes the page's own icon the tab's, and fetches it from a host of fonts: ours is set last.
     st.set_page_config(page_icon=str(_ICON))
 
@@ -80,20 +82,27 @@ def _page(info: PageInfo) -> Callable[[], None]:
 
 
 def show(key: str) -> None:
-    """Draw page ``key``: header, then the page, or what is missing."""
+    """Draw page ``key``: header, then the page, or what is missing; for a stranger the door alone."""
+    if not _sign_in.is_admitted():
+        _sign_in.door()
+        return
     info = next(p for p in PAGES if p.key == key)
     folder = _data.plans_folder()
     choices = _data.planned(folder)
     if folder is None or not choices:
         _no_plan(info, folder)
+        _sign_in.who_reads()
         return
     scenario = _title(info, list(choices))
     try:
         plan = _data.read(choices[scenario])
     except CapacityError as error:
         ui.problem("This plan cannot be read", str(error).splitlines())
+        _sign_in.who_reads()
         return
-    ui.about(plan, scenario)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        ui.about(plan, scenario)
+        _sign_in.who_reads()
     ui.stale(plan)
     info.draw(plan)
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 
 PLANS = "CAPACITY_PLANS"
 CONFIG = "CAPACITY_CONFIG"
+SIGN_IN = "CAPACITY_SIGN_IN"
 
 _HERE = Path(__file__).resolve().parent
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_ANY = ("0.0.0.0", "::", "")  # noqa: S104  (compared with, never bound by default)
+# Addresses that mean every interface of the machine.
+ANY = ("0.0.0.0", "::", "")  # noqa: S104  (compared with, never bound by default)
 
 _SETTINGS: Mapping[str, str] = {
     "server.headless": "true",
@@ -25,6 +28,8 @@ _SETTINGS: Mapping[str, str] = {
     "client.showErrorDetails": "none",
     "client.showErrorLinks": "false",
     "client.toolbarMode": "minimal",
+    "server.enableAgentApi": "false",
+    "server.enableStaticServing": "false",
     "theme.base": str(_HERE / "theme.toml"),
 }
 
@@ -35,6 +40,8 @@ def command(
     port: int | None = None,
     address: str = "127.0.0.1",
     script: Path | None = None,
+    hosts: Sequence[str] = (),
+    secrets: Path | None = None,
 ) -> list[str]:
     """The command that serves the front end over the plans in ``plans``.
 
@@ -52,6 +59,10 @@ def command(
         Address to listen on. Anything but loopback is reachable by others: put a sign-in before it.
     script
         Streamlit script; the packaged one where absent.
+    hosts
+        Further names that a browser may ask for: what readers type, where ``address`` is not that.
+    secrets
+        Streamlit's secrets file, with the provider that readers sign in at.
 
     Returns
     -------
@@ -61,22 +72,41 @@ def command(
     del plans, config  # they travel in the environment: a command line is shown to every user of the machine
     flags = [f"--{name}={value}" for name, value in _SETTINGS.items()]
     flags.append(f"--server.address={address}")
-    flags += [f"--server.allowedHosts={host}" for host in allowed_hosts(address)]
+    flags += [f"--server.allowedHosts={host}" for host in allowed_hosts(address, hosts)]
+    if secrets is not None:
+        flags.append(f"--secrets.files={secrets.absolute()}")
     if port is not None:
         flags.append(f"--server.port={port}")
     return [sys.executable, "-m", "streamlit", "run", str(script or _HERE / "_app.py"), *flags]
 
 
-def environment(plans: Path, config: Path | None = None, inherited: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for :func:`command`: ``inherited`` (this process's where absent) with the two paths."""
+def environment(
+    plans: Path,
+    config: Path | None = None,
+    inherited: Mapping[str, str] | None = None,
+    sign_in: Path | None = None,
+) -> dict[str, str]:
+    """The environment for :func:`command`: ``inherited`` (this process's where absent) with the given paths."""
     out = dict(os.environ if inherited is None else inherited)
     out[PLANS] = str(plans.expanduser().absolute())
-    out.pop(CONFIG, None)
-    if config is not None:
-        out[CONFIG] = str(config.expanduser().absolute())
+    for name, path in ((CONFIG, config), (SIGN_IN, sign_in)):
+        out.pop(name, None)
+        if path is not None:
+            out[name] = str(path.expanduser().absolute())
     return out
 
 
-def allowed_hosts(address: str) -> tuple[str, ...]:
+def allowed_hosts(address: str, hosts: Sequence[str] = ()) -> tuple[str, ...]:
     """Host names that a browser may ask for; a foreign one is refused (DNS rebinding)."""
-    return _LOOPBACK if address in (*_LOOPBACK, *_ANY) else (*_LOOPBACK, address)
+    named = () if address in ANY else (address,)
+    return tuple(dict.fromkeys((*_LOOPBACK, *named, *hosts)))
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine can reach ``address``."""
+    if address == "localhost":
+        return True
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,12 @@ from typing import Any
 import pytest
 
 from capacity.ui import launch
+from tests.factory import make_plan, write_plan_dir
+from tests.factory_money import spending
+from tests.factory_planned import planned
 
+# make test-full: every page, not only the representative ones.
+FULL = os.environ.get("CAPACITY_TEST_PROFILE") == "full"
 START_SECONDS = 60
 DRAWN_SECONDS = 60
 
@@ -31,11 +37,16 @@ def free_port() -> int:
 def served(plans: Path, log: Path, config: Path | None = None) -> Iterator[str]:
     """The front end over ``plans``, as ``capacity app`` starts it; gives its address."""
     port = free_port()
+    with running(launch.command(plans, config, port), port, log, launch.environment(plans, config)) as address:
+        yield address
+
+
+@contextmanager
+def running(command: list[str], port: int, log: Path, environment: Mapping[str, str] | None = None) -> Iterator[str]:
+    """A server that ``command`` starts on ``port``, until the block ends; gives its address."""
     address = f"http://127.0.0.1:{port}"
     with log.open("wb") as out:
-        process = subprocess.Popen(
-            launch.command(plans, config, port), env=launch.environment(plans, config), stdout=out, stderr=out
-        )
+        process = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
     try:
         _wait_for(address, process, log)
         yield address
@@ -116,7 +127,7 @@ class Reader:
             before, text = text, str(page.inner_text("[data-testid=stMain]"))
             loading = page.locator("[data-testid=stSkeleton]").count()
             running = page.locator("[data-testid=stApp][data-test-script-state=notRunning]").count() == 0
-            if text == before and not loading and not running:
+            if text and text == before and not loading and not running:
                 return text
         raise AssertionError(f"the page is not drawn after {DRAWN_SECONDS} s: {text[-500:]}")
 
@@ -136,3 +147,63 @@ class Reader:
         """Addresses asked that are not of this machine."""
         inside = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")
         return [url for url in self.asked if not url.startswith(inside)]
+
+
+def assert_sound(one: Reader) -> None:
+    """Nothing was raised in the server or the page, and nobody outside was asked."""
+    assert not one.page.query_selector_all("[data-testid=stException]")
+    assert not one.faults
+    assert one.outside() == []
+
+
+def assert_fits(one: Reader) -> None:
+    """Nothing makes the page wider than the window."""
+    wide = one.page.evaluate(
+        "() => { const m = document.querySelector('[data-testid=stMain]'); return m.scrollWidth - m.clientWidth; }"
+    )
+    assert wide <= 1
+
+
+@pytest.fixture(scope="session")
+def normal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("normal"))
+
+
+@pytest.fixture(scope="session")
+def ugly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("ugly"), ugly=True)
+
+
+def written(folder: Path, **kinds: Any) -> Path:
+    ugly = bool(kinds.get("ugly"))
+    write_plan_dir(folder, spending(planned(make_plan(**kinds), ugly), ugly))
+    other = spending(planned(make_plan(scenario="peak-plus-40", **kinds), ugly), ugly)
+    write_plan_dir(folder / "scenarios" / "peak-plus-40", other)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def address(normal: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The normal plans, served once for the tests that only read."""
+    with served(normal, tmp_path_factory.mktemp("server") / "server.log") as found:
+        yield found
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = Path(os.environ.get("CAPACITY_PICTURES", tmp_path / "pictures"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def reader(chromium: Any) -> Iterator[Callable[..., Reader]]:
+    made: list[Reader] = []
+
+    def new(scheme: str = "light", width: int = 1280) -> Reader:
+        made.append(Reader(chromium, scheme, width))
+        return made[-1]
+
+    yield new
+    for one in made:
+        one.context.close()

@@ -10,18 +10,14 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests import company
-from tests.e2e.conftest import Reader, served
-from tests.factory import make_plan, write_plan_dir
-from tests.factory_money import spending
-from tests.factory_planned import planned
+from tests.e2e.conftest import Reader, assert_fits, assert_sound, written
 
 pytestmark = pytest.mark.e2e
 
@@ -42,66 +38,6 @@ PAGES = {
 }
 AXIS_LABEL = "[data-testid=stVegaLiteChart] svg .role-axis-label text"
 DARK = ("", "service", "mix")
-
-
-@pytest.fixture(scope="session")
-def normal(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return written(tmp_path_factory.mktemp("normal"))
-
-
-@pytest.fixture(scope="session")
-def ugly(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return written(tmp_path_factory.mktemp("ugly"), ugly=True)
-
-
-def written(folder: Path, **kinds: Any) -> Path:
-    ugly = bool(kinds.get("ugly"))
-    write_plan_dir(folder, spending(planned(make_plan(**kinds), ugly), ugly))
-    other = spending(planned(make_plan(scenario="peak-plus-40", **kinds), ugly), ugly)
-    write_plan_dir(folder / "scenarios" / "peak-plus-40", other)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def address(normal: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The normal plans, served once for the tests that only read."""
-    with served(normal, tmp_path_factory.mktemp("server") / "server.log") as found:
-        yield found
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    folder = Path(os.environ.get("CAPACITY_PICTURES", tmp_path / "pictures"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-@pytest.fixture
-def reader(chromium: Any) -> Iterator[Callable[..., Reader]]:
-    made: list[Reader] = []
-
-    def new(scheme: str = "light", width: int = 1280) -> Reader:
-        made.append(Reader(chromium, scheme, width))
-        return made[-1]
-
-    yield new
-    for one in made:
-        one.context.close()
-
-
-def assert_sound(one: Reader) -> None:
-    """Nothing was raised in the server or the page, and nobody outside was asked."""
-    assert not one.page.query_selector_all("[data-testid=stException]")
-    assert not one.faults
-    assert one.outside() == []
-
-
-def assert_fits(one: Reader) -> None:
-    """Nothing makes the page wider than the window."""
-    wide = one.page.evaluate(
-        "() => { const m = document.querySelector('[data-testid=stMain]'); return m.scrollWidth - m.clientWidth; }"
-    )
-    assert wide <= 1
 
 
 def test_every_page_in_light_and_three_in_dark(reader: Callable[..., Reader], address: str, pictures: Path) -> None:
