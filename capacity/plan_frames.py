@@ -11,8 +11,23 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
                  "q90", "q95", "q975", "q99", "model"),
     # what happened: daily mean and peak of each unit, and the limits' own metrics (target level)
     "history": ("service", "region", "metric", "target", "ts", "value"),
-    "headroom": ("service", "region", "week_start", "peak_quantile", "safe", "headroom_frac", "policy_frac"),
+    # headroom of what runs by week, all zones up; utilisation is of its vCPU at that peak, null where not they but
+    # something else bounds what is served
+    "headroom": ("service", "region", "week_start", "peak_quantile", "safe", "headroom_frac", "policy_frac",
+                 "utilisation_frac"),
     "saturation": ("service", "region", "limit_name", "ts", "probability"),
+    # every limit with its chance within a quarter (up to last_day), and the money at stake: what serving the demand of
+    # that time costs at the unit cost of the newest closed month; weighed is chance times money, the most first
+    "at_stake": ("service", "region", "limit_name", "last_day", "probability", "money", "currency", "month", "weighed"),
+    # what was forecast of each unit's daily peak about a quarter ago (basis: a stored plan, or made again as of then,
+    # which has no interval), up to its last day: to be laid over what came
+    "past_forecast": ("service", "region", "metric", "origin_ts", "ts", "q10", "q50", "q90", "basis"),
+    # who calls whom: calls for each request of the caller, the demand that makes of late, and its part of the callee's
+    "calls": ("caller", "caller_region", "callee", "callee_region", "per_request", "demand", "share_frac"),
+    # why each fleet may be as busy as it may: the promise, what works in parallel in an instance, and bursts, in words;
+    # binds is what bounds what its instances serve: vcpu, load test, or another resource
+    "utilisation": ("service", "region", "rho_star", "zone_loss_frac", "slo_p99_ms", "service_time_ms", "vcpu_least",
+                    "vcpu_most", "service_cv2", "arrival_cv2", "binds", "words"),
     "blocks": ("service", "region", "month", "block", "hours", "demand", "required"),
     "mix": ("service", "region", "month", "purchase", "instance_type", "per_zone", "instances", "vcpu", "usd_per_hour"),
     "running": ("service", "region", "month", "block", "purchase", "instance_type", "per_zone", "instances", "hours",
@@ -29,11 +44,18 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
                         "survives_planned"),
     # what each service level would cost over the horizon: the price of headroom
     "cost_curve": ("service_level", "cost_usd", "bound_usd", "status"),
+    # what the fleet would cost with the headroom that every tier keeps moved by so many points (-0.1: ten fewer); 0 is
+    # the plan itself
+    "headroom_curve": ("moved_frac", "cost_usd", "bound_usd", "status"),
     # commitments to buy, by offer and month; quantiles are over joint futures of usage, money over the whole term
     "purchases": ("offer", "product", "scope", "region", "account_id", "term_years", "payment", "month", "hourly_usd",
                   "count", "upfront_usd", "monthly_usd", "utilisation_q10", "utilisation_q50", "utilisation_q90",
                   "break_even", "saving_q10", "saving_mean", "saving_q90", "regret_q10", "regret_q90",
                   "waiting_usd_per_month", "not_bought_usd"),
+    # the same at other sizes (times what is recommended, 0 to 2): of all together (offer and month "", what is renewed
+    # later left out), then of each alone with the others as planned; savings are against size 0
+    "purchase_sizes": ("offer", "month", "size_frac", "hourly_usd", "saving_q10", "saving_q50", "saving_q90",
+                       "saving_mean", "utilisation_q10", "utilisation_q50", "utilisation_q90"),
     # offers that were not considered, by name, and why (a rate that is not known is never guessed)
     "purchase_refusals": ("offer", "reason"),
     # what moving one requirement by one unit costs a year (below zero: saves): between low and high, by solving again

@@ -21,6 +21,7 @@ from capacity.pipeline.money import Money, cost_months
 from capacity.pipeline.outlook import by_type
 from capacity.pipeline.parts import Parts
 from capacity.pipeline.rates import days_of, used_types
+from capacity.pipeline.stakes import at_stake
 from capacity.plan import MixLine, MixSummary, Plan, UnitPlan
 
 # Realised coverage may be this far below the tier's promise before it counts as broken: the error of 1,000 paths.
@@ -55,6 +56,7 @@ def assemble(parts: Parts) -> Plan:
         frames=frames(parts),
         calendar=config.calendar,
     )
+    plan = replace(plan, frames={**plan.frames, "at_stake": at_stake(plan)})
     return replace(plan, findings=findings.findings(plan, parts.problems))
 
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from datetime import date
 
+import pandas as pd
+
 from capacity.pipeline import watch
 from capacity.pipeline.finops.budget_words import budget_findings, record_findings, sku_findings
 from capacity.pipeline.finops.words import review_findings
@@ -63,12 +65,24 @@ def _quality(plan: Plan) -> Iterator[Finding]:
         first = rows.iloc[0]
         others = f", and {len(rows) - 1} more like it" if len(rows) > 1 else ""
         yield Finding("watch", "data", f"{kind} of {source}: {rule}: {first['scope']}{others}: {first['message']}")
-    for source, rows in grave[(grave["frame"] == "cost") & ~twice].groupby("source", sort=True):
+    for source, rows in grave[of_focus(grave)].groupby("source", sort=True):
         broken = sorted({str(rule) for rule in rows["rule"]})
         text = (
             f"cost of {source!s} breaks {len(broken)} rules of FOCUS, {broken[0]} among them; its sums are not touched"
         )
         yield Finding("info", "data", text)
+
+
+def of_focus(quality: pd.DataFrame) -> pd.Series:
+    """Which rows of frame ``quality`` are rules of FOCUS that a bill breaks, not what is odd in usage or ingest."""
+    return (quality["frame"] == "cost") & (quality["rule"] != TWICE)
+
+
+def broken_rules(plan: Plan) -> tuple[int, int]:
+    """(rules of FOCUS that some bill breaks, those of them that are grave)."""
+    rows = plan.frame("quality")
+    rows = rows[of_focus(rows)]
+    return rows["rule"].nunique(), rows.loc[rows["severity"].isin(GRAVE), "rule"].nunique()
 
 
 def _saturation(plan: Plan) -> Iterator[Finding]:

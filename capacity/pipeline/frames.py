@@ -11,6 +11,7 @@ from capacity.pipeline.mix import tier_of, weekly_headroom
 from capacity.pipeline.money import unallocated
 from capacity.pipeline.occasions import occasions_frame
 from capacity.pipeline.parts import Parts
+from capacity.pipeline.surroundings import calls_frame, utilisation_frame, weekly_utilisation
 from capacity.pipeline.totals import demand_totals, spend_totals, totals_frame
 from capacity.plan import FRAMES
 
@@ -20,8 +21,7 @@ def frames(parts: Parts) -> dict[str, pd.DataFrame]:
     built = {
         "forecast": _forecast_frame(parts),
         "history": _history_frame(parts),
-        "headroom": _stacked([weekly_headroom(parts.data[u], parts.known[u], n.safe.normal.mid)
-                              for u, n in sorted(parts.needs.items()) if u in parts.known], "headroom"),
+        "headroom": _stacked([_weeks(parts, u) for u in sorted(parts.needs) if u in parts.known], "headroom"),
         "load_tests": parts.load_tests.frame(),
         "saturation": _stacked([pd.DataFrame({"service": u.service, "region": u.region, "limit_name": c.limit_name,
                                               "ts": c.index, "probability": c.probability})
@@ -46,6 +46,11 @@ def frames(parts: Parts) -> dict[str, pd.DataFrame]:
         "headroom_months": parts.judged.headroom_months,
         "cost_curve": parts.judged.cost_curve,
         "purchases": parts.purchases.purchases,
+        "purchase_sizes": parts.purchases.purchase_sizes,
+        "headroom_curve": parts.judged.headroom_curve,
+        "past_forecast": parts.past_forecast if len(parts.past_forecast) else _empty("past_forecast"),
+        "calls": calls_frame(parts),
+        "utilisation": utilisation_frame(parts),
         "purchase_refusals": parts.purchases.purchase_refusals,
         "requirement_prices": parts.reasons.requirement_prices,
         "alternatives": parts.reasons.alternatives,
@@ -59,6 +64,11 @@ def frames(parts: Parts) -> dict[str, pd.DataFrame]:
     }  # fmt: skip
     built |= {name: _empty(name) for name in FRAMES if name not in built}
     return {name: _in_shape(name, frame) for name, frame in built.items()}
+
+
+def _weeks(parts: Parts, unit: Unit) -> pd.DataFrame:
+    weeks = weekly_headroom(parts.data[unit], parts.known[unit], parts.needs[unit].safe.normal.mid)
+    return weekly_utilisation(weeks, parts, unit)
 
 
 def _in_shape(name: str, frame: pd.DataFrame) -> pd.DataFrame:

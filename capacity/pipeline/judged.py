@@ -6,7 +6,7 @@ Everything is taken from the plan's own frames and the paths that it was made fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -15,8 +15,16 @@ import pandas as pd
 
 from capacity import forecast, optimize
 from capacity.config import Config
-from capacity.domain import LoadBlock, MixProblem, Unit
-from capacity.optimize.service_level import FurtherNeed, Operation, cost_curve, headroom_by_month, simulate, with_blocks
+from capacity.domain import LoadBlock, MixProblem, MixSolution, Unit
+from capacity.optimize.service_level import (
+    FurtherNeed,
+    Operation,
+    cost_curve,
+    headroom_by_month,
+    headroom_curve,
+    simulate,
+    with_blocks,
+)
 from capacity.pipeline.demand import UnitData
 from capacity.pipeline.mix import Mix, UnitNeed, coverage_frame
 from capacity.pipeline.progress import Progress, silent
@@ -28,15 +36,22 @@ _CURVE_GAP_FRAC = 0.01
 
 @dataclass(frozen=True)
 class Judged:
-    """Frames ``coverage``, ``headroom_months`` and ``cost_curve`` of the plan, in their promised columns."""
+    """Frames ``coverage``, ``headroom_months``, ``cost_curve``, ``headroom_curve`` of the plan, in their columns."""
 
     coverage: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(FRAMES["coverage"])))
     headroom_months: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(FRAMES["headroom_months"])))
     cost_curve: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(FRAMES["cost_curve"])))
+    headroom_curve: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(FRAMES["headroom_curve"])))
 
 
-def judge(mix: Mix | None, data: Mapping[Unit, UnitData], config: Config, seed: int, tell: Progress = silent) -> Judged:
-    """Operate the plan on every path, measure its headroom and price other service levels."""
+def judge(
+    mix: Mix | None, data: Mapping[Unit, UnitData], config: Config, seed: int, tell: Progress = silent,
+    *, around: bool = False,
+) -> Judged:  # fmt: skip
+    """Operate the plan on every path, measure its headroom and price other service levels.
+
+    ``around``: price other amounts of headroom too, unless ``optimize: why_seconds`` is 0.
+    """
     if mix is None:
         return Judged()
     operated = {u: operation(n, data[u], config) for u, n in sorted(mix.needs.items()) if u in data}
@@ -49,11 +64,17 @@ def judge(mix: Mix | None, data: Mapping[Unit, UnitData], config: Config, seed: 
         headroom.append(headroom_by_month(one, need.hours, need.safe, *frames, data[unit].peak_recent))
     tell("operate the plan", len(operated), len(operated))
     months = _stacked(headroom, "headroom_months").rename(columns={"peak_q": "peak"})
-    return Judged(
+    solve = _solver(config, seed)
+    judged = Judged(
         coverage=_coverage(coverage, mix, config),
         headroom_months=months,
-        cost_curve=_curve(mix, config, seed),
+        cost_curve=cost_curve(partial(_at_level, mix, config.optimize.load_blocks, {}), solve, types_of=mix.solution),
     )
+    if not around or config.optimize.why_seconds <= 0:
+        return judged
+    tell("what headroom costs", 0, 1)
+    room = {u: data[u].tier.min_headroom_frac for u in mix.needs if u in data}
+    return replace(judged, headroom_curve=headroom_curve(mix.problem, mix.solution, solve, room))
 
 
 def operation(need: UnitNeed, data: UnitData, config: Config) -> Operation:
@@ -102,16 +123,15 @@ def _stacked(found: list[pd.DataFrame], name: str) -> pd.DataFrame:
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(FRAMES[name]))
 
 
-def _curve(mix: Mix, config: Config, seed: int) -> pd.DataFrame:
+def _solver(config: Config, seed: int) -> Callable[[MixProblem], MixSolution]:
     settings = config.optimize
-    solve = partial(
+    return partial(
         optimize.solve,
         time_limit_seconds=settings.time_limit_seconds,
         gap_frac=max(_CURVE_GAP_FRAC, settings.gap_frac),
         solver=settings.solver,
         seed=seed,
     )
-    return cost_curve(partial(_at_level, mix, settings.load_blocks, {}), solve, types_of=mix.solution)
 
 
 def _at_level(

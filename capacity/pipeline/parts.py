@@ -58,3 +58,4 @@ class Parts:
     load_tests: LoadTests = field(default_factory=LoadTests)
     plan_total: pd.DataFrame = field(default_factory=pd.DataFrame)
     past: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    past_forecast: pd.DataFrame = field(default_factory=pd.DataFrame)

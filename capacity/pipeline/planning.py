@@ -39,6 +39,7 @@ from capacity.pipeline.progress import Progress, silent
 from capacity.pipeline.promises import keep
 from capacity.pipeline.purchases import Purchases, declined, purchases
 from capacity.pipeline.reasons import Reasons, reasons
+from capacity.pipeline.said_before import said_before
 from capacity.pipeline.watch import watch
 from capacity.plan import Plan
 from capacity.scenario import Scenario
@@ -85,6 +86,7 @@ class Ground:
     anomalies: pd.DataFrame = field(default_factory=pd.DataFrame)
     bill: bill_days.Spent = field(default_factory=bill_days.Spent)
     promise: pd.DataFrame = field(default_factory=pd.DataFrame)
+    past_forecast: pd.DataFrame = field(default_factory=pd.DataFrame)
     service_ties: costs.ServiceTies | None = None
     load_tests: LoadTests = field(default_factory=LoadTests)
     past: Mapping[str, pd.DataFrame] = field(default_factory=dict)
@@ -198,8 +200,8 @@ def run(
     with clock.stage("review"):
         ground = replace(ground, past=past_frames(Past(ground.inputs, ground.data, ground.money)))
     with clock.stage("promise"):
-        promise, notes = _promise(ground, store)
-        ground = replace(ground, promise=promise)
+        promise, before, notes = _promise(ground, store)
+        ground = replace(ground, promise=promise, past_forecast=before)
     with clock.stage("event review"):
         rows, more = _reviews(ground, store)
         ground = replace(ground, past={**ground.past, "event_review": rows})
@@ -218,12 +220,13 @@ def run(
     return Run(tuple(plans), _about(config, began, clock) | ({"notes": notes} if notes else {}))
 
 
-def _promise(ground: Ground, store: Store) -> tuple[pd.DataFrame, list[str]]:
-    """What an earlier plan promised; a table that cannot be read ends no plan."""
+def _promise(ground: Ground, store: Store) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """What an earlier plan promised, and its days; a table that cannot be read ends no plan."""
     try:
-        return promised.promise(store, ground.inputs, ground.data, ground.base, ground.spend), []
+        kept = promised.promise(store, ground.inputs, ground.data, ground.base, ground.spend)
+        return kept, said_before(store, ground.inputs, ground.data, ground.base), []
     except DataError as error:
-        return pd.DataFrame(), [f"what earlier plans promised cannot be read: {error}"]
+        return pd.DataFrame(), pd.DataFrame(), [f"what earlier plans promised cannot be read: {error}"]
 
 
 def _reviews(ground: Ground, store: Store) -> tuple[pd.DataFrame, list[str]]:
@@ -274,7 +277,7 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
             ),
             problems=(*ground.problems, *lacking),
             seed=ground.seed,
-            judged=judge(mix, data, config, ground.seed, progress),
+            judged=judge(mix, data, config, ground.seed, progress, around=is_base),
             reasons=reasons(mix, data, config, ground.seed, progress) if is_base else Reasons(),
             purchases=_purchases(mix, inputs, change, is_base, progress),
             tie_services=ground.service_ties.frame if ground.service_ties else pd.DataFrame(),
@@ -286,6 +289,7 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
             added=added,
             promise=ground.promise,
             past=ground.past,
+            past_forecast=ground.past_forecast,
         )
     )
     # The hours of every path are hundreds of megabytes and have done their work.

@@ -47,7 +47,7 @@ def promise(
     for (service, region, metric), part in rows.groupby(["service", "region", "metric"], sort=True):
         unit = Unit(str(service), str(region))
         end = ends.get((unit, str(metric)))
-        origin = None if end is None else _last_quarter(part["origin_ts"], end)
+        origin = None if end is None else last_quarter(part["origin_ts"], end)
         for row in part[part["origin_ts"] == origin].sort_values(["target", "ts"]).to_dict("records"):
             target = "peak" if row["target"] == "horizon_peak" else str(row["target"]).removeprefix("month_")
             held = _held(row, came.get((unit, str(metric), target)))
@@ -72,7 +72,8 @@ def _ends(base: Base, came: Mapping[tuple[Unit, str, str], pd.Series]) -> dict[t
     return out
 
 
-def _last_quarter(origins: pd.Series, end: pd.Timestamp) -> pd.Timestamp | None:
+def last_quarter(origins: pd.Series, end: pd.Timestamp) -> pd.Timestamp | None:
+    """Of ``origins`` the one nearest to a quarter before ``end``, if any is neither too near nor too far."""
     ages = {origin: (end - origin).days for origin in sorted(origins.unique())}
     fit = [o for o, age in ages.items() if LEAST_DAYS <= age <= MOST_DAYS]
     return min(fit, key=lambda o: abs(ages[o] - QUARTER_DAYS), default=None)

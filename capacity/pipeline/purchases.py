@@ -27,11 +27,12 @@ def _empty(name: str) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Purchases:
-    """Frames ``purchases`` and ``purchase_refusals``; ``notes`` say what was assumed."""
+    """Frames ``purchases``, ``purchase_refusals`` and ``purchase_sizes``; ``notes`` say what was assumed."""
 
     purchases: pd.DataFrame = field(default_factory=lambda: _empty("purchases"))
     purchase_refusals: pd.DataFrame = field(default_factory=lambda: _empty("purchase_refusals"))
     notes: tuple[str, ...] = ()
+    purchase_sizes: pd.DataFrame = field(default_factory=lambda: _empty("purchase_sizes"))
 
 
 def purchases(mix: Mix | None, inputs: Inputs, tell: Progress = silent) -> Purchases:
@@ -54,7 +55,7 @@ def purchases(mix: Mix | None, inputs: Inputs, tell: Progress = silent) -> Purch
     found = recommend(replace(asked, policy=purchase_policy(policy, mix.problem.months)), _SECONDS)
     tell("commitments to buy", 1, 1)
     refused += [(r.offer, r.reason) for r in found.refused]
-    return Purchases(_frame(found, offered), _refusals(refused), tuple(found.assumptions))
+    return Purchases(_frame(found, offered), _refusals(refused), tuple(found.assumptions), _sizes(found))
 
 
 def declined() -> Purchases:
@@ -102,6 +103,19 @@ def _row(r: Recommendation) -> tuple[object, ...]:
         r.break_even_month, r.saving.p10, r.saving.mean, r.saving.p90, r.regret_p10_usd, r.regret_p90_usd,
         r.waiting_month_usd, r.waiting_term_usd,
     )  # fmt: skip
+
+
+def _sizes(found: PurchasePlan) -> pd.DataFrame:
+    """Every size of every recommendation, of all together first: offer and month are "" there."""
+    of = {r.id: (r.offer, r.buy_month) for r in found.recommendations}
+    rows = []
+    for one in found.sizes:
+        used = one.utilisation
+        shares = (used.p10, used.p50, used.p90) if used is not None else (None, None, None)
+        saving = (one.saving.p10, one.saving.p50, one.saving.p90, one.saving.mean)
+        rows.append((*of.get(one.id, ("", "")), one.size_frac, one.hourly_usd, *saving, *shares))
+    frame = pd.DataFrame(rows, columns=list(FRAMES["purchase_sizes"]))
+    return frame.astype({f"utilisation_{q}": float for q in ("q10", "q50", "q90")})
 
 
 def _refusals(rows: list[tuple[str, str]]) -> pd.DataFrame:

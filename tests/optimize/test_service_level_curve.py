@@ -15,7 +15,7 @@ from makers import ARM, LARGE, SMALL, problem, quota, unit
 from capacity.domain import LoadBlock, MixProblem, MixSolution, Unit
 from capacity.errors import InfeasiblePlanError, NoPlanInTimeError, UsageError
 from capacity.optimize import solve
-from capacity.optimize.service_level import CURVE_LEVELS, cost_curve, with_blocks, with_types_of
+from capacity.optimize.service_level import CURVE_LEVELS, cost_curve, headroom_curve, with_blocks, with_types_of
 
 PEAKS = np.random.default_rng(3).lognormal(6, 0.4, 400)
 
@@ -186,3 +186,33 @@ def test_blocks_are_put_in_by_unit() -> None:
 def test_levels_must_rise(levels: tuple[float, ...]) -> None:
     with pytest.raises(UsageError, match="rising"):
         cost_curve(problem_at, solve, levels)
+
+
+def test_headroom_moved_costs_what_a_plan_with_that_headroom_does() -> None:
+    asked = problem_at(0.9)
+    plan = solve(asked, gap_frac=0.0)
+    # What is given here leaves 20 % of what an instance serves.
+    room = {r.unit: 0.2 for r in asked.requirements}
+    found = headroom_curve(asked, plan, partial(solve, gap_frac=0.0), room, (-0.2, 0.0, 0.2))
+    assert found["moved_frac"].tolist() == [-0.2, 0.0, 0.2]
+    assert found["cost_usd"].iloc[1] == pytest.approx(plan.spend["total_usd"].sum())
+    assert found["cost_usd"].is_monotonic_increasing
+    assert (found["bound_usd"] <= found["cost_usd"] * (1 + 1e-9)).all()
+    for moved, cost in ((-0.2, found["cost_usd"].iloc[0]), (0.2, found["cost_usd"].iloc[2])):
+        factor = (1 - 0.2 - moved) / (1 - 0.2)
+        requirements = tuple(
+            replace(r, candidates=tuple(replace(c, safe=c.safe * factor) for c in r.candidates))
+            for r in asked.requirements
+        )
+        alone = solve(with_types_of(replace(asked, requirements=requirements), plan), gap_frac=0.0)
+        assert cost == pytest.approx(alone.spend["total_usd"].sum())
+
+
+def test_headroom_that_no_fleet_can_keep_has_no_cost() -> None:
+    asked = problem_at(0.9)
+    plan = solve(asked, gap_frac=0.0)
+    room = {r.unit: 0.0 for r in asked.requirements}
+    few = replace(asked, requirements=tuple(replace(r, max_per_zone=6) for r in asked.requirements))
+    found = headroom_curve(few, plan, partial(solve, gap_frac=0.0), room, (0.0, 0.9))
+    assert found["status"].iloc[1].startswith("infeasible")
+    assert found["cost_usd"].isna().tolist() == [False, True]

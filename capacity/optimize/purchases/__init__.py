@@ -7,6 +7,7 @@ from capacity.optimize.purchases.types import (
     PurchaseProblem,
     Recommendation,
     RefusedOffer,
+    Sized,
     Spread,
     UsageGroup,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "PurchaseProblem",
     "Recommendation",
     "RefusedOffer",
+    "Sized",
     "Spread",
     "UsageGroup",
     "evenly",

@@ -14,6 +14,7 @@ from capacity.optimize.purchases._lines import Setting, setting_of
 from capacity.optimize.purchases._policy import fault, is_bought, largest_allowed, too_small
 from capacity.optimize.purchases._recourse import SecondStage
 from capacity.optimize.purchases._search import AGREES, Choice, search
+from capacity.optimize.purchases._sizes import sizes
 from capacity.optimize.purchases.types import PurchasePlan, PurchaseProblem, RefusedOffer
 
 # After this many rounds of shrinking, what still breaks the policy is dropped.
@@ -45,8 +46,9 @@ def recommend(problem: PurchaseProblem, seconds: float = 60.0) -> PurchasePlan:
     _check(choice, weighed(bill.cost, problem.policy.risk_weight))
     without = bill_paths(setting, np.zeros(len(setting.columns)))
     bought = [j for j, c in enumerate(setting.columns) if not c.renewal and is_bought(setting, j, choice.bought)]
+    judged = tuple(judge(setting, j, choice.bought, bill) for j in bought)
     return PurchasePlan(
-        recommendations=tuple(judge(setting, j, choice.bought, bill) for j in bought),
+        recommendations=judged,
         refused=(*setting.refused, *dropped),
         status=_status(choice, time.perf_counter() - began),
         cost=spread(bill.cost),
@@ -57,6 +59,7 @@ def recommend(problem: PurchaseProblem, seconds: float = 60.0) -> PurchasePlan:
         regret_p90_usd=_regret(setting, choice.bought, 0.9),
         months=setting.horizon.months,
         assumptions=_assumptions(setting),
+        sizes=sizes(setting, choice.bought, [(j, r.id) for j, r in zip(bought, judged, strict=True)]) if bought else (),
     )
 
 

@@ -169,6 +169,31 @@ class Recommendation:
 
 
 @dataclass(frozen=True)
+class Sized:
+    """Another size of a purchase, or of all of them together.
+
+    Attributes
+    ----------
+    id
+        Of the recommendation; "" where all change together.
+    size_frac
+        Times what is recommended: 0 nothing, 1 as recommended.
+    hourly_usd
+        What that costs an hour.
+    saving
+        USD over the term against a size of 0, all else as bought.
+    utilisation
+        Share of it that is used over its term; None where nothing is bought.
+    """
+
+    id: str
+    size_frac: float
+    hourly_usd: float
+    saving: Spread
+    utilisation: Spread | None
+
+
+@dataclass(frozen=True)
 class PurchasePlan:
     """Recommendations, and how far they may be trusted.
 
@@ -190,3 +215,4 @@ class PurchasePlan:
     regret_p90_usd: float
     months: tuple[str, ...]
     assumptions: tuple[str, ...]
+    sizes: tuple[Sized, ...] = ()
