@@ -6,6 +6,7 @@ whose text keeps a contrast of at least 4.5. Nothing is told by colour alone. Em
 
 from capacity.charts._bridge import bridge_waterfall
 from capacity.charts._budget import spend_budget
+from capacity.charts._check import event_after
 from capacity.charts._commitments import commitment_coverage, purchase_ladder, purchase_regret
 from capacity.charts._demand import event_bars, fan, load_duration, saturation_curves
 from capacity.charts._event import event_calls, event_timeline
@@ -32,6 +33,7 @@ __all__ = [
     "cost_stack",
     "coverage_months",
     "decomposition",
+    "event_after",
     "event_bars",
     "event_calls",
     "event_timeline",

@@ -28,7 +28,7 @@ _LABEL = 0.08
 
 
 def event_timeline(
-    event: EventSummary, verdict: EventVerdict, unit: str = "", theme: Theme = "light"
+    event: EventSummary, verdict: EventVerdict, unit: str = "", theme: Theme = "light", legend_columns: int = 4
 ) -> alt.LayerChart:
     """Demand of one service through the event, against what is safe as things are and with pre-scaling.
 
@@ -40,6 +40,8 @@ def event_timeline(
         The event and one of its verdicts.
     unit
         Of the demand, for the axis.
+    legend_columns
+        Lines' names beside each other; fewer where the picture is narrow.
     """
     import altair as alt
 
@@ -48,7 +50,7 @@ def event_timeline(
     names = [n for n in (_DEMAND, _DEMAND_HIGH, _AS_IS, _PRESCALED) if n in set(lines["what"])]
     looks = {_DEMAND: (ink.line, [4, 2]), _DEMAND_HIGH: (ink.line, [1, 0]), _AS_IS: (ink.limit, [6, 4]),
              _PRESCALED: (ink.good, [8, 2, 2, 2])}  # fmt: skip
-    legend = alt.Legend(symbolType="stroke", symbolSize=400, columns=4)
+    legend = alt.Legend(symbolType="stroke", symbolSize=400, columns=legend_columns)
     drawn = alt.Chart(lines).mark_line(strokeWidth=2).encode(
         x=alt.X("at:T", title="UTC", axis=alt.Axis(format="%d %b %H:%M", labelOverlap=True, tickCount=8)),
         y=alt.Y("demand:Q", title=visible(unit) or "demand", scale=alt.Scale(zero=True),

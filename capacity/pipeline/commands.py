@@ -12,15 +12,16 @@ import pandas as pd
 from capacity import config as configuration
 from capacity import forecast, scenario, sources, store
 from capacity.config import Config, EventConfig
-from capacity.domain import SeriesForecast
+from capacity.domain import SeriesForecast, Unit
 from capacity.errors import ConfigError, MissingDataError, PartialIngestError, UsageError
 from capacity.pipeline import event_review, events, files
 from capacity.pipeline.base import demand_dates, demand_histories, worker_count
-from capacity.pipeline.demand import gather
+from capacity.pipeline.demand import gather, unit_of_measure
 from capacity.pipeline.explain import with_words
 from capacity.pipeline.freshness import refuse_stale_of
 from capacity.pipeline.futures import futures
 from capacity.pipeline.inputs import read_inputs
+from capacity.pipeline.masks import units
 from capacity.pipeline.planning import prepare, versions_at
 from capacity.pipeline.progress import Progress, silent
 from capacity.pipeline.promises import keep
@@ -219,6 +220,11 @@ def _again(config: Config, from_store: Store, event: EventConfig, progress: Prog
     known = futures(ground.base, config, scenario.base())
     summary = events.check(event, ground.inputs, ground.data, known, ground.base)
     return event_review.made_again(summary, origin.tz_localize(None))
+
+
+def measures(config: Config) -> dict[Unit, str]:
+    """The unit of each planning unit's demand: 1/s of requests."""
+    return {unit: unit_of_measure(config.service(unit.service).demand_metric) for unit in units(config)}
 
 
 def _event(config: Config, name: str) -> EventConfig:

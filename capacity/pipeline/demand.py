@@ -123,7 +123,7 @@ def _gather_unit(
         service=service,
         tier=inputs.config.tier(service.tier),
         account_id=service.account_id or (str(fleet["account_id"].iloc[-1]) if len(fleet) else ""),
-        unit_of_measure=_unit_of_measure(service.demand_metric),
+        unit_of_measure=unit_of_measure(service.demand_metric),
         hourly=hourly,
         mean=targets.mean,
         peak=targets.peak,
@@ -185,7 +185,8 @@ def _daily_max(inputs: Inputs, unit: Unit, metric: str, service: ServiceConfig) 
     return local.groupby(level=0).max()
 
 
-def _unit_of_measure(metric: str) -> str:
+def unit_of_measure(metric: str) -> str:
+    """Of a metric with a fixed name; another's own name says it."""
     from capacity.schemas import METRIC_UNITS
 
     return METRIC_UNITS.get(metric, metric)

@@ -7,6 +7,10 @@ from capacity.report._document import render_html
 from capacity.report._table import Column, Table, say
 from capacity.report._workbook import write_workbook
 from capacity.report._write import write_report
+from capacity.report.check import write_check
+from capacity.report.check_tables import Checked
 from capacity.report.review import write_review
 
-__all__ = ["Column", "Table", "render_html", "say", "write_report", "write_review", "write_workbook"]
+__all__ = [
+    "Checked", "Column", "Table", "render_html", "say", "write_check", "write_report", "write_review", "write_workbook"
+]  # fmt: skip

@@ -21,6 +21,7 @@ from capacity.words import day
 
 # The text width of A4 landscape with 12 mm margins, in CSS pixels.
 WIDE = 1030
+HALF = 505
 MAX_FANS = 8
 # Half a year of history beside half a year of forecast.
 HISTORY_DAYS = 182
@@ -32,10 +33,11 @@ _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 
 @dataclass(frozen=True)
 class Picture:
-    """One chart, and in words what it shows."""
+    """One chart, and in words what it shows; two halves stand side by side where there is room."""
 
     svg: Markup
     caption: str
+    half: bool = False
 
 
 def theme_variables(theme: charts.Theme) -> dict[str, str]:
@@ -62,7 +64,7 @@ def picture(chart: Any, caption: str, width: int = WIDE, height: int | None = No
     parts = re.split(r"(<[^>]*>)", svg)
     themed = "".join(_COLOUR.sub(variable, p) if p.startswith("<") else p for p in parts)
     # Safe: written by the SVG writer, which escapes every text of the data (tested with hostile names).
-    return Picture(Markup(themed), caption)  # noqa: S704
+    return Picture(Markup(themed), caption, width <= HALF)  # noqa: S704
 
 
 def fans(plan: Plan) -> Iterator[Picture]:
@@ -86,7 +88,7 @@ def fan(plan: Plan, unit: UnitPlan, limit: LimitOutlook) -> Picture:
         f"Usage to {day(unit.last_point.date())}; "
         f"order by {day(limit.order_by)}: {visible(limit.remedy)}."
     )
-    return picture(chart, caption, height=210)
+    return picture(chart, caption, HALF, height=190)
 
 
 def _dates(limit: LimitOutlook) -> list[tuple[str, date]]:
@@ -218,6 +220,7 @@ def decompositions(plan: Plan, units: Sequence[UnitPlan]) -> list[Picture]:
             charts.decomposition(of, unit.demand_unit),
             f"{unit_label(unit.service, unit.region)}: daily mean of {visible(unit.demand_metric)} taken apart. "
             "Each strip multiplies the one above; 1.00 changes nothing.",
+            HALF,
         )
         for unit in units
         if len(of := known.of_unit(rows, unit))

@@ -13,6 +13,7 @@ from capacity.charts import unit_label, visible
 from capacity.domain import EventVerdict
 from capacity.plan import MixLine, Plan, UnitPlan
 from capacity.report._table import NEVER, Column, Table, moment, money
+from capacity.report.check_tables import CAUTION, steps
 from capacity.words import day
 
 _UNIT = Column("Service · region")
@@ -20,8 +21,6 @@ _UNIT = Column("Service · region")
 PAGE_MONTHS = 7
 # Named pieces of a remainder on a page.
 LARGEST = 6
-# How the event check leads a reason that is no reason for its verdict.
-CAUTION = "caution:"
 
 
 def decisions(plan: Plan, most: int) -> Table:
@@ -307,7 +306,7 @@ def verdict_table(name: str, plan: Plan, verdicts: list[EventVerdict]) -> Table:
         (v.event, unit_label(v.unit.service, v.unit.region), "GO" if v.go else "NO-GO",
          *((x, units.get(v.unit, "1/s")) for x in (v.demand_p50, v.demand_p95, v.safe_now, v.safe_at_group_maximum)),
          v.probability_holds, "; ".join(v.reasons), "; ".join(r for r in v.reasons if not r.startswith(CAUTION)),
-         "; ".join(f"{r.action} by {day(r.by)} ({r.lead_time_days} days)" for r in v.remedies))
+         "; ".join(f"{r.action} by {day(r.by)} ({r.lead_time_days} days)" for r in v.remedies), steps(v))
         for v in verdicts
     ]  # fmt: skip
     columns = (
@@ -315,7 +314,8 @@ def verdict_table(name: str, plan: Plan, verdicts: list[EventVerdict]) -> Table:
         Column("P50 demand", "quantity", only="sheet"), Column("P95 demand", "quantity"),
         Column("Safe now", "quantity"), Column("Safe at group maximum", "quantity"),
         Column("P(holds)", "percent1"), Column("Reasons", "long", only="sheet"),
-        Column("Reasons", "long", only="page"), Column("Remedies", "long", "none needed"),
+        Column("Reasons", "long", only="page"), Column("Remedies", "long", "none needed", only="sheet"),
+        Column("What to do", "long", "nothing", only="page"),
     )  # fmt: skip
     return Table(name, columns, rows)
 

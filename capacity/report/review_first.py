@@ -105,8 +105,8 @@ def decisions(found: CostReport) -> Table:
     rows.sort(key=lambda r: -abs(r.amount or 0.0))
     cells = [(r.by, r.topic, r.owner, r.text, r.amount, r.of) for r in rows]
     columns = (
-        Column("By", "date"), Column("Topic"), Column("Whose"), Column("Decision", "long"), Column("Amount", "money"),
-        Column("Of"),
+        Column("By", "date"), Column("Topic", "status"), Column("Whose"), Column("Decision", "long"),
+        Column("Amount", "money"), Column("Of"),
     )  # fmt: skip
     return Table("To decide", columns, cells)
 
@@ -147,7 +147,7 @@ def _over(found: CostReport) -> Iterator[Decision]:
 def _ending(found: CostReport) -> Iterator[Decision]:
     for r in rows_of(found, "commitment_expiry"):
         end = pd.Timestamp(r["end"]).date()
-        yield Decision("commitment", f"Renew, replace or drop {text(r['words'])}", known(r["monthly_more"]), "a month",
+        yield Decision("commitment", f"Renew, replace or drop: {text(r['words'])}", known(r["monthly_more"]), "a month",
                        by=end)  # fmt: skip
 
 
@@ -206,5 +206,5 @@ def _whole(found: CostReport) -> float:
 def caveats(found: CostReport) -> list[str]:
     """What the review says that stands nowhere else on the first sheet: equations and ends have their places."""
     told = {*found.bridge_words, *(text(r["words"]) for r in rows_of(found, "commitment_expiry"))}
-    equations = tuple(f"{m.month}: bill " for m in found.equation)
+    equations = tuple(f"{m.month}: effective cost " for m in found.equation)
     return [t for t in found.sentences if t not in told and not t.startswith(equations)][:MOST_CAVEATS]

@@ -10,6 +10,7 @@ from capacity import costs
 from capacity.charts import visible
 from capacity.report import review_pictures
 from capacity.report._cells import known, text
+from capacity.report._first_sheet import Kind, Sheet, fitting, least
 from capacity.report._page import Page, render
 from capacity.report._sections import Section
 from capacity.report._table import Column, Table, exact, moment, per_thousand, sentence
@@ -25,26 +26,48 @@ if TYPE_CHECKING:
 MOST_ROWS = 30
 MOST_DECISIONS = 12
 BOOK = "review.xlsx"
+# How the columns with text of the first table break on paper: whose, and the decision.
+_BREAKS: Mapping[int, Kind] = {2: (12, 15, 7), 3: (98, 15, 7)}
 
 
 def render_review(found: CostReport) -> str:
     """The review as one HTML document that asks no host for anything; the same review gives the same bytes."""
+    moved, checks = [sentence(t) for t in found.bridge_words], [sentence(t) for t in caveats(found)]
+    sheet = Sheet([c for c in cards(found) if c is not None], moved[:1], _BREAKS)
+    shorter = [decisions(found).first(n, BOOK) for n in range(MOST_DECISIONS, 0, -1)]
+    first = sheet.fewest(shorter, max(least(moved[1:]), least(checks)))
     return render(
         Page(
             title=f"FinOps review: {visible(found.company)}, {found.month}",
             kind="FinOps review",
             name=visible(found.company),
             facts=_facts(found),
-            cards=[c for c in cards(found) if c is not None],
-            first=decisions(found).first(MOST_DECISIONS, BOOK),
+            cards=sheet.cards,
+            first=first,
             first_title="To decide",
             first_none="Nothing in this review needs a decision.",
-            lines=[sentence(t) for t in found.bridge_words],
-            lists=[("Checks", [sentence(t) for t in caveats(found)])],
-            sections=[s for s in _sections(found) if s.tables or s.pictures or s.lines],
+            lines=sheet.lines,
+            lists=list(_lists(moved[1:], checks, sheet.room(first))),
+            sections=[s for s in (*_not_first(found, first), *_sections(found)) if s.tables or s.pictures or s.lines],
             footer=f"capacity {capacity.__version__} · bill as of {moment(found.as_of)} · months are UTC",
         )
     )
+
+
+def _not_first(found: CostReport, first: Table) -> Iterator[Section]:
+    """All decisions, where the first sheet had no room for them."""
+    whole = decisions(found)
+    if len(first.rows) < len(whole.rows):
+        yield Section("decide", "All that is to decide", "", [whole.first(MOST_ROWS, BOOK)])
+
+
+def _lists(moved: Sequence[str], checks: Sequence[str], room: int) -> Iterator[tuple[str, Sequence[str]]]:
+    """What moved spend beside what was checked, as much of each as there is room for."""
+    alone = not (moved and checks)
+    if moved:
+        yield "What moved it", fitting(moved, room, "Review", alone, BOOK)
+    if checks:
+        yield "Checks", fitting(checks, room, "Review", alone, BOOK)
 
 
 def _facts(found: CostReport) -> list[tuple[str, str]]:
@@ -96,8 +119,9 @@ def _sections(found: CostReport) -> Iterator[Section]:
     whose = [t.first(MOST_ROWS, BOOK) for t in (teams(found), services(found))]
     yield Section("bill", "The bill by team and service", _BILL, whose, pictures, _equations(found))
     rows = _bridge_table(found)
+    moved = [sentence(t) for t in found.bridge_words]
     yield Section("bridge", "What moved", _BRIDGE if rows.rows else "", [rows] if rows.rows else [],
-                  review_pictures.of(found, "bridge"))  # fmt: skip
+                  review_pictures.of(found, "bridge"), moved)  # fmt: skip
     tables = [_units_table(found), _table(found, "journey_costs"), _ahead_table(found)]
     yield _of_tables(found, "unit", "Unit cost", _UNIT, tables)
     tables = [_table(found, "budget_closed"), _budget_table(found), _accuracy_table(found)]

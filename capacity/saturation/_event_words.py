@@ -256,5 +256,15 @@ def _cautions(inputs: EventInputs, judged: Judged) -> list[str]:
     seen = inputs.now.cost.highest_demand_seen
     out = [f"caution: {flag}" for flag in inputs.now.flags if "extrapolates" not in flag]
     if seen > 0 and judged.need.p95 > EXTRAPOLATION_LIMIT * seen:
-        out.append(f"caution: P95 demand is {judged.need.p95 / seen:.1f} times the highest load ever seen")
+        out.append(f"caution: P95 demand is {judged.need.p95 / seen:.1f} times {_highest(inputs, seen)}")
     return out
+
+
+def _highest(inputs: EventInputs, seen: float) -> str:
+    """The highest load that capacity is known from: days of earlier events, which may have been higher, teach no cost."""
+    past = inputs.past_peak
+    if past is None or past.demand <= seen:
+        return "the highest load ever seen"
+    return (
+        f"the highest load that its capacity is known from; earlier events ({number(past.demand)}) are left out of it"
+    )

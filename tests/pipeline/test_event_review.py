@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -97,6 +98,16 @@ def test_the_command_tells_it_and_exits_0(
     document = json.loads(capsys.readouterr().out)
     assert document["over"] is True
     assert document["review"][0]["actual"] == stored["actual"].iloc[0]
+
+
+def test_the_command_writes_what_came_as_a_page_and_a_sheet(
+    stored: pd.DataFrame, settings: config.Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["check", "-c", str(settings.path), "-e", "june", "--out", str(tmp_path)]) == 0
+    assert f"written: {tmp_path / 'check.xlsx'}" in capsys.readouterr().out
+    page = (tmp_path / "check.html").read_text(encoding="utf-8")
+    for words in ("Peak event, afterwards", "stored plan of 14 Jun 2026", f"{stored['actual'].iloc[0]:,.0f}"):
+        assert words in page
 
 
 def test_an_event_that_is_not_over_has_no_review(settings: config.Config) -> None:

@@ -17,9 +17,11 @@ from capacity.charts._event import MAX_SERVICES
 from capacity.cli._common import _plain
 from capacity.config import EventConfig
 from capacity.domain import EventFlow, Unit
-from capacity.pipeline import events
+from capacity.pipeline import commands, events
 from capacity.pipeline.findings import findings
 from capacity.pipeline.planning import Run
+from capacity.report import Checked
+from capacity.report.check_page import render_check
 from capacity.ui import _tables as tables
 from capacity.ui import launch
 
@@ -58,6 +60,19 @@ def test_the_command_and_the_page_give_the_same_answer(
     remedies = [r["action"] for v in said["event"]["verdicts"] for r in v["remedies"]]
     assert sorted(remedies) == sorted(app.dataframe[0].value["What to do"])
     assert list(tables.verdicts(shown)["Answer"]) == [rows[s]["Answer"] for s in tables.verdicts(shown)["Service"]]
+
+
+def test_the_files_of_the_command_give_the_same_answer(
+    small: config.Config, planned: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shown,) = planned.plans[0].events
+    run = ["check", "-c", str(small.path), "-e", shown.name, "--out", str(tmp_path)]
+    assert cli.run([*run, "--json"]) == (0 if shown.go else 1)
+    said = json.loads(capsys.readouterr().out)
+    assert said["files"] == [str(tmp_path / "check.html"), str(tmp_path / "check.xlsx")]
+    checked = Checked(small.company, planned.plans[0].as_of, shown, commands.measures(small))
+    assert (tmp_path / "check.html").read_text(encoding="utf-8") == render_check(checked)
+    assert {u.unit: u.demand_unit for u in planned.plans[0].units} == checked.measures
 
 
 def test_a_plan_keeps_all_of_a_check(planned: Run, tmp_path: Path) -> None:

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
-from capacity.report import render_html
-from tests.factory import known_plan
+from capacity.report import render_html, write_check
+from capacity.report.check_page import render_check
+from tests.factory import HOSTILE, known_plan
 from tests.factory_planned import planned
+from tests.report.frozen_event import load
+from tests.report.test_check import after, ugly
 
 pytestmark = pytest.mark.e2e
 
@@ -52,6 +55,35 @@ def test_a_hostile_report_asks_no_host_and_runs_nothing(chromium: Any, ugly_repo
     assert page.locator("script, img, iframe").count() == 0
     assert page.locator("svg").count() > 5
     page.close()
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_a_hostile_check_asks_no_host_and_runs_nothing(chromium: Any, tmp_path: Path, over: bool) -> None:
+    path, _ = write_check(after(ugly()) if over else ugly(), tmp_path)
+    seen: list[str] = []
+    tab = chromium.new_page()
+    tab.on("request", lambda request: seen.append(request.url))
+    tab.on("dialog", lambda dialog: (seen.append(dialog.message), dialog.dismiss()))
+    tab.on("console", lambda message: seen.append(message.text))
+    tab.on("pageerror", lambda error: seen.append(str(error)))
+    tab.goto(path.as_uri())
+    tab.wait_for_load_state("networkidle")
+    assert path.as_uri() in seen
+    assert [x for x in seen if not x.startswith(("file:", "data:"))] == []
+    assert tab.locator("script, img, iframe, a[href^=http]").count() == 0
+    assert HOSTILE[0][:20] in tab.inner_text("body")
+    tab.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_check_is_readable_in_both_themes_and_never_scrolls_sideways(chromium: Any, theme: str) -> None:
+    tab = chromium.new_page(color_scheme=theme, viewport={"width": 390, "height": 900})
+    tab.set_content(render_check(load()))
+    # Figures on the lines between services have the ground's colour as a rim.
+    ratio, words = tab.evaluate(LEAST_CONTRAST.replace(":not(#headroom)", ":not(#headroom):not(#calls)"))
+    assert ratio >= 4.5, words
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    tab.close()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -11,16 +11,21 @@ from typing import Any
 import pytest
 
 from capacity import config, pipeline
-from capacity.report import render_html
+from capacity.domain import Unit
+from capacity.report import Checked, render_html
 from capacity.report._first_sheet import Sheet, fitting, items, least
 from capacity.report._summary import Card
 from capacity.report._table import Column, Table
+from capacity.report.check_after import render_after
+from capacity.report.check_page import render_check
 from capacity.report.review_page import render_review
 from capacity.report.since import since
 from tests import company
 from tests.factory import known_plan
 from tests.factory_known import knowing
 from tests.factory_planned import planned
+from tests.report.frozen_event import load
+from tests.report.test_check import after, ugly
 
 pytestmark = pytest.mark.e2e
 
@@ -93,7 +98,44 @@ def review(chromium: Any, folder: Path) -> Printed:
     return printed(chromium, path)
 
 
-@pytest.fixture(params=["quarterly", "review"])
+@pytest.fixture(scope="module")
+def check(chromium: Any, folder: Path) -> Printed:
+    """Black Friday of the demo company."""
+    path = folder / "check.html"
+    path.write_text(render_check(load()), encoding="utf-8")
+    return printed(chromium, path)
+
+
+def crowd(long: bool) -> Checked:
+    """Three hundred services, none of which holds; of ordinary names or of eighty characters."""
+    refused = load().refused
+    names = [f"{'a-very-long-service-name-' * 3}{i:05d}" if long else f"service-{i:03d}" for i in range(300)]
+    verdicts = tuple(replace(refused[i % len(refused)], unit=Unit(n, "us-east-1")) for i, n in enumerate(names))
+    entering = tuple(replace(v, propagated_from=()) for v in verdicts)
+    return replace(load(), event=replace(load().event, verdicts=entering, flows=()))
+
+
+@pytest.mark.parametrize("kind", ["many", "long", "hostile", "none", "go", "after", "many after"])
+def test_the_first_sheet_of_any_check_is_one_sheet(chromium: Any, folder: Path, kind: str) -> None:
+    checked = load()
+    if kind.startswith(("many", "long")):
+        checked = crowd(long=kind != "many")
+    elif kind == "hostile":
+        checked = ugly()
+    elif kind in ("none", "go"):
+        verdicts = checked.holding if kind == "go" else ()
+        checked = replace(checked, event=replace(checked.event, verdicts=verdicts, flows=()))
+    path = folder / "any.html"
+    text = render_after(after(checked)) if kind.endswith("after") else render_check(checked)
+    path.write_text(text, encoding="utf-8")
+    found = printed(chromium, path)
+    assert 0 < found.cards <= found.summary <= HIGH
+    assert found.right <= WIDE + 1
+    assert found.pages < 15
+    assert [url for url in found.asked if not url.startswith(("file:", "data:"))] == []
+
+
+@pytest.fixture(params=["quarterly", "review", "check"])
 def either(request: pytest.FixtureRequest) -> Printed:
     found: Printed = request.getfixturevalue(request.param)
     return found
@@ -108,8 +150,11 @@ def test_the_paper_is_a4_across(either: Printed) -> None:
     assert (right - left, top - bottom) == pytest.approx(A4_POINTS, abs=1)
 
 
-def test_there_are_no_more_sheets_than_somebody_leafs_through(quarterly: Printed, review: Printed) -> None:
+def test_there_are_no_more_sheets_than_somebody_leafs_through(
+    quarterly: Printed, review: Printed, check: Printed
+) -> None:
     assert 2 <= review.pages < 15
+    assert 2 <= check.pages < 10
     assert 5 <= quarterly.pages < 30
 
 
