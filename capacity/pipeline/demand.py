@@ -86,7 +86,7 @@ def gather(inputs: Inputs) -> tuple[dict[Unit, UnitData], tuple[str, ...]]:
     """
     found: dict[Unit, UnitData] = {}
     problems: list[str] = []
-    masks = past_masks(inputs.config)
+    masks = past_masks(inputs.config, inputs.as_of)
     down, slow = outages(inputs.config), throttled(inputs.config)
     for unit in units(inputs.config):
         service = inputs.config.service(unit.service)
@@ -146,7 +146,7 @@ def _with_dates(inputs: Inputs, data: UnitData, down: tuple[Span, ...], slow: tu
     days = pd.DatetimeIndex(data.mean.index)
     bounds, flags = lower_bounds(inputs, data.unit, data.service, days, slow)
     ahead = pd.Timedelta(days=inputs.config.forecast.horizon_days + 1)
-    known = daily_occasions(inputs.config, data.unit, days[0], days[-1] + ahead) if len(days) else ()
+    known = daily_occasions(inputs.config, data.unit, days[0], days[-1] + ahead, inputs.as_of) if len(days) else ()
     return replace(data, outages=down, lower_bounds=bounds, occasions=known, flags=(*data.flags, *flags))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pandas as pd
@@ -23,15 +23,47 @@ def units(config: Config) -> tuple[Unit, ...]:
     return tuple(sorted(Unit(s.name, r) for s in config.services for r in s.regions))
 
 
-def past_masks(config: Config) -> dict[Unit, tuple[Span, ...]]:
+def past_masks(config: Config, as_of: datetime | None = None) -> dict[Unit, tuple[Span, ...]]:
     """Local spans of each unit that are not base demand: past occurrences of named events, and outages.
 
-    An event reaches all that its services call, so its past is masked there too.
+    An event reaches all that its services call, so its past is masked there too. One that is over at ``as_of`` is an
+    occurrence itself, whether ``past`` lists its dates or not.
     """
     events, down = reaching(config), outages(config)
     return {
-        unit: (*(span for event in events[unit] for span in _past_days(event)), *down[unit]) for unit in units(config)
+        unit: (
+            *(
+                (first, last + _DAY)
+                for event in events[unit]
+                for first, last in _occurrences(event, config, unit, as_of)
+            ),
+            *down[unit],
+        )
+        for unit in units(config)
     }
+
+
+def _occurrences(event: EventConfig, config: Config, unit: Unit, as_of: datetime | None) -> list[Span]:
+    """First and last local day of each past occurrence; its own dates once they are over.
+
+    Unless a ``past`` has them, be it that of next year's event, which may have another name.
+    """
+    found = _listed(event)
+    if as_of is not None and event.end <= as_of:
+        first, last = _own_days(event, config, unit)
+        told = [span for other in config.events for span in _listed(other)]
+        found += [] if any(a <= last and first <= b for a, b in told) else [(first, last)]
+    return sorted(found)
+
+
+def _listed(event: EventConfig) -> list[Span]:
+    return [(pd.Timestamp(first), pd.Timestamp(last)) for first, last in event.past]
+
+
+def _own_days(event: EventConfig, config: Config, unit: Unit) -> Span:
+    """First and last local day that the event itself touches."""
+    tz = zone(config.service(unit.service).time_zone)
+    return _local(event.start, tz).normalize(), (_local(event.end, tz) - _MOMENT).normalize()
 
 
 def reaching(config: Config) -> dict[Unit, tuple[EventConfig, ...]]:
@@ -72,19 +104,22 @@ def _local_span(config: Config, unit: Unit, outage: OutageConfig) -> Span:
     return _local(outage.start, tz), _local(outage.end, tz)
 
 
-def daily_occasions(config: Config, unit: Unit, first: pd.Timestamp, last: pd.Timestamp) -> tuple[Occasion, ...]:
+def daily_occasions(
+    config: Config, unit: Unit, first: pd.Timestamp, last: pd.Timestamp, as_of: datetime | None = None
+) -> tuple[Occasion, ...]:
     """Events that reach ``unit`` and the holidays it may feel, on local days from ``first`` to ``last``.
 
     An event without multiplier and target has its coming date among its spans: what its past did is put there. One with
-    either is applied by the check or the scenario, so only its past is told: never both.
+    either is applied by the check or the scenario, so only its past is told: never both. Once it is over (at ``as_of``)
+    its own dates are past too.
     """
     service = config.service(unit.service)
-    tz = zone(service.time_zone)
     out = []
     for event in reaching(config)[unit]:
-        spans = [(pd.Timestamp(a), pd.Timestamp(b)) for a, b in event.past]
-        if event.is_learned:
-            spans.append((_local(event.start, tz).normalize(), (_local(event.end, tz) - _MOMENT).normalize()))
+        spans = _occurrences(event, config, unit, as_of)
+        own = _own_days(event, config, unit)
+        if event.is_learned and own not in spans:
+            spans.append(own)
         if spans:
             # A daily grid knows the day before and the day after, whatever the minutes.
             out.append(Occasion(event.name, "event", tuple(sorted(spans)), ramp_steps=1))
@@ -98,10 +133,6 @@ def _all_callees(graph: CallGraph, service: str) -> set[str]:
     """What ``service`` calls, however far."""
     found = set(graph.calls[service])
     return found.union(*(_all_callees(graph, callee) for callee in found))
-
-
-def _past_days(event: EventConfig) -> Iterable[Span]:
-    return ((pd.Timestamp(first), pd.Timestamp(last) + _DAY) for first, last in event.past)
 
 
 def _local(moment: datetime, tz: object) -> pd.Timestamp:

@@ -61,6 +61,34 @@ def test_an_event_without_a_multiplier_is_learned_and_put_on_its_date(learned: G
         assert known.quantiles[3][at - 1] < 1.3 * around
 
 
+def test_an_event_that_is_over_is_an_occurrence_of_itself(small: config.Config) -> None:
+    """Of a given size too, by each service's own days, and not twice where a past lists it."""
+    june = {"start": "2026-06-19T00:00:00Z", "end": "2026-06-20T00:00:00Z", "past": []}
+    (sale,) = small.events
+    over = EventConfig(**sale.model_dump() | june)
+    listed = EventConfig(**sale.model_dump() | june | {"past": [("2026-06-18", "2026-06-19")]})
+    day = pd.Timestamp("2026-06-19")
+    first, last = pd.Timestamp("2026-03-02"), pd.Timestamp("2026-12-31")
+    for event, begins in ((over, day), (listed, day - pd.Timedelta(days=1))):
+        known = small.model_copy(update={"events": [event]})
+        for unit in (WEB, API):
+            assert past_masks(known, AS_OF)[unit] == ((begins, day + pd.Timedelta(days=1)),)
+            (occasion,) = daily_occasions(known, unit, first, last, AS_OF)
+            assert occasion.spans == ((begins, day),)
+        before = datetime(2026, 6, 19, 12, tzinfo=UTC)
+        assert len(past_masks(known, before)[WEB]) == len(event.past)
+        assert [s for o in daily_occasions(known, WEB, first, last, before) for s in o.spans] == [
+            (pd.Timestamp(a), pd.Timestamp(b)) for a, b in event.past
+        ]
+
+
+def test_an_event_that_next_years_lists_is_no_occurrence_of_its_own(small: config.Config) -> None:
+    (sale,) = small.events  # whose past has 19 June
+    june = {"name": "june", "start": "2026-06-19T00:00:00Z", "end": "2026-06-20T00:00:00Z", "past": []}
+    known = small.model_copy(update={"events": [EventConfig(**sale.model_dump() | june), sale]})
+    assert past_masks(known, AS_OF) == past_masks(small, AS_OF)
+
+
 def test_the_past_sale_is_no_base_demand(learned: Ground) -> None:
     known = learned.base.peak[WEB]
     rest = np.delete(known.quantiles[3], known.index.get_loc(SALE))
