@@ -4,6 +4,7 @@ Every chart is as wide as its container, has no title and no ground of its own, 
 whose text keeps a contrast of at least 4.5. Nothing is told by colour alone. Empty input gives a chart that says so.
 """
 
+from capacity.charts._around import MAX_SIDE, calls_around, utilisation_weeks
 from capacity.charts._bridge import bridge_waterfall
 from capacity.charts._budget import spend_budget
 from capacity.charts._check import event_after
@@ -16,6 +17,7 @@ from capacity.charts._planned import coverage_months, family_counts, fleet_shape
 from capacity.charts._price import headroom_price, price_points, purchase_savings, requirement_prices
 from capacity.charts._promise import promises
 from capacity.charts._review import commitment_rates, waste_by_kind
+from capacity.charts._sizes import headroom_moved, moved_points, purchase_sizes, size_name
 from capacity.charts._svg import to_png, to_svg
 from capacity.charts._theme import INKS, Ink, Theme, contrast, unit_label, visible
 from capacity.charts._totals import spend_totals
@@ -24,9 +26,11 @@ from capacity.charts._why import decomposition
 
 __all__ = [
     "INKS",
+    "MAX_SIDE",
     "Ink",
     "Theme",
     "bridge_waterfall",
+    "calls_around",
     "commitment_coverage",
     "commitment_rates",
     "contrast",
@@ -42,19 +46,23 @@ __all__ = [
     "fleet_shapes",
     "headroom_heatmap",
     "headroom_months",
+    "headroom_moved",
     "headroom_price",
     "journey_stack",
     "load_duration",
     "mix_compare",
+    "moved_points",
     "plan_total",
     "price_points",
     "promises",
     "purchase_ladder",
     "purchase_regret",
     "purchase_savings",
+    "purchase_sizes",
     "requirement_prices",
     "saturation_curves",
     "scenario_compare",
+    "size_name",
     "spend_budget",
     "spend_months",
     "spend_totals",
@@ -63,6 +71,7 @@ __all__ = [
     "unit_cost_outlook",
     "unit_cost_trend",
     "unit_label",
+    "utilisation_weeks",
     "visible",
     "waste_by_kind",
 ]

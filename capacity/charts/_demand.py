@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from capacity.charts._fan_marks import Span, before_key, before_layers, event_layers, safe_layers
 from capacity.charts._theme import (
     INKS,
     Ink,
@@ -21,8 +22,8 @@ from capacity.charts._theme import (
     unit_label,
     visible,
 )
-from capacity.domain import EventVerdict
-from capacity.words import SPOKEN, day, quantity
+from capacity.domain import EventVerdict, Interval
+from capacity.words import SPOKEN, day, number, quantity
 
 if TYPE_CHECKING:
     import altair as alt
@@ -42,6 +43,10 @@ def fan(
     dates: Sequence[tuple[str, date]] = (),
     unit: str = "",
     theme: Theme = "light",
+    *,
+    safe: Interval | None = None,
+    events: Sequence[Span] = (),
+    before: pd.DataFrame | None = None,
 ) -> alt.LayerChart:
     """The forecast's 95 % and 80 % bands and median over the past, with limits and dates.
 
@@ -55,6 +60,12 @@ def fan(
         (label, amount in the demand's unit): dashed lines. One far above the forecast is named at the top instead.
     dates
         (label, day): vertical lines, e.g. ("P10 passes safe capacity", 2027-03-08).
+    safe
+        What is safe, with its interval: a band; left out where it is as far off as a limit that is only named.
+    events
+        (name, first day, last day): bands with their names.
+    before
+        origin_ts, ts, q10, q50, q90 of a forecast made earlier, to be held against what came.
     """
     import altair as alt
 
@@ -65,8 +76,13 @@ def fan(
     top = float(np.nanmax([future["q975"].max() if len(future) else 0.0, past["value"].max() if len(past) else 0.0]))
     near = [(name, at) for name, at in limits if at <= FAR_LIMIT * top]
     far = [(name, at) for name, at in limits if at > FAR_LIMIT * top]
-    layers = _fan_layers(future, past, ink, unit)
-    layers += _limit_layers(_labelled(near, unit), _labelled(far, unit), past, future, ink)
+    said = before if before is not None else pd.DataFrame(columns=["origin_ts", "ts", "q10", "q50", "q90"])
+    layers = [
+        *event_layers(events, *_span(past, future), ink),
+        *safe_layers(safe if safe is not None and safe.high <= FAR_LIMIT * top else None, _amounts(), ink),
+        *_fan_layers(future, past, ink, unit, said),
+    ]
+    layers += _limit_layers(_labelled(near, unit, safe), _labelled(far, unit, safe), past, future, ink)
     layers += _date_layers(dates, past, future, ink)
     return styled(alt.layer(*layers), theme)
 
@@ -83,20 +99,29 @@ def _thin(frame: pd.DataFrame, most: int = MAX_POINTS) -> pd.DataFrame:
     return frame.iloc[::step]
 
 
+def _amounts() -> alt.Scale:
+    import altair as alt
+
+    return alt.Scale(zero=False, nice=True)
+
+
 _FAN_KEYS = ("daily peak so far", "median forecast", "80% interval", "95% interval")
 
 
-def _fan_layers(future: pd.DataFrame, past: pd.DataFrame, ink: Ink, unit: str) -> list[Any]:
+def _fan_layers(future: pd.DataFrame, past: pd.DataFrame, ink: Ink, unit: str, before: pd.DataFrame) -> list[Any]:
     import altair as alt
 
+    keys, colours = list(_FAN_KEYS), [ink.point, ink.line, ink.band80, ink.band95]
+    if earlier := before_key(before):
+        keys, colours = [*keys, earlier], [*colours, ink.series[1]]
     colour = alt.Color(
-        "key:N", scale=alt.Scale(domain=list(_FAN_KEYS), range=[ink.point, ink.line, ink.band80, ink.band95]),
-        legend=alt.Legend(symbolType="square", symbolStrokeWidth=0),
+        "key:N", scale=alt.Scale(domain=keys, range=colours),
+        legend=alt.Legend(symbolType="square", symbolStrokeWidth=0, columns=5),
     )  # fmt: skip
     x = alt.X(
         "ts:T", title=None, axis=alt.Axis(grid=False, tickCount="month", labelExpr=_MONTH_LABEL, labelOverlap=True)
     )
-    y = alt.Scale(zero=False, nice=True)
+    y = _amounts()
     ticks = alt.Axis(labelExpr=_AMOUNT_LABEL)
 
     def band(low: str, high: str, key: str) -> Any:
@@ -117,6 +142,7 @@ def _fan_layers(future: pd.DataFrame, past: pd.DataFrame, ink: Ink, unit: str) -
             x=x, y=alt.Y("q50:Q", scale=y), color=colour,
             tooltip=[*tips, *(alt.Tooltip(f"{q}:Q", format=",.4~g") for q in ("q10", "q50", "q90"))],
         ),
+        *before_layers(before, x, y, colour, ink),
     ]  # fmt: skip
 
 
@@ -145,8 +171,15 @@ def _span(past: pd.DataFrame, future: pd.DataFrame) -> tuple[pd.Timestamp, pd.Ti
     return stamps.min(), stamps.max()
 
 
-def _labelled(limits: Sequence[tuple[str, float]], unit: str) -> list[tuple[str, float]]:
-    return [(f"{visible(name)}: {quantity(at, visible(unit))}", at) for name, at in limits]
+def _labelled(limits: Sequence[tuple[str, float]], unit: str, safe: Interval | None) -> list[tuple[str, float]]:
+    """Names with their amounts; what is safe with its interval."""
+    return [(f"{visible(name)}: {quantity(at, visible(unit))}{_within(at, safe)}", at) for name, at in limits]
+
+
+def _within(at: float, safe: Interval | None) -> str:
+    if safe is None or at != safe.mid or not safe.low < safe.high:
+        return ""
+    return f" ({safe.confidence:.0%}: {number(safe.low)} to {number(safe.high)})"
 
 
 def _limit_layers(
@@ -167,7 +200,7 @@ def _limit_layers(
         layers.append(base.mark_rule(color=ink.limit, strokeDash=[6, 4], strokeWidth=1.5).encode(y="at:Q"))
         for dy, part in frame.groupby("dy"):
             text = alt.Chart(part).mark_text(
-                align="left", dx=4, dy=int(str(dy)), color=ink.limit, fontSize=11, limit=320
+                align="left", dx=4, dy=int(str(dy)), color=ink.limit, fontSize=11, limit=420
             )
             layers.append(text.encode(x="ts:T", y="at:Q", text="label:N"))
     if far:

@@ -146,7 +146,7 @@ def accuracy(plan: Plan) -> pd.DataFrame:
             rows.append((*key[:2], held.origin, held.basis, held.days, held.error_frac, held.bias_frac,
                          held.within_frac))  # fmt: skip
     frame = pd.DataFrame(rows, columns=["service", "region", *(f.name for f in fields(Against))])
-    frame = frame.astype({"within_frac": float})
+    frame = frame.astype({"days": "int64", "error_frac": float, "bias_frac": float, "within_frac": float})
     return frame.sort_values(["error_frac", "service", "region"], ascending=[False, True, True], ignore_index=True)
 
 

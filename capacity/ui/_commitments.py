@@ -8,6 +8,7 @@ import streamlit as st
 from capacity import charts
 from capacity.costs.commitment_review import ALL, WORDS
 from capacity.errors import CapacityError
+from capacity.pipeline.priced import sizes_words
 from capacity.plan import Plan
 from capacity.report import bought
 from capacity.ui import _data as data
@@ -15,8 +16,11 @@ from capacity.ui import _format as fmt
 from capacity.ui import _frames as frames
 from capacity.ui import _shown as shown
 from capacity.ui import _widgets as ui
+from capacity.words import unique
 
 NO_REVIEW = "No commitment was reviewed: there is no closed month of a bill, or this plan was made before they were."
+NO_SIZES = "Other sizes were not looked at: this plan was made before they were."
+_ALL = "All purchases together"
 NO_END = "Nothing of the inventory ends within 120 days, or none is known."
 NO_AWS = (
     "AWS's own recommendations were not read: add a source of kind cost_explorer with reads: {recommendations: true}."
@@ -170,6 +174,7 @@ def _buy(plan: Plan) -> None:
         with ui.card("Regret", note):
             ui.chart(charts.purchase_regret(purchases, names, ui.theme(), plan.currency),
                      "What each purchase costs beyond its best size if usage is low, and if it is high")  # fmt: skip
+        _amounts(plan, purchases, names)
         _what_if(plan, purchases, names)
     _scenarios(plan)
     refused = bought.refusals(plan)
@@ -177,6 +182,31 @@ def _buy(plan: Plan) -> None:
         with st.expander(f"Offers refused ({len(refused.rows)})"):
             shown.table(refused, "Offers that were not considered, and why", "", {"Offer": 380, "Why not": 700},
                         lines=2)  # fmt: skip
+
+
+def _amounts(plan: Plan, purchases: pd.DataFrame, names: list[str]) -> None:
+    """Nothing, half, as recommended, half more, double: of all purchases, or of one of them."""
+    note = (
+        "Money over the term and use at other sizes, on the joint futures that the recommendation was made on. Of one "
+        "purchase: with the others as planned. All together save more than single ones add up to where what is owned "
+        "already would step in for one that is missing."
+    )
+    sizes = plan.frame("purchase_sizes")
+    with ui.card("What if less, or more, is bought", note):
+        if sizes.empty:
+            st.caption(NO_SIZES)
+            return
+        keys = [("", ""), *zip(purchases["offer"].map(str), purchases["month"].map(str), strict=True)]
+        called = dict(zip([_ALL, *unique(names)], keys, strict=True))
+        chosen = st.selectbox("Of", list(called), key="sized", bind="query-params", width=520)
+        offer, month = called.get(chosen or _ALL, ("", ""))
+        rows = frames.only(sizes, offer=offer, month=month)
+        left, right = st.columns([1, 1], gap="medium", vertical_alignment="center")
+        with left:
+            ui.chart(charts.purchase_sizes(rows, ui.theme(), plan.currency),
+                     "Saving by how much is bought, P10 to P90 of the futures and the median")  # fmt: skip
+        with right:
+            ui.lines(sizes_words(rows, plan.currency))
 
 
 def _what_if(plan: Plan, purchases: pd.DataFrame, names: list[str]) -> None:

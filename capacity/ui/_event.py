@@ -113,8 +113,14 @@ def _remedies(event: EventSummary) -> None:
         ui.table(
             tables.remedies(event),
             "Remedies with the last day to decide them",
-            {"Service": st.column_config.TextColumn(width=180), "What to do": st.column_config.TextColumn(width=690)},
+            {
+                "Service": st.column_config.TextColumn(width=180),
+                "What to do": st.column_config.TextColumn(width=690),
+                "Lead time": st.column_config.TextColumn(width=80),
+            },
             "Nothing has to be done.",
+            most_rows=8,
+            lines=2,
         )
 
 

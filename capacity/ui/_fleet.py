@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date
+from typing import Any
 
 import streamlit as st
 
 from capacity import charts
 from capacity.plan import Finding, Plan, UnitPlan
 from capacity.ui import _format as fmt
+from capacity.ui import _sources as sources
 from capacity.ui import _tables as tables
 from capacity.ui import _widgets as ui
 
@@ -26,10 +28,10 @@ def draw(plan: Plan) -> None:
         st.info("This plan has no service: the config names none that has usage.", icon=":material/info:")
     units = _filtered(plan.units)
     _violations(plan)
-    ui.cards([_saturated(plan, units), _first(units), _spend(plan), _saving(plan)])
+    ui.cards([_saturated(plan, units), _first(plan, units), _spend(plan), _saving(plan)])
     if plan.mix is not None:
         st.caption(f"Money of the fleet is at {plan.mix.rates_of}.")
-    _decisions(units)
+    _decisions(plan, units)
     left, right = st.columns([3, 2])
     with left:
         _headroom(plan, units)
@@ -76,13 +78,19 @@ def _saturated(plan: Plan, units: Sequence[UnitPlan]) -> ui.Card:
         f"{full} of {len(units)}",
         f"{overdue} overdue to order" if overdue else "nothing overdue",
         "red" if overdue else "green",
-        "Services in a region whose demand passes a limit with a chance of one half or more.",
+        sources.help_text(
+            plan,
+            "Services in a region whose demand passes a limit with a chance of one half or more.",
+            "usage",
+            "fleet",
+        ),
     )
 
 
-def _first(units: Sequence[UnitPlan]) -> ui.Card:
+def _first(plan: Plan, units: Sequence[UnitPlan]) -> ui.Card:
     dated = [(x.p10, str(u.unit)) for u in units for x in u.limits if x.p10 is not None]
-    help_text = "The first day by which a limit is passed with a chance of one in ten."
+    words = "The first day by which a limit is passed with a chance of one in ten."
+    help_text = sources.help_text(plan, words, "usage", "fleet")
     if not dated:
         return ui.Card("First P10 date", "None", "not within the horizon", "green", help_text)
     when, name = min(dated)
@@ -92,7 +100,8 @@ def _first(units: Sequence[UnitPlan]) -> ui.Card:
 def _spend(plan: Plan) -> ui.Card:
     """The next three months: medians added, against the budgets if each month has one."""
     coming = sorted((m for m in plan.spend if m.currency == plan.currency), key=lambda m: m.month)[:_QUARTER]
-    help_text = "The sum of the months' medians (P50), for the whole company. The chart below shows the interval."
+    words = "The sum of the months' medians (P50), for the whole company. The chart below shows the interval."
+    help_text = sources.help_text(plan, words, "cost")
     if not coming:
         return ui.Card("Spend ahead, P50", fmt.NONE, "no bill to forecast from", "gray", help_text)
     total = sum(m.q50 for m in coming)
@@ -115,7 +124,8 @@ def _saving(plan: Plan) -> ui.Card:
     saving, months = plan.mix.saving_usd, len(plan.mix.months)
     share = saving / plan.mix.running_usd if plan.mix.running_usd else 0.0
     label = f"{'Saving' if saving >= 0 else 'Cost to add'} over {fmt.count(months, 'month')}"
-    help_text = "The recommended fleet against the running fleet kept as it is, at the prices of the plan."
+    words = f"The recommended fleet against the running fleet kept as it is, at {plan.mix.rates_of}."
+    help_text = sources.help_text(plan, words, "usage", "fleet")
     return ui.Card(
         label,
         fmt.money_short(abs(saving), plan.currency),
@@ -125,25 +135,47 @@ def _saving(plan: Plan) -> ui.Card:
     )
 
 
-def _decisions(units: Sequence[UnitPlan]) -> None:
-    frame = tables.decisions(units)
-    note = "Overdue orders first, then by chance of passing the limit within the horizon, then by order-by date."
+def _decisions(plan: Plan, units: Sequence[UnitPlan]) -> None:
+    frame = tables.decisions(units, plan.frame("at_stake"))
+    known = bool(frame["At stake"].notna().any())
+    first = "chance within a quarter times money at stake" if known else "chance of passing the limit"
+    note = f"Overdue orders first, then by {first}, then by order-by date."
     with ui.card("Needs a decision now", note):
+        if not known:
+            frame = frame.drop(columns=["At stake", "Risk × money"])
+        # What it is about and what to do fit a projector; the tier is said to whoever scrolls.
+        order = [c for c in frame.columns if c not in ("Tier", "Chance")]
         ui.table(
-            frame,
-            "Limits that are passed within the horizon, with dates and remedies",
-            {
-                "Service": st.column_config.TextColumn(width=165),
-                "Tier": st.column_config.TextColumn(width=68),
-                "Limit": st.column_config.TextColumn(width=112),
-                "Chance": ui.chance("Chance", "Probability that the limit is passed within the horizon"),
-                "Status": st.column_config.TextColumn(width=64),
-                "Remedy": st.column_config.TextColumn(width=248),
-            },
+            frame[[*order, "Tier", "Chance"]],
+            "Limits that are passed within the horizon, with chance, money at stake, dates and remedies",
+            _decision_columns(plan),
             "No limit is passed within the horizon.",
             most_rows=6,
             lines=4,
         )
+        if known:
+            st.caption(tables.AT_STAKE)
+        sources.line(plan, "usage", "fleet", "cost")
+
+
+def _decision_columns(plan: Plan) -> dict[str, Any]:
+    money = f"{fmt.sign(plan.currency)}%,.0f"
+    days = {
+        name: st.column_config.DateColumn(format="DD MMM YYYY", width=82)
+        for name in ("P10 date", "P50 date", "P90 date", "Order by")
+    }
+    return {
+        "Service": st.column_config.TextColumn(width=146),
+        "Limit": st.column_config.TextColumn(width=98),
+        "In a quarter": ui.chance("In a quarter", "Probability that the limit is passed within 91 days"),
+        "At stake": st.column_config.NumberColumn(format=money, width=70, help=tables.AT_STAKE),
+        "Risk × money": st.column_config.NumberColumn(format=money, width=88, help="What the rows are ranked by"),
+        **days,
+        "Status": st.column_config.TextColumn(width=60),
+        "Remedy": st.column_config.TextColumn(width=226),
+        "Tier": st.column_config.TextColumn(width=68),
+        "Chance": ui.chance("In the horizon", "Probability that the limit is passed within the horizon"),
+    }
 
 
 def _headroom(plan: Plan, units: Sequence[UnitPlan]) -> None:
@@ -166,6 +198,7 @@ def _headroom(plan: Plan, units: Sequence[UnitPlan]) -> None:
             charts.headroom_heatmap(frame, theme=ui.theme(), max_rows=_HEATMAP_ROWS),
             "Heat map of headroom, one row a service and one column a week",
         )
+        sources.line(plan, "usage", "fleet")
 
 
 def _spend_chart(plan: Plan) -> None:
@@ -178,6 +211,7 @@ def _spend_chart(plan: Plan) -> None:
             "Forecast spend of the coming months with its interval, against the budget",
         )
         st.text(fmt.sentence(plan.spend_note))
+        sources.line(plan, "cost")
 
 
 def _findings(plan: Plan, units: Sequence[UnitPlan]) -> None:

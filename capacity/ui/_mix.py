@@ -6,15 +6,22 @@ import pandas as pd
 import streamlit as st
 
 from capacity import charts
+from capacity.pipeline.priced import headroom_words
 from capacity.plan import Plan
 from capacity.report import bought, planned
 from capacity.ui import _format as fmt
 from capacity.ui import _shown as shown
+from capacity.ui import _sources as sources
 from capacity.ui import _widgets as ui
 
 _HEATMAP_ROWS = 16
 _SHOWN_ALTERNATIVES = 3
+_SHOWN_PRICES = 6
 _P95 = "Cost of P95 over P50"
+NO_POINTS = (
+    "Not known: headroom was not moved, as this is a scenario's plan, optimize.why_seconds is 0, or the plan was made "
+    "before it was."
+)
 
 
 def draw(plan: Plan) -> None:
@@ -26,6 +33,7 @@ def draw(plan: Plan) -> None:
     if plan.mix is not None:
         st.caption(f"Money is at {plan.mix.rates_of}.")
     _price(plan)
+    _points(plan)
     _headroom(plan)
     _purchases(plan)
     _requirements(plan)
@@ -97,6 +105,25 @@ def _price(plan: Plan) -> None:
         with right:
             widths = {"Futures fit": 78, "Costs": 80, "Proven bound": 88, "Gap": 58, "More than the first": 100}
             shown.table(table, "Cost and proven bound at each service level", "", widths, currency=plan.currency)
+
+
+def _points(plan: Plan) -> None:
+    note = (
+        "What the fleet would cost if every tier kept so many points more or less headroom than its policy, with the "
+        "types of this plan. The axis does not begin at 0."
+    )
+    with ui.card("Price of each point of headroom", note):
+        curve = plan.frame("headroom_curve")
+        if curve.empty:
+            st.caption(NO_POINTS)
+            return
+        left, right = st.columns([3, 2], gap="medium", vertical_alignment="center")
+        with left:
+            ui.chart(charts.headroom_moved(curve, ui.theme(), fmt.visible(plan.currency)),
+                     "Cost of the fleet by headroom, the plan's own marked")  # fmt: skip
+        with right:
+            ui.lines(headroom_words(plan))
+        sources.line(plan, "usage", "fleet")
 
 
 def _headroom(plan: Plan) -> None:
@@ -174,6 +201,7 @@ def _requirements(plan: Plan) -> None:
         if not table.rows:
             st.caption(bought.NO_PRICE)
             return
+        ui.lines([row[5] for row in table.rows], most=_SHOWN_PRICES)
         ui.chart(charts.requirement_prices(frame, ui.theme(), fmt.visible(plan.currency)),
                  "What one step of each requirement costs a year, from low to high")  # fmt: skip
         widths = {"Of": 190, "Requirement": 200, "Moved by": 120, "From": 85, "To": 85, "In words": 420}

@@ -9,10 +9,13 @@ import pandas as pd
 import streamlit as st
 
 from capacity import charts
+from capacity.pipeline.said_before import against
 from capacity.plan import Plan, UnitPlan
+from capacity.ui import _around as around
 from capacity.ui import _choice as choice
 from capacity.ui import _format as fmt
 from capacity.ui import _known as known
+from capacity.ui import _sources as sources
 from capacity.ui import _tables as tables
 from capacity.ui import _widgets as ui
 
@@ -28,7 +31,7 @@ def draw(plan: Plan) -> None:
         return
     name = st.selectbox("Service and region", list(choices), ui.most_urgent(choices), key="unit", bind="query-params")
     unit = choices.get(name or "") or next(iter(choices.values()))
-    ui.cards([_headroom_now(unit), _headroom_min(unit), _full(unit), _unit_cost(plan, unit)])
+    ui.cards([_headroom_now(plan, unit), _headroom_min(plan, unit), _full(plan, unit), _unit_cost(plan, unit)])
     _fan(plan, unit)
     known.why(plan, unit)
     left, right = st.columns(2)
@@ -44,6 +47,8 @@ def draw(plan: Plan) -> None:
         _load(plan, unit)
     with right:
         _trend(plan, unit)
+    around.busy(plan, unit)
+    around.calls(plan, unit)
     _excuses(plan, unit)
 
 
@@ -56,21 +61,24 @@ def _against_policy(frac: float | None, policy: float) -> tuple[str, ui.Tone]:
     return (f"policy {fmt.percent(policy)}", "green" if frac >= policy else "red")
 
 
-def _headroom_now(unit: UnitPlan) -> ui.Card:
+def _headroom_now(plan: Plan, unit: UnitPlan) -> ui.Card:
     note, tone = _against_policy(unit.headroom_now_frac, unit.headroom_policy_frac)
-    help_text = "1 − the largest peak of the last four weeks over the safe capacity of the running fleet, all zones up."
+    words = "1 − the largest peak of the last four weeks over the safe capacity of the running fleet, all zones up."
+    help_text = sources.help_text(plan, words, "usage", "fleet")
     return ui.Card("Headroom now, all zones up", fmt.percent(unit.headroom_now_frac), note, tone, help_text)
 
 
-def _headroom_min(unit: UnitPlan) -> ui.Card:
+def _headroom_min(plan: Plan, unit: UnitPlan) -> ui.Card:
     note, tone = _against_policy(unit.headroom_min_frac, unit.headroom_policy_frac)
-    help_text = "The smallest headroom of the running fleet within the horizon. Negative: demand passes it."
+    words = "The smallest headroom of the running fleet within the horizon. Negative: demand passes it."
+    help_text = sources.help_text(plan, words, "usage", "fleet")
     return ui.Card("Smallest headroom", fmt.percent(unit.headroom_min_frac), note, tone, help_text)
 
 
-def _full(unit: UnitPlan) -> ui.Card:
+def _full(plan: Plan, unit: UnitPlan) -> ui.Card:
     first = unit.first_limit
-    help_text = "P50 date of the limit that is passed first: as likely before as after."
+    words = "P50 date of the limit that is passed first: as likely before as after."
+    help_text = sources.help_text(plan, words, "usage", "fleet")
     if first is None:
         return ui.Card("First limit passed", "None", "not within the horizon", "green", help_text)
     value = fmt.day(first.p50) if first.p50 else f"P10 {fmt.day(first.p10)}"
@@ -82,7 +90,8 @@ def _full(unit: UnitPlan) -> ui.Card:
 def _unit_cost(plan: Plan, unit: UnitPlan) -> ui.Card:
     value = fmt.unit_price(unit.usd_per_1000, plan.currency)
     note = "last closed month" if unit.usd_per_1000 is not None else "no bill for this service"
-    return ui.Card("Cost per 1,000", value, note, "gray", "Allocated cost per 1,000 units of demand of the service.")
+    words = "Allocated cost per 1,000 units of demand of the service."
+    return ui.Card("Cost per 1,000", value, note, "gray", sources.help_text(plan, words, "cost", "usage"))
 
 
 # --- parts -------------------------------------------------------------------------------------------------
@@ -102,11 +111,39 @@ def _fan(plan: Plan, unit: UnitPlan) -> None:
         if forecast.empty and history.empty:
             st.caption("No forecast and no history of this service.")
             return
-        lines = [(fmt.shorten(fmt.visible(x.name)), x.limit) for x in unit.limits if x.metric == unit.demand_metric]
+        before = of_unit(plan.frame("past_forecast"), unit)
+        before = before[before["metric"] == unit.demand_metric]
         ui.chart(
-            charts.fan(forecast, history, lines, _dates(unit), fmt.visible(unit.demand_unit), theme=ui.theme()),
-            "Fan chart of the daily peak demand with safe capacity, limits and saturation dates",
-        )
+            charts.fan(
+                forecast, history, _lines(unit), _dates(unit), fmt.visible(unit.demand_unit), theme=ui.theme(),
+                safe=unit.safe_now, events=_events(plan, unit), before=before,
+            ),
+            "Fan chart of the daily peak demand with safe capacity, limits, events, saturation dates and the forecast "
+            "of a quarter ago",
+        )  # fmt: skip
+        held = against(before, history)
+        st.text(fmt.visible(held.words) if held else "No forecast of about a quarter ago is known.")
+        sources.line(plan, "usage", "fleet")
+
+
+def _lines(unit: UnitPlan) -> list[tuple[str, float]]:
+    """The limits on demand, by name."""
+    return [(fmt.shorten(fmt.visible(x.name)), x.limit) for x in unit.limits if x.metric == unit.demand_metric]
+
+
+def _events(plan: Plan, unit: UnitPlan) -> list[tuple[str, date, date]]:
+    """Events of the daily peak, past ones as learned and those to come; holidays and jumps stand in their own table."""
+    rows = of_unit(plan.frame("occasions"), unit)
+    rows = rows[(rows["kind"] == "event") & (rows["target"] == "peak")].dropna(subset=["start", "end"])
+    spans = zip(rows["name"], rows["start"], rows["end"], strict=True)
+    known = [(f"{n}, as of {a:%Y}", pd.Timestamp(a).date(), pd.Timestamp(b).date()) for n, a, b in spans]
+    coming = [
+        (e.name, e.start.date(), e.end.date())
+        for e in plan.events
+        if any(v.unit == unit.unit for v in e.verdicts)
+        and not any(n.startswith(e.name) and a <= e.end.date() and e.start.date() <= b for n, a, b in known)
+    ]
+    return [*known, *coming]
 
 
 def _dates(unit: UnitPlan) -> list[tuple[str, date]]:

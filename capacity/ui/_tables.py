@@ -6,8 +6,10 @@ Each function returns a frame whose column names are the headings. Text from dat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from typing import Any
 
 import pandas as pd
 
@@ -22,29 +24,61 @@ from capacity.words import unique
 
 # What is not in the plan sorts last.
 _LATE = date.max
+AT_STAKE = (
+    "At stake: what serving the coming quarter's demand (P50) costs at the unit cost of the newest closed month. It "
+    "says how much the company puts into the service, and is no estimate of what an outage would lose."
+)
 
 
-def decisions(units: Iterable[UnitPlan]) -> pd.DataFrame:
-    """Limits that are passed within the horizon: overdue orders first, then by risk, then by order-by date."""
+def decisions(units: Iterable[UnitPlan], at_stake: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Limits that are passed within the horizon: overdue orders first, then by risk, then by order-by date.
+
+    Risk is the chance within a quarter times the money at stake, where ``at_stake`` (the plan's frame) knows both, else
+    the chance within the horizon.
+    """
+    stakes = _stakes(at_stake)
     pairs = [(u, x) for u in units for x in u.limits if x.p10 is not None or x.overdue]
-    pairs.sort(key=lambda p: (not p[1].overdue, -round(p[1].within_horizon, 2), p[1].order_by or _LATE, str(p[0].unit)))
-    rows = [
-        {
-            "Service": fmt.visible(str(u.unit)),
-            "Tier": fmt.visible(u.tier),
-            "Limit": fmt.visible(x.name),
-            "Chance": round(x.within_horizon, 2),
-            "P10 date": x.p10,
-            "P50 date": x.p50,
-            "P90 date": x.p90,
-            "Order by": x.order_by,
-            "Status": "Overdue" if x.overdue else "Due",
-            "Remedy": fmt.visible(x.remedy),
-        }
-        for u, x in pairs
-    ]
-    return _frame(rows, ("Service", "Tier", "Limit", "Chance", "P10 date", "P50 date", "P90 date",
-                         "Order by", "Status", "Remedy"))  # fmt: skip
+    rows = [_decision(u, x, stakes.get((u.service, u.region, x.name), {})) for u, x in pairs]
+    rows.sort(key=_urgency)
+    return _frame(rows, ("Service", "Tier", "Limit", "In a quarter", "At stake", "Risk × money", "P10 date",
+                         "P50 date", "P90 date", "Order by", "Status", "Remedy", "Chance"))  # fmt: skip
+
+
+def _stakes(frame: pd.DataFrame | None) -> dict[tuple[str, str, str], dict[Any, Any]]:
+    if frame is None:
+        return {}
+    return {(str(r["service"]), str(r["region"]), str(r["limit_name"])): r for r in frame.to_dict("records")}
+
+
+def _decision(u: UnitPlan, x: LimitOutlook, stake: Mapping[Any, Any]) -> dict[str, Any]:
+    chance, money, weighed = (_known(stake.get(c)) for c in ("probability", "money", "weighed"))
+    return {
+        "Service": fmt.visible(str(u.unit)),
+        "Tier": fmt.visible(u.tier),
+        "Limit": fmt.visible(x.name),
+        "In a quarter": None if chance is None else round(chance, 2),
+        "At stake": money,
+        "Risk × money": weighed,
+        "P10 date": x.p10,
+        "P50 date": x.p50,
+        "P90 date": x.p90,
+        "Order by": x.order_by,
+        "Status": "Overdue" if x.overdue else "Due",
+        "Remedy": fmt.visible(x.remedy),
+        "Chance": round(x.within_horizon, 2),
+    }
+
+
+def _urgency(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Overdue first; a row whose money is not known comes after those that are ranked by it."""
+    weighed = row["Risk × money"]
+    risk = (weighed is None, -(weighed or 0.0), -row["Chance"])
+    return (row["Status"] != "Overdue", *risk, row["Order by"] or _LATE, row["Service"])
+
+
+def _known(value: object) -> float | None:
+    found = float(value) if isinstance(value, int | float) else None
+    return found if found is not None and math.isfinite(found) else None
 
 
 def limits(outlooks: Sequence[LimitOutlook]) -> pd.DataFrame:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pandas as pd
 import streamlit as st
 
+from capacity.pipeline.findings import broken_rules, of_focus
+from capacity.pipeline.said_before import accuracy
 from capacity.plan import MixSummary, Plan
 from capacity.report import planned
 from capacity.ui import _format as fmt
@@ -17,6 +22,7 @@ def draw(plan: Plan) -> None:
     """The whole page."""
     ui.cards(_cards(plan))
     known.promise(plan)
+    _before(plan)
     known.anomalies(plan)
     proof.coverage(plan)
     proof.ties(plan)
@@ -37,6 +43,7 @@ def _cards(plan: Plan) -> list[ui.Card]:
     better = sum(x < 1 for x in scored)
     gap = plan.mix.gap_frac if plan.mix else None
     tied = all(t.ties for t in plan.tie_outs)
+    broken, grave = broken_rules(plan)
     return [
         ui.Card("Stale sources", f"{old} of {len(plan.freshness)}", "look before relying on it" if old else "all fresh",
                 "red" if old else "green"),
@@ -48,6 +55,8 @@ def _cards(plan: Plan) -> list[ui.Card]:
         ui.Card("Tie to the bill", "None" if not plan.tie_outs else "Yes" if tied else "No",
                 fmt.percent(max((abs(t.difference_frac) for t in plan.tie_outs), default=None), 1) + " apart",
                 "green" if tied and plan.tie_outs else "orange"),
+        ui.Card("FOCUS rules broken", str(broken), f"{grave} of them errors" if broken else "every rule run holds",
+                "orange" if grave else "green", "Rules of FOCUS that the bills break. Their sums are not touched."),
     ]  # fmt: skip
 
 
@@ -61,12 +70,54 @@ def _freshness(plan: Plan) -> None:
         )
 
 
+def _before(plan: Plan) -> None:
+    """Accuracy by service: what was said of the daily peak about a quarter ago, and what came."""
+    note = (
+        "The forecast of each service's daily peak of about a quarter ago, against what came. Off by: mean absolute "
+        "error of the median over the mean. Leaned: above zero more came than was said."
+    )
+    with ui.card("Forecasts of a quarter ago", note):
+        frame = accuracy(plan)
+        shown = pd.DataFrame({
+            "Service": [fmt.visible(f"{s}/{r}") for s, r in zip(frame["service"], frame["region"], strict=True)],
+            "Off by": frame["error_frac"].round(3),
+            "Leaned": frame["bias_frac"].round(3),
+            "Within 80%": frame["within_frac"].round(3),
+            "Days": frame["days"],
+            "Origin date": frame["origin"],
+            "Basis": frame["basis"],
+        })  # fmt: skip
+        if len(shown) and shown["Within 80%"].isna().all():
+            shown = shown.drop(columns="Within 80%")
+            st.caption("No intervals were kept then: they are from the second plan in this store on.")
+        percent = st.column_config.NumberColumn(format="percent", width=84)
+        ui.table(
+            shown,
+            "Each service's forecast of a quarter ago against what came, the furthest off first",
+            {"Service": st.column_config.TextColumn(width=220), "Off by": percent, "Leaned": percent,
+             "Within 80%": percent, "Days": st.column_config.NumberColumn(width=56),
+             "Basis": st.column_config.TextColumn(width=240)},
+            "No forecast of about a quarter ago is known: there is too little history, or this plan was made before "
+            "they were kept.",
+            most_rows=8,
+        )  # fmt: skip
+
+
 def _quality(plan: Plan) -> None:
-    note = "Told from the data itself: gaps, units, counters, late points, and the rules of FOCUS for bills."
-    with ui.card("Quality of the data", note):
+    rows = plan.frame("quality")
+    focus = of_focus(rows)
+    note = "Told from the data itself: gaps, units, counters, late points."
+    _odd("Quality of the data", note, replace(plan, frames={"quality": rows[~focus]}), "Nothing odd was found.")
+    note = "Rules of the FOCUS specification that bills break; sums are not touched by it."
+    nothing = "No rule of FOCUS that is run is broken, or there is no bill."
+    _odd("FOCUS findings", note, replace(plan, frames={"quality": rows[focus]}), nothing)
+
+
+def _odd(title: str, note: str, plan: Plan, nothing: str) -> None:
+    with ui.card(title, note):
         ui.table(
             tables.quality(plan),
-            "What is odd in the data, the gravest first",
+            f"{title}: the gravest first",
             {
                 "Gravity": st.column_config.TextColumn(width=75),
                 "Source": st.column_config.TextColumn(width=120),
@@ -76,8 +127,8 @@ def _quality(plan: Plan) -> None:
                 "Rows": st.column_config.NumberColumn(format="localized", width=70),
                 "What": st.column_config.TextColumn(width=420),
             },
-            "Nothing odd was found.",
-            most_rows=8,
+            nothing,
+            most_rows=6,
             lines=3,
         )
 
