@@ -49,8 +49,14 @@ _Loader.yaml_implicit_resolvers = {
 class _Dumper(yaml.SafeDumper):
     """Quotes a text wherever our loader, or another's by YAML 1.1, would read a number, a boolean or nothing.
 
-    Dates stand bare: our loader reads them as text, and the models know where a date belongs.
+    Dates stand bare: our loader reads them as text, and the models know where a date belongs. The file's own keys
+    stand on lines of their own, whatever is in them.
     """
+
+    def serialize(self, node: yaml.Node) -> None:
+        if isinstance(node, yaml.MappingNode):
+            node.flow_style = False
+        super().serialize(node)
 
 
 _Dumper.yaml_implicit_resolvers = {

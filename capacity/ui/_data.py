@@ -6,6 +6,7 @@ import atexit
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
@@ -13,6 +14,7 @@ import streamlit as st
 from capacity import config as configs
 from capacity import plan as plans_module
 from capacity import scenario as scenarios_module
+from capacity.config import Config
 from capacity.errors import CapacityError
 from capacity.plan import Plan
 from capacity.ui import jobs, launch
@@ -83,33 +85,62 @@ def _read(folder: str, stamp: int) -> Plan:
 _cached_read: Callable[[str, int], Plan] = st.cache_resource(max_entries=24, show_spinner="Reading the plan")(_read)
 
 
-def known_scenarios(config: Path) -> tuple[Mapping[str, str], tuple[str, ...]]:
-    """Names and descriptions of the config's scenarios, and what is wrong with config or files, one line each."""
-    stamp = config.stat().st_mtime_ns if config.is_file() else 0
-    return _cached_scenarios(str(config), stamp)
+def config(path: Path) -> Config:
+    """The config in ``path``, from memory while its file is the same.
+
+    Raises
+    ------
+    CapacityError
+        There is none, or it is wrong.
+    """
+    return _cached_config(str(path), _stamp(path))
 
 
-def _known_scenarios(config: str, stamp: int) -> tuple[dict[str, str], tuple[str, ...]]:
+def _config(path: str, stamp: int) -> Config:
     del stamp
-    names: dict[str, str] = {}
-    problems: list[str] = []
+    return configs.load(path)
+
+
+# A resource, not data: a config is frozen.
+_cached_config: Callable[[str, int], Config] = st.cache_resource(max_entries=8, show_spinner=False)(_config)
+
+
+@dataclass(frozen=True)
+class Known:
+    """The scenarios of a config: descriptions and files by name, and what is wrong with the others' files."""
+
+    descriptions: Mapping[str, str]
+    files: Mapping[str, Path]
+    problems: tuple[str, ...] = ()
+
+
+def known_scenarios(config_path: Path) -> Known:
+    """The scenarios of the config, or what is wrong with it, one line each."""
     try:
-        loaded = configs.load(config)
+        found = scenarios_module.paths(config(config_path))
     except (CapacityError, OSError) as error:
-        return {}, tuple(str(error).splitlines())
-    for path in loaded.scenarios:
-        try:
-            found = scenarios_module.load(loaded.resolve(path), loaded)
-            names[found.name] = found.description
-        except (CapacityError, OSError) as error:
-            problems += str(error).splitlines()
-    return names, tuple(problems)
+        return Known({}, {}, tuple(str(error).splitlines()))
+    return _cached_scenarios(str(config_path), _stamp(config_path), tuple((str(p), _stamp(p)) for p in found))
 
 
-# Scenario files are others' to edit: look again soon.
-_cached_scenarios: Callable[[str, int], tuple[dict[str, str], tuple[str, ...]]] = st.cache_data(
-    max_entries=8, ttl=30, show_spinner=False
+def _known_scenarios(path: str, stamp: int, files: tuple[tuple[str, int], ...]) -> Known:
+    del stamp, files
+    found, problems = scenarios_module.survey(config(Path(path)))
+    descriptions = {s.name: s.description for s in found.values()}
+    return Known(descriptions, {s.name: p for p, s in found.items()}, problems)
+
+
+_cached_scenarios: Callable[[str, int, tuple[tuple[str, int], ...]], Known] = st.cache_data(
+    max_entries=8, show_spinner=False
 )(_known_scenarios)
+
+
+def _stamp(path: Path) -> int:
+    """Which version of a file it is; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def runner(plans: Path) -> jobs.Runner:

@@ -11,13 +11,15 @@ from capacity import charts, costs
 from capacity import scenario as scenarios
 from capacity.errors import CapacityError
 from capacity.plan import Plan
-from capacity.ui import _data, jobs
+from capacity.ui import _data, _edit, jobs
 from capacity.ui import _format as fmt
 from capacity.ui import _tables as tables
 from capacity.ui import _widgets as ui
 
 _MOST = 5  # side by side on one screen
 _POLL_SECONDS = 1.0
+# What the page still has to do after an edit was saved: say why no plan was started, and show the new plan beside.
+_NOT_STARTED, _BESIDE = "run_not_started", "compare_beside"
 
 
 def draw(plan: Plan) -> None:
@@ -26,7 +28,25 @@ def draw(plan: Plan) -> None:
     folder = _data.plans_folder()
     choices = _data.planned(folder)
     run_card(folder, list(choices))
+    _edit_card(folder)
     _comparison(choices)
+
+
+def _edit_card(folder: Path | None) -> None:
+    """The editor, where there is a config to hold scenarios against."""
+    config = _data.config_path(folder)
+    if folder is not None and config is not None:
+        _edit.card(config, lambda name: _plan_saved(config, folder, name))
+
+
+def _plan_saved(config: Path, folder: Path, name: str) -> None:
+    """Plan a scenario that was just saved; its plan joins the comparison once it is there."""
+    try:
+        _data.runner(folder).start(config, folder, [name])
+    except (CapacityError, OSError) as error:
+        st.session_state[_NOT_STARTED] = str(error).splitlines()
+    else:
+        st.session_state[_BESIDE] = name
 
 
 # --- the run button ----------------------------------------------------------------------------------------
@@ -47,11 +67,14 @@ def run_card(folder: Path | None, planned: Sequence[str]) -> None:
             return
         if status is not None:
             _ended(status)
+        if problems := st.session_state.pop(_NOT_STARTED, None):
+            ui.problem("The scenario is saved, and its plan was not started", problems)
         _choose(runner, config, folder, planned)
 
 
 def _choose(runner: jobs.Runner, config: Path, folder: Path, planned: Sequence[str]) -> None:
-    known, problems = _data.known_scenarios(config)
+    found = _data.known_scenarios(config)
+    known, problems = found.descriptions, found.problems
     if problems:
         ui.problem("The config or a scenario file is wrong", problems)
     new = [name for name in known if name not in planned]
@@ -138,6 +161,7 @@ def _chosen(names: Sequence[str]) -> list[str]:
     A bound widget would leave the address empty until the first change, and a link must not depend on which
     plans there are when it is opened.
     """
+    _join_saved(names)
     asked = [name for name in st.query_params.get_all("compare") if name in names]
     chosen: list[str] = st.multiselect(
         f"Scenarios, 2 to {_MOST}; the first is what the others are held against",
@@ -152,6 +176,16 @@ def _chosen(names: Sequence[str]) -> list[str]:
     if st.query_params.get_all("compare") != chosen:
         st.query_params["compare"] = chosen
     return chosen
+
+
+def _join_saved(names: Sequence[str]) -> None:
+    """Put the plan of the scenario that was saved last beside the others, once it is there."""
+    name = st.session_state.get(_BESIDE)
+    if name not in names:
+        return
+    del st.session_state[_BESIDE]
+    shown = st.session_state.get("compare") or [n for n in names if n != name]
+    st.session_state["compare"] = [*[n for n in shown if n != name][: _MOST - 1], name]
 
 
 def _read_all(choices: Mapping[str, Path]) -> dict[str, Plan]:
