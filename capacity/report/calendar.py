@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from capacity.charts import unit_label, visible
+from capacity.domain import Remedy
 from capacity.plan import Plan
 from capacity.report._table import Column, Table
 
@@ -55,8 +56,14 @@ def _remedies(plan: Plan) -> Iterator[Due]:
             where = unit_label(verdict.unit.service, verdict.unit.region)
             for remedy in verdict.remedies:
                 why = f"{event.name} begins on {event.start:%Y-%m-%d}; NO-GO without it"
-                key = f"event|{event.name}|{where}|{remedy.lead_time_days}|{remedy.action}"
+                key = f"event|{event.name}|{where}|{_same(remedy)}"
                 yield Due(remedy.by, visible(remedy.action), visible(why), where, key)
+
+
+def _same(remedy: Remedy) -> str:
+    """What a remedy is in every plan: its figures move from one to the next."""
+    name = remedy.action.partition(":")[0] if remedy.kind == "limit" else remedy.code
+    return f"{remedy.kind}|{name}" if remedy.kind else f"{remedy.lead_time_days}|{remedy.action}"
 
 
 def _findings(plan: Plan) -> Iterator[Due]:

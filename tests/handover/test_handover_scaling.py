@@ -204,8 +204,17 @@ def test_what_gets_no_action_is_told() -> None:
     notes = scaling.render(small(), Options()).notes
     fixed = {str(u.unit) for u in small().units if u.kind == "vertical"}
     assert {n.split(":")[0] for n in notes if "fixed" in n} == fixed
-    shut = next(v for v in plan_of("demo").events[0].verdicts if v.unit.service == "checkout")
-    told = scaling.render(plan_of("demo"), Options()).notes
+    demo = plan_of("demo")
+    (event,) = demo.events
+    shut = next(v for v in event.verdicts if v.unit.service == "checkout")
+    assert shut.prescale is not None
+    wanted = shut.prescale.instances_to
+    told = scaling.render(demo, Options()).notes
+    assert f"{shut.unit}, black-friday-2026: raise the group's maximum to {wanted} first" in told
+    # Of one for which the check knows no size.
+    bare = replace(shut, prescale=None, remedies=())
+    without = replace(event, verdicts=tuple(bare if v is shut else v for v in event.verdicts))
+    told = scaling.render(replace(demo, events=(without,)), Options()).notes
     assert f"{shut.unit}, black-friday-2026: NO-GO, and no size within the group's maximum holds it" in told
     tree = json.loads(files_of("small")["scheduled_actions.json"])
     assert tree["operation"] == "PutScheduledUpdateGroupAction"

@@ -22,6 +22,7 @@ from capacity.cli import _print
 from capacity.pipeline import CostReport
 from capacity.report import write_review
 from capacity.schemas import COST_MONEY
+from tests.report.frozen_event import words as read_as
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).with_name("golden") / "review.txt"
@@ -57,6 +58,13 @@ def test_the_review_of_the_demo_company_reads_as_it_did(
     if os.environ.get("CAPACITY_WRITE_GOLDEN"):
         GOLDEN.write_text(found, encoding="utf-8")
     assert found == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_the_page_of_the_demo_company_reads_as_it_did(files: Path) -> None:
+    found, path = read_as((files / "review.html").read_text(encoding="utf-8")), GOLDEN.with_name("review_page.txt")
+    if os.environ.get("CAPACITY_WRITE_GOLDEN"):
+        path.write_text(found, encoding="utf-8")
+    assert found == path.read_text(encoding="utf-8")
 
 
 def _read(path: Path) -> Iterator[dict[str, str]]:

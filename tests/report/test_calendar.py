@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from capacity.plan import Finding, Plan
 from capacity.report.calendar import dues, ics, order_dates
+from tests.handover import frozen_demo
+from tests.report.frozen_event import GOLDEN
 
 
 def _entries(text: str) -> list[dict[str, str]]:
@@ -65,6 +68,30 @@ def test_the_next_plan_moves_the_same_entry(company: Plan) -> None:
     before, after = ({e["UID"]: e for e in _entries(ics(p))} for p in (company, later))
     assert before.keys() == after.keys()
     assert all(int(after[uid]["SEQUENCE"]) > int(before[uid]["SEQUENCE"]) for uid in before)
+
+
+def test_a_remedy_whose_figures_move_is_the_same_entry() -> None:
+    """More instances, a later day: the plan's calendar of next week moves the entry of this one's."""
+    demo = frozen_demo.load()
+    (event,) = demo.events
+    moved = tuple(
+        replace(v, remedies=tuple(
+            replace(r, by=r.by + timedelta(days=1), action=r.action.replace("74", "81")) for r in v.remedies
+        ))
+        for v in event.verdicts
+    )  # fmt: skip
+    later = replace(demo, events=(replace(event, verdicts=moved),))
+    before, after = ({e["UID"]: e["SUMMARY"] for e in _entries(ics(p))} for p in (demo, later))
+    assert before.keys() == after.keys()
+    assert before != after
+
+
+def test_the_calendar_of_the_demo_company_is_as_it_was() -> None:
+    """Written anew by CAPACITY_WRITE_GOLDEN=1."""
+    found, path = ics(frozen_demo.load()), GOLDEN / "order-dates.ics"
+    if os.environ.get("CAPACITY_WRITE_GOLDEN"):
+        path.write_bytes(found.encode())
+    assert found.encode() == path.read_bytes()
 
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"]), min_size=1)

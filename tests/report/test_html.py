@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from decimal import Decimal
@@ -14,6 +15,8 @@ from capacity.errors import MissingDataError
 from capacity.plan import Finding, MixLine, Plan
 from capacity.report import render_html, write_report
 from tests.factory import HOSTILE, known_plan, make_plan, write_plan_dir
+from tests.handover import frozen_demo
+from tests.report.frozen_event import GOLDEN, words
 
 
 class Page(HTMLParser):
@@ -49,6 +52,14 @@ class Page(HTMLParser):
         self.text += f" {data}"
         if self._in_cell:
             self.rows[self._section][-1][-1] += data
+
+
+def test_the_report_of_the_demo_company_reads_as_it_did() -> None:
+    """Four of its services; written anew by CAPACITY_WRITE_GOLDEN=1."""
+    found, path = words(render_html(frozen_demo.load())), GOLDEN / "report_page.txt"
+    if os.environ.get("CAPACITY_WRITE_GOLDEN"):
+        path.write_text(found, encoding="utf-8")
+    assert found == path.read_text(encoding="utf-8")
 
 
 def amount(words: str) -> Decimal:
