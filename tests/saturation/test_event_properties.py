@@ -40,6 +40,7 @@ class Case:
     hard: float
     failover: bool
     retries: float
+    lost: int
 
     def scaled(self, which: int, more: float) -> Case:
         """More demand at one unit. Of an absolute size what it calls has its share more too: it is in the history.
@@ -71,6 +72,7 @@ CASES = st.builds(
     hard=st.floats(50, 4000),
     failover=st.booleans(),
     retries=st.floats(1, 2),
+    lost=st.integers(0, 2),
 )
 
 
@@ -101,8 +103,9 @@ def judged(c: Case) -> dict[Unit, EventVerdict]:
         s = services[unit == DB].model_copy(update={"autoscaled": c.autoscaled[i]})
         running = {("m6i.xlarge", f"z{z}"): n for z, n in enumerate(c.zones[i])}
         limits = [HardLimitInputs(limit, (20.0 + 0.5 * c.demand[i]) * paths, per_demand=0.5)] if unit == DB else []
-        made = event_inputs(unit, c.demand[i] * paths, running, c.maximum[i], TYPES, s, tier(), cost(), "1", limits,
-                            usd_per_instance_hour=0.2, past_peak=PastPeak(date(2025, 11, 28), 100.0))  # fmt: skip
+        made = event_inputs(unit, c.demand[i] * paths, running, c.maximum[i], TYPES, s, tier(zones_survived=c.lost),
+                            cost(), "1", limits, usd_per_instance_hour=0.2,
+                            past_peak=PastPeak(date(2025, 11, 28), 100.0))  # fmt: skip
         learned = np.full(len(paths), c.size) if c.shape == "learned" else None
         units[unit] = replace(made, multiplier=learned)
     quotas = [
@@ -130,6 +133,7 @@ def test_more_demand_never_turns_no_go_into_go(case: Case, more: float, which: i
     if case.shape in ("multiplier", "learned"):
         never_opens(base, judged(replace(case, calls=case.calls * more)))
     never_opens(base, judged(replace(case, retries=case.retries * more)))
+    never_opens(base, judged(replace(case, lost=case.lost + 1)))
 
 
 @given(CASES, st.integers(0, 10), st.floats(0, 100), st.integers(0, 2), st.integers(0, 2))
