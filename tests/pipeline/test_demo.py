@@ -8,12 +8,16 @@ import os
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from capacity import cli, plan
+from capacity.report import write_check, write_report
 from capacity.report.handover import write_handover
 from tests.handover.handover_kit import check_all
+from tests.report.frozen_event import of_plan
+from tests.report.test_printing import HIGH, WIDE, printed
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +86,20 @@ def test_its_bill_adds_up_and_ties_and_its_mix_is_proven(made: tuple[Path, str])
     assert known.mix.gap_frac < 0.05
     assert known.mix.saving_usd > 0
     assert known.violations == ()
+
+
+@pytest.mark.e2e
+def test_its_report_and_check_print_on_few_sheets_the_first_for_a_director(
+    made: tuple[Path, str], chromium: Any, tmp_path: Path
+) -> None:
+    write_report(made[0], tmp_path)
+    write_check(of_plan(plan.read(made[0])), tmp_path)
+    for name, most in (("report.html", 30), ("check.html", 10)):
+        found = printed(chromium, tmp_path / name)
+        assert found.pages < most, name
+        assert 0 < found.summary <= HIGH, name
+        assert found.right <= WIDE + 1, name
+        assert [url for url in found.asked if not url.startswith(("file:", "data:"))] == [], name
 
 
 def test_its_handover_is_valid_and_says_the_same(made: tuple[Path, str], tmp_path: Path) -> None:
