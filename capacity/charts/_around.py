@@ -49,7 +49,7 @@ def calls_around(calls: pd.DataFrame, service: str, region: str, theme: Theme = 
     tips = [alt.Tooltip("caller:N"), alt.Tooltip("callee:N"), alt.Tooltip("calls:N", title="calls a request"),
             alt.Tooltip("demand:Q", format=",.0f", title="demand"),
             alt.Tooltip("share:N", title="of the callee's")]  # fmt: skip
-    figure = {"fontSize": 12, "dy": -7}
+    figure = {"fontSize": 12, "dy": -11}
     layers = [
         line.mark_rule(color=ink.point, opacity=0.6).encode(
             **at("x0", "y0"), x2="x1:Q", y2="y1:Q", size=alt.Size("width:Q", scale=None), tooltip=tips
@@ -133,7 +133,7 @@ def utilisation_weeks(headroom: pd.DataFrame, rho_star: float, theme: Theme = "l
         return nothing("How busy this fleet's vCPU will be is not known", theme)
     ink = INKS[theme]
     frame = frame.assign(key=["above safe" if b > rho_star else "within safe" for b in frame["busy"]])
-    top = max(1.0, float(frame["busy"].max()) * 1.05)
+    top = max(1.1, float(frame["busy"].max()) * 1.15)
     y = alt.Scale(domain=[0.0, top], nice=False)
     colour = alt.Color(
         "key:N", scale=alt.Scale(domain=["within safe", "above safe"], range=[ink.line, ink.bad]),
@@ -145,7 +145,8 @@ def utilisation_weeks(headroom: pd.DataFrame, rho_star: float, theme: Theme = "l
         color=colour,
         tooltip=[alt.Tooltip("week:T", format="%d %b %Y"), alt.Tooltip("busy:Q", format=".0%"), alt.Tooltip("key:N")],
     )  # fmt: skip
-    label = pd.DataFrame({"at": [rho_star], "text": [f"ρ* {rho_star:.0%}: the most that keeps the promise"]})
+    label = pd.DataFrame({"at": [rho_star], "text": [f"dashed: ρ* {rho_star:.0%}, the most that keeps the promise"]})
     rule = alt.Chart(label).mark_rule(color=ink.limit, strokeDash=[6, 4], strokeWidth=1.5).encode(y=alt.Y("at:Q"))
-    words = alt.Chart(label).mark_text(align="left", baseline="bottom", dx=4, dy=-3, color=ink.limit, fontSize=11)
-    return styled(alt.layer(bars, rule, words.encode(x=alt.value(0), y=alt.Y("at:Q"), text="text:N")), theme, 220)
+    # Above all bars: on the rule it would run over them.
+    words = alt.Chart(label).mark_text(align="left", baseline="top", dx=4, color=ink.limit, fontSize=11)
+    return styled(alt.layer(bars, rule, words.encode(x=alt.value(0), y=alt.value(1), text="text:N")), theme, 220)

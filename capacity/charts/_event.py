@@ -11,7 +11,7 @@ import pandas as pd
 from capacity.charts._theme import INKS, Theme, nothing, styled, visible
 from capacity.domain import EventFlow, EventVerdict
 from capacity.plan import EventSummary
-from capacity.words import number
+from capacity.words import number, times
 
 if TYPE_CHECKING:
     import altair as alt
@@ -145,7 +145,7 @@ def event_calls(event: EventSummary, theme: Theme = "light") -> alt.LayerChart:
     """How an event comes to each service: calls go from left to right, a line is as wide as what they add.
 
     Regions are taken together; a service is NO-GO where one of its regions is. On a line stand the calls a request; in
-    a box the verdict and the demand that the event adds there at P50.
+    a box the verdict, the demand that the event adds there at P50, and how many times that makes the demand without it.
     """
     import altair as alt
 
@@ -210,12 +210,14 @@ def _graph(verdicts: Sequence[EventVerdict], flows: Sequence[EventFlow]) -> tupl
     for n in names:
         own = [v for v in verdicts if v.unit.service == n]
         refused = sum(not v.go for v in own)
-        added = sum(v.demand_p50 - v.before_p50 for v in own)
+        added, before = sum(v.demand_p50 - v.before_p50 for v in own), sum(v.before_p50 for v in own)
+        grown = f" ({times((before + added) / before)})" if before > 0 else ""
         verdict = "NO-GO" if refused else "GO"
         some = f" in {refused} of {len(own)}" if 0 < refused < len(own) else ""
         x, y = place[n]
         boxes.append({
-            "service": visible(n), "verdict": verdict, "label": f"{verdict}{some}, +{number(added)}", "p50": added,
+            "service": visible(n), "verdict": verdict, "label": f"{verdict}{some}, +{number(added)}{grown}",
+            "p50": added,
             "x": x, "y": y, "left": x - _NODE_WIDTH / 2, "right": x + _NODE_WIDTH / 2, "top": y - _NODE_HEIGHT / 2,
             "bottom": y + _NODE_HEIGHT / 2, "rows": most,
         })  # fmt: skip

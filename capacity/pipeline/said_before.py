@@ -118,18 +118,13 @@ def against(past: pd.DataFrame, history: pd.DataFrame) -> Against | None:
     history
         ts, value of the same metric.
     """
-    came = pd.DataFrame({"ts": _days(history["ts"]), "value": history["value"].astype(float)})
-    both = past.assign(ts=_days(past["ts"])).merge(came.dropna(), on="ts").dropna(subset=["q50"])
-    if both.empty or not both["value"].mean() > 0:
+    found = _scored(past.assign(unit=""), history.assign(unit=""), ["unit"])
+    if found.empty:
         return None
-    gap = both["value"] - both["q50"]
-    known = both.dropna(subset=["q10", "q90"])
-    within = ((known["q10"] <= known["value"]) & (known["value"] <= known["q90"])).mean() if len(known) else None
-    mean = float(both["value"].mean())
-    return Against(
-        pd.Timestamp(both["origin_ts"].iloc[0]).date(), str(both["basis"].iloc[0]), len(both),
-        float(gap.abs().mean()) / mean, float(gap.mean()) / mean, None if within is None else float(within),
-    )  # fmt: skip
+    row = found.iloc[0]
+    within = None if np.isnan(row["within_frac"]) else float(row["within_frac"])
+    return Against(row["origin"], str(row["basis"]), int(row["days"]), float(row["error_frac"]),
+                   float(row["bias_frac"]), within)  # fmt: skip
 
 
 def accuracy(plan: Plan) -> pd.DataFrame:
@@ -138,16 +133,33 @@ def accuracy(plan: Plan) -> pd.DataFrame:
     service, region, and the fields of :class:`Against`; units without such a forecast are left out.
     """
     history = plan.frame("history")
-    came = dict(list(history[history["target"] == "peak"].groupby(["service", "region", "metric"])))
-    rows = []
-    for key, part in plan.frame("past_forecast").groupby(["service", "region", "metric"]):
-        held = against(part, came[key]) if key in came else None
-        if held is not None:
-            rows.append((*key[:2], held.origin, held.basis, held.days, held.error_frac, held.bias_frac,
-                         held.within_frac))  # fmt: skip
-    frame = pd.DataFrame(rows, columns=["service", "region", *(f.name for f in fields(Against))])
-    frame = frame.astype({"days": "int64", "error_frac": float, "bias_frac": float, "within_frac": float})
-    return frame.sort_values(["error_frac", "service", "region"], ascending=[False, True, True], ignore_index=True)
+    keys = ["service", "region", "metric"]
+    frame = _scored(plan.frame("past_forecast"), history[history["target"] == "peak"], keys)
+    frame = frame.sort_values(["error_frac", "service", "region"], ascending=[False, True, True], ignore_index=True)
+    return frame[["service", "region", *(f.name for f in fields(Against))]]
+
+
+def _scored(past: pd.DataFrame, history: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """``keys`` and the fields of :class:`Against` of every forecast that shares a day with what came."""
+    came = history[keys].assign(ts=_days(history["ts"]), value=history["value"].astype(float)).dropna()
+    said = past[[*keys, "origin_ts", "basis"]].assign(ts=_days(past["ts"]))
+    said = said.assign(**{q: past[q].astype(float) for q in ("q10", "q50", "q90")}).dropna(subset=["q50"])
+    names = dict.fromkeys(keys, object)  # without a row they would be of no kind that goes together
+    both = said.astype(names).merge(came.astype(names), on=[*keys, "ts"])
+    inside = ((both["q10"] <= both["value"]) & (both["value"] <= both["q90"])).astype(float)
+    known = both["q10"].notna() & both["q90"].notna()
+    gap = both["value"] - both["q50"]
+    both = both.assign(gap=gap, off=gap.abs(), inside=inside.where(known))
+    found = both.groupby(keys, as_index=False, sort=True).agg(
+        origin_ts=("origin_ts", "first"), basis=("basis", "first"), days=("ts", "size"), mean=("value", "mean"),
+        gap=("gap", "mean"), off=("off", "mean"), within_frac=("inside", "mean"),
+    )  # fmt: skip
+    found = found[found["mean"] > 0]
+    return found.assign(
+        origin=pd.to_datetime(found["origin_ts"]).dt.date, days=found["days"].astype("int64"),
+        error_frac=(found["off"] / found["mean"]).astype(float), bias_frac=(found["gap"] / found["mean"]).astype(float),
+        within_frac=found["within_frac"].astype(float),
+    )  # fmt: skip
 
 
 def _days(values: pd.Series) -> pd.Series:

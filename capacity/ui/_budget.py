@@ -10,6 +10,7 @@ from capacity.plan import Plan
 from capacity.ui import _format as fmt
 from capacity.ui import _frames as frames
 from capacity.ui import _known as known
+from capacity.ui import _sources as sources
 from capacity.ui import _widgets as ui
 
 _LEVELS = {"company": "Company", "team": "Team", "service": "Service"}
@@ -59,6 +60,7 @@ def _outlook(plan: Plan) -> None:
     currency = frames.currency(plan, rows, "budget_currency")
     rows = frames.only(rows, currency=currency)
     ui.cards(_cards(plan, rows, currency))
+    sources.line(plan, "cost", "usage")
     left, right = st.columns([3, 2])
     with left, ui.card(_title(level, name), "Billed in full ink, forecast lighter, P10 to P90 as whiskers.", True):
         ui.chart(charts.spend_budget(rows, ui.theme()), "Spend by period with its interval, and the budget")

@@ -15,6 +15,7 @@ from capacity.ui import _data as data
 from capacity.ui import _format as fmt
 from capacity.ui import _frames as frames
 from capacity.ui import _shown as shown
+from capacity.ui import _sources as sources
 from capacity.ui import _widgets as ui
 from capacity.words import unique
 
@@ -44,6 +45,7 @@ def draw(plan: Plan) -> None:
     currency = frames.currency(plan, review, "commitment_currency")
     rows = frames.only(review, currency=currency)
     ui.cards(_cards(plan, rows, currency))
+    sources.line(plan, "cost", "usage", "commitments", "prices")
     frames.tabs(
         "commitments_view",
         {

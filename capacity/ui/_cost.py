@@ -10,6 +10,7 @@ from capacity.ui import _costs as costs
 from capacity.ui import _format as fmt
 from capacity.ui import _frames as frames
 from capacity.ui import _moved as moved
+from capacity.ui import _sources as sources
 from capacity.ui import _tied as tied
 from capacity.ui import _unit_cost as unit_cost
 from capacity.ui import _whose as whose
@@ -28,6 +29,7 @@ def draw(plan: Plan) -> None:
     month = choices.get(name or "") or next(iter(choices.values()))
     with right:
         ui.cards(_cards(month))
+        sources.line(plan, "cost", "usage")
     frames.tabs(
         "cost_view",
         {

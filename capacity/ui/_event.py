@@ -9,6 +9,7 @@ from capacity import charts
 from capacity.domain import EventVerdict
 from capacity.plan import EventSummary, Plan
 from capacity.ui import _format as fmt
+from capacity.ui import _sources as sources
 from capacity.ui import _tables as tables
 from capacity.ui import _widgets as ui
 from capacity.words import number, unique
@@ -33,6 +34,7 @@ def draw(plan: Plan) -> None:
 def _event(plan: Plan, event: EventSummary) -> None:
     _answer(event)
     ui.cards(_cards(event))
+    sources.line(plan, "usage", "fleet", "quotas")
     _chart(event)
     _timeline(plan, event)
     _remedies(event)
@@ -163,7 +165,8 @@ def _calls(event: EventSummary) -> None:
         return
     note = (
         "Calls go from left to right; a line is as wide as the demand it adds, and its figure is calls for each "
-        "request more. A box gives the demand that the event adds (P50, all regions)."
+        "request more. A box gives the demand that the event adds and how many times the usual that makes (P50, all "
+        "regions)."
     )
     with ui.card("How the event comes to each service", note):
         ui.chart(charts.event_calls(event, theme=ui.theme()), "The call graph with what the event adds to each service")

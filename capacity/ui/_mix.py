@@ -32,6 +32,7 @@ def draw(plan: Plan) -> None:
     ui.cards([_saving(plan), _gap(plan), _coverage(plan), _headroom_cost(plan)])
     if plan.mix is not None:
         st.caption(f"Money is at {plan.mix.rates_of}.")
+    sources.line(plan, "usage", "fleet", "prices", "quotas")
     _price(plan)
     _points(plan)
     _headroom(plan)

@@ -9,6 +9,7 @@ from capacity import charts
 from capacity.plan import Plan
 from capacity.ui import _format as fmt
 from capacity.ui import _frames as frames
+from capacity.ui import _sources as sources
 from capacity.ui import _widgets as ui
 
 KINDS = {
@@ -32,6 +33,7 @@ def _found(plan: Plan, waste: pd.DataFrame) -> None:
     currency = frames.currency(plan, waste, "waste_currency")
     rows = frames.only(waste, currency=currency)
     ui.cards(_cards(plan, rows, currency))
+    sources.line(plan, "fleet", "usage", "cost")
     month = max((m.month for m in plan.costs), default="")
     billed = f"Storage, addresses and commitments: the bill of {month}. " if month else ""
     st.caption(

@@ -104,6 +104,13 @@ def test_plans_are_compared_over_the_months_that_both_have() -> None:
         scenarios(plan(BASE, months=("2026-05",)), plan(BASE))
 
 
+def test_what_a_plan_does_not_tell_apart_stands_in_one_pair_of_parentheses() -> None:
+    said = " ".join(bridge_words(scenarios(plan(BASE), plan(BASE, beside="900"))))
+    assert "not told apart by the plan" in said
+    assert "((" not in said
+    assert "))" not in said
+
+
 def test_what_a_plan_tells_as_money_alone_is_a_row_of_its_own() -> None:
     found = scenarios(plan(BASE), plan(BASE, beside="60"))
     assert found.lines.loc[found.lines["volume"] != 0, "sku"].tolist() == [NOT_TOLD]

@@ -106,9 +106,10 @@ def _term(rows: Sequence[Row], term: str, total: int, currency: str) -> str:
 def _name(name: str, total: int, parts: Mapping[tuple[str, str], int], currency: str) -> str:
     """A service, and the provider service and SKU that most of its change is of."""
     (service, sku), change = max(parts.items(), key=lambda p: (abs(p[1]), p[0]))
-    what = " ".join(dict.fromkeys(x for x in (service, sku) if x and x != name))
-    # What a plan does not tell apart is named in parentheses already.
-    what = what[1:-1] if what.startswith("(") and what.endswith(")") else what
+    parts_of_name = [x for x in dict.fromkeys((service, sku)) if x and x != name]
+    # What a plan does not tell apart is named in parentheses already: here a comma says it.
+    bare = [x[1:-1] if x.startswith("(") and x.endswith(")") else x for x in parts_of_name]
+    what = (", " if bare != parts_of_name else " ").join(bare)
     detail = what if len(parts) == 1 or not what else f"most in {what} {_signed(change, currency)}"
     return f"{name} {_signed(total, currency)}{f' ({detail})' if detail else ''}"
 
