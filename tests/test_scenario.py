@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from capacity import config, scenario
 from capacity.domain import Unit
 from capacity.errors import ConfigError
+from capacity.plan import Plan
 from tests.factory import make_plan
 from tests.test_config import GOOD
 
@@ -121,3 +123,23 @@ def test_a_comparison_holds_each_plan_against_the_first() -> None:
     assert rows[1].delta_usd == pytest.approx(other.mix.recommended_usd - base.mix.recommended_usd)
     assert rows[0].delta_usd == 0
     assert "than base over the horizon" in rows[1].sentence
+
+
+def _tells(plan: Plan, *rows: tuple[str, str, float]) -> Plan:
+    frame = pd.DataFrame(
+        [{"level": "service", "name": n, "month": m, "currency": "USD", "q50": x, "per": 1000.0, "unit": "request"}
+         for n, m, x in rows]
+    )  # fmt: skip
+    return replace(plan, frames={**plan.frames, "unit_cost_forecast": frame})
+
+
+def test_unit_costs_are_of_the_last_month_that_all_plans_tell() -> None:
+    base = _tells(make_plan(2, 1), ("a", "2026-10", 1.0), ("a", "2026-11", 2.0), ("b", "2026-10", 3.0))
+    other = _tells(make_plan(2, 2, scenario="other"), ("a", "2026-10", 0.5))
+    month, rows = scenario.unit_costs([base, other])
+    assert month == "2026-10"
+    assert [(r.service, r.per, r.unit, r.costs) for r in rows] == [
+        ("a", 1000.0, "request", (1.0, 0.5)),
+        ("b", 1000.0, "request", (3.0, None)),
+    ]
+    assert scenario.unit_costs([base, _tells(other, ("a", "2027-01", 1.0))]) == ("", ())

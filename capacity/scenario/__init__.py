@@ -4,7 +4,7 @@ A scenario transforms the base forecast's paths and never refits; it changes pol
 what may be bought for the stages after it. Scenarios are compared, never stacked.
 """
 
-from capacity.scenario._compare import ScenarioRow, compare
+from capacity.scenario._compare import ScenarioRow, UnitCostRow, compare, unit_costs
 from capacity.scenario._files import Stored, digest, file_name, save, stored, to_yaml
 from capacity.scenario._models import (
     BASE,
@@ -59,6 +59,7 @@ __all__ = [
     "ScenarioRow",
     "Stored",
     "TierOverlay",
+    "UnitCostRow",
     "base",
     "check",
     "compare",
@@ -82,4 +83,5 @@ __all__ = [
     "survey",
     "to_yaml",
     "touches",
+    "unit_costs",
 ]

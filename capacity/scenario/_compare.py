@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -70,6 +71,41 @@ def _looked_for_purchases(plan: Plan) -> bool:
 def _purchases_save(plan: Plan) -> float | None:
     """What its commitments save over their terms; None where none were looked for."""
     return float(plan.frame("purchases")["saving_mean"].sum()) if _looked_for_purchases(plan) else None
+
+
+@dataclass(frozen=True)
+class UnitCostRow:
+    """What one unit of a service's demand costs in a month to come, in the middle of its futures, by plan.
+
+    ``per`` units cost ``costs[i]`` in plan i; None where that plan does not tell.
+    """
+
+    service: str
+    per: float
+    unit: str
+    costs: tuple[float | None, ...]
+
+
+def unit_costs(plans: Sequence[Plan]) -> tuple[str, tuple[UnitCostRow, ...]]:
+    """The last month that all plans tell unit costs of, and the rows; "" and none where there is no such month."""
+    told = [_unit_costs(plan) for plan in plans]
+    months = set.intersection(*({m for _, m in one} for one in told)) if told else set()
+    if not months:
+        return "", ()
+    month = max(months)
+    keys = sorted({key for one in told for key, m in one if m == month})
+    return month, tuple(UnitCostRow(*key, tuple(one.get((key, month)) for one in told)) for key in keys)
+
+
+def _unit_costs(plan: Plan) -> dict[tuple[tuple[str, float, str], str], float]:
+    """((service, per, unit), month) -> the middle of its futures."""
+    frame = plan.frame("unit_cost_forecast")
+    frame = frame[(frame["level"] == "service") & (frame["currency"] == plan.currency)]
+    return {
+        ((str(r["name"]), float(r["per"]), str(r["unit"])), str(r["month"])): float(r["q50"])
+        for r in frame.to_dict("records")
+        if r["q50"] is not None and math.isfinite(float(r["q50"]))
+    }
 
 
 def _money(plan: Plan) -> float:

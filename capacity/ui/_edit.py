@@ -51,7 +51,7 @@ def card(config_path: Path, plan: Plan) -> None:
         _told()
         opened = st.session_state.get(_OPENED)
         if isinstance(opened, Opened) and opened.config == config_path:
-            _editor(opened, config, plan)
+            _editor(config, plan)
         else:
             _choose(config_path, config)
 
@@ -107,15 +107,22 @@ def _close() -> None:
 # --- editing -----------------------------------------------------------------------------------------------
 
 
-def _edit(opened: Opened, config: Config, plan: Plan) -> None:
-    """All fields, their faults under them, and the buttons. A change runs this alone, not the page."""
+def _edit(config: Config, plan: Plan) -> None:
+    """All fields, their faults under them, and the buttons. A change runs this alone, not the page.
+
+    What is open comes from the session: a part that runs alone runs with the arguments of the page's last run.
+    """
+    opened = st.session_state.get(_OPENED)
+    if not isinstance(opened, Opened):
+        st.rerun()
+        return
     head = _head(opened)
     tables, forms = _parts(opened, config)
     written = _edit_save.read(edit.draft(head, tables, forms), config)
     _foot(opened, written, config, plan)
 
 
-_editor: Callable[[Opened, Config, Plan], None] = st.fragment(_edit)
+_editor: Callable[[Config, Plan], None] = st.fragment(_edit)
 
 
 def _head(opened: Opened) -> dict[str, str]:

@@ -63,7 +63,10 @@ def _only_nameless(found: Sequence[Fault]) -> bool:
 
 
 def preview(written: Written, opened: Stored | None, config: Config) -> None:
-    """The YAML, and what its writing does to the file that is there."""
+    """The YAML, and what its writing does to the file that is there.
+
+    Without colours: those of the highlighter are too pale to read on a projector.
+    """
     path = opened.path if opened else None
     with st.expander("The YAML that will be written", icon=":material/code:", expanded=True):
         if path is None and written.checked.scenario is not None:
@@ -71,7 +74,7 @@ def preview(written: Written, opened: Stored | None, config: Config) -> None:
         if path is not None:
             st.text(f"To {path}")
         long = written.text.count("\n") > _MOST_LINES
-        st.code(written.text, language="yaml", line_numbers=True, wrap_lines=True,
+        st.code(written.text, language=None, line_numbers=True, wrap_lines=True,
                 height=_MOST_LINES * _LINE_PX if long else "content")  # fmt: skip
     if opened is not None and opened.comments:
         st.warning(
@@ -104,7 +107,7 @@ def clash(theirs: str, written: Written, reload: Callable[[], None], keep: Calla
             icon=":material/group:",
         )
         st.caption("What differs: − is the file as it stands, + is yours.")
-        st.code(difference(theirs, written.text), language="diff", wrap_lines=True)
+        st.code(difference(theirs, written.text), language=None, wrap_lines=True)
         with st.container(horizontal=True):
             if theirs:
                 st.button("Read the file again, without my change", icon=":material/refresh:", on_click=reload,

@@ -246,8 +246,8 @@ def _by_service(plans: Sequence[Plan]) -> None:
     with right, ui.card("Smallest headroom", stretch=True):
         ui.table(tables.smallest_headroom(plans), "Headroom by service and scenario", {"Service": service, **shares})
     left, right = st.columns(2)
-    with left, ui.card("Cost per 1,000 units of demand", "As billed in the last closed month.", stretch=True):
-        ui.table(tables.unit_costs(plans), "Unit cost by service and scenario", {"Service": service})
+    with left:
+        _unit_costs(plans, service)
     with right, ui.card("Recommended instances, end of the plan", stretch=True):
         ui.table(
             tables.mix_totals(plans),
@@ -255,3 +255,15 @@ def _by_service(plans: Sequence[Plan]) -> None:
             {"Instance type": st.column_config.TextColumn(width=120)},
             "No instances to choose.",
         )
+
+
+def _unit_costs(plans: Sequence[Plan], service: object) -> None:
+    """Unit cost ahead; the billed one, which no scenario moves, where a plan tells none."""
+    month, rows = scenarios.unit_costs(plans)
+    if rows:
+        with ui.card("Unit cost", f"Expected for {month}, the middle of the futures.", stretch=True):
+            ui.table(tables.unit_costs(plans, rows), "Unit cost by service and scenario", {"Service": service})
+        return
+    note = "As billed in the last closed month: these plans do not tell unit costs ahead."
+    with ui.card("Cost per 1,000 units of demand", note, stretch=True):
+        ui.table(tables.billed_unit_costs(plans), "Unit cost by service and scenario", {"Service": service})

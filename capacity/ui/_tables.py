@@ -18,7 +18,7 @@ from capacity.domain import EventVerdict
 from capacity.errors import MissingDataError, UsageError
 from capacity.pipeline import scenario_bridge
 from capacity.plan import EventSummary, Finding, LimitOutlook, Plan, UnitPlan
-from capacity.scenario import ScenarioRow
+from capacity.scenario import ScenarioRow, UnitCostRow
 from capacity.ui import _format as fmt
 from capacity.words import unique
 
@@ -157,6 +157,7 @@ def comparison(rows: Sequence[ScenarioRow], plans: Sequence[Plan]) -> pd.DataFra
         "Smallest headroom": [fmt.percent(r.min_headroom_frac) for r in rows],
         "Smallest coverage": [fmt.percent(r.min_coverage_frac, 1) for r in rows],
         "Peak event": [_event_answer(r, p) for r, p in zip(rows, plans, strict=True)],
+        "Commitments to buy": [_purchases(r, currency) for r in rows],
         "As of": [fmt.moment(p.as_of) for p in plans],
         "Prices": [p.mix.rates_of if p.mix else fmt.NONE for p in plans],
         "Policy violations": [f"{r.violations}" if r.violations else "None" for r in rows],
@@ -176,6 +177,12 @@ def _event_answer(row: ScenarioRow, plan: Plan) -> str:
     return "GO" if row.no_go == 0 else f"NO-GO for {fmt.count(row.no_go, 'service')}"
 
 
+def _purchases(row: ScenarioRow, currency: str) -> str:
+    if row.purchases is None or row.purchases_save_usd is None:
+        return "Not looked for"
+    return f"{row.purchases}, saving {fmt.money(row.purchases_save_usd, currency)}" if row.purchases else "None"
+
+
 def _against(row: ScenarioRow, position: int, currency: str) -> str:
     if position == 0:
         return fmt.NONE
@@ -193,8 +200,19 @@ def smallest_headroom(plans: Sequence[Plan]) -> pd.DataFrame:
     return _by_unit(plans, lambda u: None if u.headroom_min_frac is None else round(u.headroom_min_frac, 2))
 
 
-def unit_costs(plans: Sequence[Plan]) -> pd.DataFrame:
-    """Cost per 1,000 requests of each unit; a column a scenario."""
+def unit_costs(plans: Sequence[Plan], rows: Sequence[UnitCostRow]) -> pd.DataFrame:
+    """Unit costs ahead, a row a service, a column a scenario."""
+    names = scenario_names(plans)
+    found = [
+        {"Service": f"{fmt.visible(r.service)}, per {r.per:,.0f} {fmt.visible(r.unit)}{'s' if r.per != 1 else ''}"}
+        | {name: fmt.unit_price(cost, plans[0].currency) for name, cost in zip(names, r.costs, strict=True)}
+        for r in rows
+    ]
+    return _frame(found, ("Service", *names))
+
+
+def billed_unit_costs(plans: Sequence[Plan]) -> pd.DataFrame:
+    """Cost per 1,000 requests of each unit in the last closed month; a column a scenario."""
     return _by_unit(plans, lambda u: fmt.unit_price(u.usd_per_1000, plans[0].currency))
 
 

@@ -125,7 +125,7 @@ def write(app: AppTest, part: str, *added: dict[str, Any], edited: dict[int, dic
 
 
 def yaml_shown(app: AppTest) -> str:
-    return next(str(c.value) for c in app.code if c.language == "yaml")
+    return next(str(c.value) for c in app.code if str(c.value).startswith("name: "))
 
 
 def begun(page: AppTest, name: str, author: str = "Ada") -> AppTest:
@@ -216,7 +216,7 @@ def test_another_s_change_is_shown_and_not_written_over(page: AppTest, settings:
     theirs = another_saves(settings, "Cyd")
     app.button(key="edit_save").click().run()
     assert "Cyd changed this scenario since you opened it" in words(app)
-    diff = next(str(c.value) for c in app.code if c.language == "diff")
+    diff = next(str(c.value) for c in app.code if str(c.value).startswith("--- the file"))
     assert "-description: theirs" in diff
     assert "+author: Ada" in diff
     assert app.button(key="edit_save").disabled
