@@ -32,7 +32,9 @@ from capacity.plan import (
 from tests.factory_unit import AS_OF, CLOSED, END, HOSTILE, MONTHS, NAMES, START, Maker
 
 
-def make_plan(services: int = 12, seed: int = 1, scenario: str = "base", ugly: bool = False) -> Plan:
+def make_plan(
+    services: int = 12, seed: int = 1, scenario: str = "base", ugly: bool = False, names: Sequence[str] = NAMES
+) -> Plan:
     """A plan of ``services`` services (every fifth in two regions) over 26 weeks from 2026-10-05.
 
     Parameters
@@ -43,10 +45,15 @@ def make_plan(services: int = 12, seed: int = 1, scenario: str = "base", ugly: b
         Any name but "base" raises demand by 40 %.
     ugly
         Hostile and very long names, None where a field allows it, zero rows, one-point histories.
+    names
+        Of the first services, where not ``ugly``.
     """
     rng = np.random.default_rng(seed)
     growth = 1.0 if scenario == "base" else 1.4
-    made = [Maker(i, name, region, rng, growth) for i, (name, region) in enumerate(_unit_names(services, ugly))]
+    made = [
+        Maker(i, name, region, rng, growth)
+        for i, (name, region) in enumerate(_unit_names(services, HOSTILE if ugly else names))
+    ]
     units = tuple(m.unit_plan() for m in made)
     frames = {name: _join(name, [m.frame(name) for m in made if m.has_rows(name)]) for name in FRAMES}
     frames.update(_money_frames(made, rng))
@@ -105,8 +112,7 @@ def write_plan_dir(path: Path, plan: Plan) -> Path:
     return plans.write(plan, path, {"started": "2026-10-05T06:00:00Z", "seconds": 12.5})
 
 
-def _unit_names(services: int, ugly: bool) -> list[tuple[str, str]]:
-    pool = HOSTILE if ugly else NAMES
+def _unit_names(services: int, pool: Sequence[str]) -> list[tuple[str, str]]:
     names = [pool[i] if i < len(pool) else f"service-{i:03d}" for i in range(services)]
     units = [(name, "us-east-1") for name in names]
     return units + [(name, "eu-west-1") for name in names[::5]]

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from capacity.charts._theme import INKS, Theme, floats, nothing, series_scales, styled, unit_label, visible
+from capacity.charts._theme import (
+    INKS,
+    Theme,
+    floats,
+    legend_columns,
+    nothing,
+    series_scales,
+    styled,
+    unit_label,
+    visible,
+)
 from capacity.plan import Plan, SpendMonth, UnitPlan
 
 if TYPE_CHECKING:
@@ -144,7 +154,7 @@ def unit_cost_trend(
     frame = frame[frame["service"].isin(names)]
     if frame.empty:
         return nothing("No unit cost: a bill and a count of requests are needed for the same month", theme)
-    scales = series_scales(names, theme)
+    scales, legend = series_scales(names, theme), alt.Legend(symbolStrokeWidth=0, columns=legend_columns(names))
     per = f"{' and '.join(sorted(frame['currency'].unique()))} per 1,000"
     wide = bool(frame["per"].min() > 0 and frame["per"].max() > LOG_FROM * frame["per"].min())
     scale = alt.Scale(type="log") if wide else alt.Scale(zero=True)
@@ -152,7 +162,7 @@ def unit_cost_trend(
     base = alt.Chart(frame).encode(
         x=alt.X("month:O", sort=sorted(frame["month"].unique()), title=None, axis=_months_axis()),
         y=alt.Y("per:Q", scale=scale, axis=axis),
-        color=alt.Color("service:N", scale=scales["color"], legend=alt.Legend(symbolStrokeWidth=0)),
+        color=alt.Color("service:N", scale=scales["color"], legend=legend),
         tooltip=[alt.Tooltip("service:N"), alt.Tooltip("month:O"), alt.Tooltip("per:Q", format=".4~g")],
     )  # fmt: skip
     line = base.mark_line(strokeWidth=2).encode(strokeDash=alt.StrokeDash("service:N", scale=scales["dash"]))

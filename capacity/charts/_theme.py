@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -61,6 +61,7 @@ SHAPES: tuple[str, ...] = (
 
 # A name longer than this many pixels ends in "…" on an axis or in a legend.
 LABEL_PIXELS = 190
+_SHORT_NAME = 14  # letters: four of them and their marks in the 480 px that half of a page of 1280 leaves a chart
 FONT = "Source Sans, Roboto, Helvetica Neue, Arial, DejaVu Sans, sans-serif"
 HEIGHT = 300
 
@@ -81,6 +82,11 @@ def styled(chart: Any, theme: Theme, height: int | Any = HEIGHT) -> Any:
             labelLimit=LABEL_PIXELS, columns=4, symbolStrokeWidth=2, symbolOpacity=1, offset=8,
         )
     )  # fmt: skip
+
+
+def legend_columns(names: Sequence[str]) -> int:
+    """Columns of a legend of ``names`` that stay within a chart of half a page: two where a name is long."""
+    return 4 if max((len(n) for n in names), default=0) <= _SHORT_NAME else 2
 
 
 def nothing(text: str, theme: Theme) -> alt.Chart:

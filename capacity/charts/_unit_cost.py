@@ -9,7 +9,17 @@ import numpy as np
 import pandas as pd
 
 from capacity.charts._money import LOG_FROM, _months_axis, _names_axis
-from capacity.charts._theme import INKS, Theme, floats, nothing, readable_on, series_scales, styled, visible
+from capacity.charts._theme import (
+    INKS,
+    Theme,
+    floats,
+    legend_columns,
+    nothing,
+    readable_on,
+    series_scales,
+    styled,
+    visible,
+)
 
 if TYPE_CHECKING:
     import altair as alt
@@ -87,7 +97,8 @@ def _outlook_layers(
     x = alt.X("month:O", sort=months, scale=alt.Scale(domain=months), title=None, axis=_months_axis())
     scale = alt.Scale(type="log") if wide else alt.Scale(zero=True)
     axis = alt.Axis(title=title, tickCount=6, labelOverlap=True, grid=not wide, format="~g")
-    colour = alt.Color("name:N", scale=scales["color"], legend=alt.Legend(symbolStrokeWidth=0))
+    legend = alt.Legend(symbolStrokeWidth=0, columns=legend_columns(names))
+    colour = alt.Color("name:N", scale=scales["color"], legend=legend)
     shape = alt.Shape("name:N", scale=scales["shape"])
     dash = alt.StrokeDash("name:N", scale=scales["dash"])
     tip = [alt.Tooltip("name:N"), alt.Tooltip("month:O")]

@@ -113,7 +113,7 @@ def _asked(asked: tuple[Finding, ...], taken: tuple[Decision, ...]) -> None:
 def _taken(taken: tuple[Decision, ...]) -> None:
     found = decided.table(taken)
     frame = pd.DataFrame([found.words(r) for r in found.rows], columns=[c.head for c in found.columns])
-    with ui.card("Decisions taken", "In the report too: run `capacity report` on the plan's folder again."):
+    with ui.card("Decisions taken", "In the report too: run capacity report on the plan's folder again."):
         ui.table(
             frame,
             "Every decision, the newest first",

@@ -134,7 +134,7 @@ def table(
     formats = {**shown.columns(made, widths or {}), **(instead or {})}
     ui.table(drawn, alt, formats, nothing, most_rows, lines)
     if len(frame) > MOST_ROWS:
-        st.caption(f"The first {MOST_ROWS} of {len(frame):,} rows; `capacity cost --out` writes all of them.")
+        st.caption(f"The first {MOST_ROWS} of {len(frame):,} rows; capacity cost --out writes all of them.")
 
 
 def filled(frame: pd.DataFrame, heads: Mapping[str, str], optional: Iterable[str]) -> dict[str, str]:
