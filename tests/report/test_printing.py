@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -12,7 +13,8 @@ import pytest
 
 from capacity import config, pipeline
 from capacity.domain import Unit
-from capacity.report import Checked, render_html
+from capacity.pipeline import CostReport
+from capacity.report import Checked, render_html, write_review
 from capacity.report._first_sheet import Sheet, fitting, items, least
 from capacity.report._summary import Card
 from capacity.report._table import Column, Table
@@ -21,11 +23,12 @@ from capacity.report.check_page import render_check
 from capacity.report.review_page import render_review
 from capacity.report.since import since
 from tests import company
-from tests.factory import known_plan
+from tests.factory import HOSTILE, known_plan
 from tests.factory_known import knowing
 from tests.factory_planned import planned
 from tests.report.frozen_event import load
 from tests.report.test_check import after, ugly
+from tests.report.test_workbook import Book
 
 pytestmark = pytest.mark.e2e
 
@@ -87,15 +90,55 @@ def quarterly(chromium: Any, folder: Path) -> Printed:
 
 
 @pytest.fixture(scope="module")
-def review(chromium: Any, folder: Path) -> Printed:
+def reviewed(folder: Path) -> CostReport:
     """The review of the small company's newest month."""
     settings = config.load(company.write(folder))
     stored = pipeline.open_store(settings)
     pipeline.require_complete(pipeline.ingest(settings, stored, company.AS_OF.to_pydatetime()))
+    return pipeline.cost_to_serve(settings, stored, as_of=company.AS_OF.to_pydatetime())
+
+
+@pytest.fixture(scope="module")
+def review(chromium: Any, folder: Path, reviewed: CostReport) -> Printed:
     path = folder / "review.html"
-    found = pipeline.cost_to_serve(settings, stored, as_of=company.AS_OF.to_pydatetime())
-    path.write_text(render_review(found), encoding="utf-8")
+    path.write_text(render_review(reviewed), encoding="utf-8")
     return printed(chromium, path)
+
+
+# Columns of a review whose text is somebody's, and not one of our own words.
+NAMED = ("service", "name", "sku", "id", "words", "what", "ServiceName", "SubAccountId", "suggested_rule", "rule",
+         "pool", "to", "target", "journey", "flags")  # fmt: skip
+
+
+def hostile_review(found: CostReport) -> CostReport:
+    """``found`` with hostile text wherever a name, a rule or a remark may stand."""
+    frames = {}
+    for key, frame in found.frames.items():
+        columns = [c for c in NAMED if c in frame.columns]
+        names = [HOSTILE[i % len(HOSTILE)] for i in range(len(frame))]
+        frames[key] = frame.astype(dict.fromkeys(columns, object)).assign(**dict.fromkeys(columns, names))
+    return replace(found, company=HOSTILE[1], frames=frames, sentences=tuple(HOSTILE), bridge_words=tuple(HOSTILE))
+
+
+def test_a_hostile_review_asks_no_host_and_runs_nothing(chromium: Any, reviewed: CostReport, tmp_path: Path) -> None:
+    found = hostile_review(reviewed)
+    page, book, *_ = write_review(found, tmp_path)
+    assert HOSTILE[0] in html.unescape(page.read_text(encoding="utf-8"))
+    shown = printed(chromium, page)
+    assert [url for url in shown.asked if not url.startswith(("file:", "data:"))] == []
+    assert shown.summary <= HIGH
+    assert shown.right <= WIDE + 1
+    tab, told = chromium.new_page(), []
+    tab.on("dialog", lambda dialog: (told.append(dialog.message), dialog.dismiss()))
+    tab.on("pageerror", lambda error: told.append(str(error)))
+    tab.goto(page.as_uri())
+    assert told == []
+    assert tab.locator("script, img, iframe, a[href^=http]").count() == 0
+    tab.close()
+    for name, data in Book(book).files.items():
+        if name.startswith("xl/worksheets/"):
+            assert b"<f>" not in data
+            assert b"<hyperlink" not in data
 
 
 @pytest.fixture(scope="module")
