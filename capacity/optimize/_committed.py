@@ -1,21 +1,17 @@
 """What commitments of a type or of a family cover of each unit: paid already, so free to a choice of types.
 
-A choice of types by their prices on demand would leave such commitments unused. They stay where they are used today
-if today's types cost hardly more than the free plan and use as much of them (they follow an earlier plan); else they go
-where the free plan uses them.
+A choice of types by their prices on demand would leave such commitments unused. They go where the free plan uses them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from capacity.domain import Floats, Unit, UnitRequirement
 from capacity.optimize._billing import usage_rows
-from capacity.optimize._fleet import Fleet, running_by_type
-from capacity.optimize._loads import held_by
+from capacity.optimize._fleet import Fleet
 from capacity.optimize._pots import Pot, draw, pots_of
 from capacity.optimize._result import Plan
 
@@ -24,37 +20,19 @@ from capacity.optimize._result import Plan
 Committed = Mapping[tuple[str, str, str], float]
 
 
-@dataclass(frozen=True)
-class Paid:
-    """What commitments cover of each unit, and whether today's fleet is as cheap as a plan: then it is one, to keep."""
-
-    by_unit: Mapping[Unit, Committed]
-    settled: bool
-
-
 _LEAST = 1e-6
-# Of what the free plan costs, what today's types may cost: a few per cent more is the price of few types.
-_AS_WELL = 1.07
-# Of what the free plan uses of the commitments, what they must use: .77 and more after a plan, .4 and less where not.
-_AS_FULL = 0.7
 
 
-def paid_already(fleet: Fleet, plan: Plan) -> Paid:
+def paid_already(fleet: Fleet, plan: Plan) -> Mapping[Unit, Committed]:
     """What commitments of a scope cover, by unit; ``plan`` is one of ``fleet``."""
     owners, candidates = usage_rows(fleet)
-    every = pots_of(fleet, owners, candidates, {})
-    pots = [pot for pot in every if pot.product != "compute_sp"]
+    pots = [pot for pot in pots_of(fleet, owners, candidates, {}) if pot.product != "compute_sp"]
     eligible = np.zeros(len(owners), dtype=bool)
     for pot in pots:
         for _rate, rows in pot.rates:
             eligible[rows] = True
     price = np.array([c.usd_per_hour for c in candidates])
-    today, free = _divisible(fleet, _of_today(fleet, plan)), plan.running.astype(float)
-    cost, least = (_usd(fleet, every, usage, price) for usage in (today, _divisible(fleet, free)))
-    used, most = (_covered_usd(fleet, pots, usage, price) for usage in (today, free))
-    settled = cost <= _AS_WELL * least and used >= _AS_FULL * most
-    usage = today if settled else free
-    usage = usage * eligible[:, None, None]
+    usage = plan.running * eligible[:, None, None].astype(float)
     out: dict[Unit, dict[tuple[str, str, str], float]] = {}
     for t in range(len(fleet.problem.months)):
         by_instance, by_value = _shares(fleet, pots, usage[:, t], price, t)
@@ -62,59 +40,6 @@ def paid_already(fleet: Fleet, plan: Plan) -> Paid:
             c, counts = candidates[row], usage[row, t]
             _enter(fleet, out, (owners[row], c.instance_type), t, counts, by_instance[row])
             _enter(fleet, out, (owners[row], c.family), t, counts * c.usd_per_hour, by_value[row])
-    return Paid(out, settled)
-
-
-def _usd(fleet: Fleet, pots: list[Pot], usage: Floats, price: Floats) -> float:
-    """What ``usage`` (rows, months, blocks) costs over the horizon, with all commitments."""
-    total = 0.0
-    for lot in fleet.lots:
-        runs = _by_level(fleet, usage[:, lot.month], lot.month)[:, lot.level]
-        active = [pot for pot in pots if pot.runs_in(lot)]
-        given, _ = draw(active, runs, price)
-        total += lot.hours * (float((runs - given.sum(axis=0)) @ price) + sum(pot.hourly_usd for pot in active))
-    return total
-
-
-def _covered_usd(fleet: Fleet, pots: list[Pot], usage: Floats, price: Floats) -> float:
-    """On-demand value over the horizon that ``pots`` cover of ``usage`` (rows, months, blocks)."""
-    total = 0.0
-    for lot in fleet.lots:
-        runs = _by_level(fleet, usage[:, lot.month], lot.month)[:, lot.level]
-        given, _ = draw([pot for pot in pots if pot.runs_in(lot)], runs, price)
-        total += lot.hours * float(given.sum(axis=0) @ price)
-    return total
-
-
-def _divisible(fleet: Fleet, counts: Floats) -> Floats:
-    """(rows, months, blocks) ``counts`` a zone of each unit's load, more or fewer of all so that they just hold it.
-
-    As if instances were divisible: mixes of types compare so, however many of them there are.
-    """
-    out, row = counts.copy(), 0
-    for s, r in enumerate(fleet.requirements):
-        rows = slice(row, row + len(r.candidates))
-        row += len(r.candidates)
-        holds = np.array([held_by(r, c) if c.allowed else 0.0 for c in r.candidates])
-        for t, month in enumerate(fleet.blocks[s]):
-            peak = max((b.demand for b in month), default=0.0)
-            held = holds @ counts[rows, t] if len(holds) else np.zeros(counts.shape[2])
-            for k, b in enumerate(month):
-                need = b.demand if r.autoscaled else peak
-                out[rows, t, k] *= need / held[k] if held[k] > 0 else 1.0
-    return out
-
-
-def _of_today(fleet: Fleet, plan: Plan) -> Floats:
-    """(rows, months, blocks) instances a zone that run today in every block; of units that run nothing, the plan's."""
-    out, row = plan.running.astype(float), 0
-    for r in fleet.requirements:
-        rows = slice(row, row + len(r.candidates))
-        row += len(r.candidates)
-        runs = running_by_type(r)
-        count = np.array([runs.get(c.instance_type, 0) / r.zones if c.allowed else 0.0 for c in r.candidates])
-        if (count > 0).any():
-            out[rows] = count[:, None, None]
     return out
 
 
@@ -162,4 +87,4 @@ def _enter(
             own[key] = own.get(key, 0.0) + part * float(amount[b])
 
 
-__all__ = ["Committed", "Paid", "paid_already"]
+__all__ = ["Committed", "paid_already"]

@@ -36,7 +36,7 @@ _BUDGETS = 3.0
 
 
 @dataclass(frozen=True)
-class _Cover:
+class Cover:
     """Another cover of unit ``u``: (L, I) counts, (months, I) provisioned, and by how many types it is nearer."""
 
     u: Lanes
@@ -57,9 +57,9 @@ def nearer(fleet: Fleet, plan: Plan, proof: Proof, most_types: int | None, deadl
     changing = list(_changing(fleet, plan))
     if not changing:
         return plan, proof
-    book = _Book(fleet, plan)
+    book = Book(fleet, plan)
     budget = book.budget(proof)
-    covers: list[_Cover] = []
+    covers: list[Cover] = []
     for u, now in changing:
         deadline.check()
         tried = _covers(fleet, u, now, plan, most_types)
@@ -94,24 +94,24 @@ def _changing(fleet: Fleet, plan: Plan) -> Iterator[tuple[Lanes, set[int]]]:
             yield u, set(used.tolist())
 
 
-def _covers(fleet: Fleet, u: Lanes, now: set[int], plan: Plan, most_types: int | None) -> list[_Cover]:
+def _covers(fleet: Fleet, u: Lanes, now: set[int], plan: Plan, most_types: int | None) -> list[Cover]:
     """Covers with fewer types changed than the plan's ``now``, each the cheapest on demand of its set of types."""
     runs = set(np.flatnonzero(u.runs > 0).tolist())
     changed = len(runs ^ now)
     usd, none = u.usd[:, None] * u.hours[None, :], np.full((len(u.types), len(u.hours)), math.inf)
-    before = _priced(u, _lane_counts(fleet, u, plan))
-    out: dict[bytes, _Cover] = {}
+    before = priced_on_demand(u, lane_counts(fleet, u, plan))
+    out: dict[bytes, Cover] = {}
     for chosen in _sets(runs, now, most_types):
         pools = covers_of(u, np.array(sorted(chosen), dtype=np.int64))
         cost, running, spot = cheapest(u, pools, usd, none)
         if not np.isfinite(cost).all() or spot.any() or not u.allows(running, spot).all():
             continue
-        n = _provisioned(fleet, u, running)
+        n = provisioned_months(fleet, u, running)
         if n is None:
             continue
         better = changed - len(runs ^ set(np.flatnonzero(n.any(axis=0)).tolist()))
         if better > 0:
-            out.setdefault(running.tobytes(), _Cover(u, running, n, better, _priced(u, running) - before))
+            out.setdefault(running.tobytes(), Cover(u, running, n, better, priced_on_demand(u, running) - before))
     return list(out.values())
 
 
@@ -128,7 +128,7 @@ def _sets(runs: set[int], now: set[int], most_types: int | None) -> list[tuple[i
     return sorted(fitting, key=lambda c: (len(runs ^ set(c)), c))[:_SETS]
 
 
-def _lane_counts(fleet: Fleet, u: Lanes, plan: Plan) -> Counts:
+def lane_counts(fleet: Fleet, u: Lanes, plan: Plan) -> Counts:
     """(L, I) what the plan runs of a unit."""
     rows = _first_row(fleet, u.s) + u.types
     out = [plan.running[rows, t, blocks[0]] for t, blocks in zip(u.months, u.blocks, strict=True)]
@@ -139,12 +139,12 @@ def _first_row(fleet: Fleet, s: int) -> int:
     return sum(len(r.candidates) for r in fleet.requirements[:s])
 
 
-def _priced(u: Lanes, running: Counts) -> float:
+def priced_on_demand(u: Lanes, running: Counts) -> float:
     """USD on demand, and of leaving what runs."""
     return float((running @ u.usd * u.hours).sum() + u.leave_cost(running).sum())
 
 
-def _provisioned(fleet: Fleet, u: Lanes, running: Counts) -> Counts | None:
+def provisioned_months(fleet: Fleet, u: Lanes, running: Counts) -> Counts | None:
     """(months, I) counts a zone; None where a month's own limits are broken."""
     out = np.zeros((len(fleet.problem.months), len(u.types)), dtype=np.int64)
     for t in np.unique(u.months):
@@ -159,7 +159,7 @@ def _provisioned(fleet: Fleet, u: Lanes, running: Counts) -> Counts | None:
 # --- what it costs -----------------------------------------------------------------------------------------
 
 
-def _take(book: _Book, covers: list[_Cover], budget: float, deadline: Deadline) -> tuple[int, float]:
+def _take(book: Book, covers: list[Cover], budget: float, deadline: Deadline) -> tuple[int, float]:
     """Take covers, the least cost a change first, while all fit ``budget``; (changes left out, USD given up)."""
     priced = []
     for number, c in enumerate(covers):
@@ -182,10 +182,10 @@ def _take(book: _Book, covers: list[_Cover], budget: float, deadline: Deadline) 
     return kept, max(given, 0.0)
 
 
-class _Book:
+class Book:
     """A plan that changes unit by unit, and what it costs: only months and rows that can change are billed again."""
 
-    def __init__(self, fleet: Fleet, plan: Plan) -> None:
+    def __init__(self, fleet: Fleet, plan: Plan, all_allowed: bool = False) -> None:
         self.fleet = fleet
         self.plan = Plan(plan.running.copy(), plan.spot, plan.provisioned.copy(), plan.bought)
         self.owners, self.candidates = usage_rows(fleet)
@@ -195,7 +195,8 @@ class _Book:
         usage = Usage(self.owners, self.candidates, plan.running * self.zones[:, None, None], spot)
         self.objective = bill(fleet, usage, plan.bought).total_usd + penalty_usd(fleet, plan.running)
         self.dust = 1e-9 * max(abs(self.objective), 1.0)
-        self.rows = np.flatnonzero(self._may_run())
+        allowed = np.array([c.allowed for c in self.candidates], dtype=bool)
+        self.rows = np.flatnonzero(self._may_run() | (allowed & all_allowed))
         self.local = {int(row): k for k, row in enumerate(self.rows)}
         self.price = np.array([self.candidates[row].usd_per_hour for row in self.rows])
         self.pots = pots_of(
@@ -242,7 +243,7 @@ class _Book:
                 total += lot.hours * idle * kind.usd_per_hour
         return total
 
-    def _with(self, c: _Cover, t: int) -> Floats:
+    def _with(self, c: Cover, t: int) -> Floats:
         levels, presence = self.levels[t].copy(), self.fleet.presence[c.u.s][t]
         runs = self._running(c, t)
         for i, row in enumerate(self.first[c.u.s] + c.u.types):
@@ -251,22 +252,22 @@ class _Book:
                 levels[k] = self.zones[row] * runs[i, : len(presence)] @ presence
         return levels
 
-    def _running(self, c: _Cover, t: int) -> Counts:
+    def _running(self, c: Cover, t: int) -> Counts:
         """(I, blocks) of month ``t``."""
         out = np.zeros((len(c.u.types), self.plan.running.shape[2]), dtype=np.int64)
         for lane in np.flatnonzero(c.u.months == t):
             out[:, list(c.u.blocks[lane])] = c.running[lane][:, None]
         return out
 
-    def more_usd(self, c: _Cover) -> float:
+    def more_usd(self, c: Cover) -> float:
         """What the plan would cost more with ``c``."""
         more = 0.0
         for t in np.unique(c.u.months):
             more += self._month_usd(int(t), self._with(c, int(t))) - self.usd[int(t)]
-        now = _lane_counts(self.fleet, c.u, self.plan)
+        now = lane_counts(self.fleet, c.u, self.plan)
         return more + float((c.u.leave_cost(c.running) - c.u.leave_cost(now)).sum())
 
-    def fits(self, c: _Cover) -> bool:
+    def fits(self, c: Cover) -> bool:
         """Whether the quotas of the unit's place still hold; beside reservations no more may be used than before."""
         fleet, r = self.fleet, c.u.requirement
         rows = self.first[c.u.s] + c.u.types
@@ -291,7 +292,7 @@ class _Book:
             )
         )
 
-    def take(self, c: _Cover) -> None:
+    def take(self, c: Cover) -> None:
         """Put ``c`` in the place of what its unit runs."""
         rows = self.first[c.u.s] + c.u.types
         for t in np.unique(c.u.months):
@@ -301,4 +302,4 @@ class _Book:
             self.plan.provisioned[rows, t] = c.provisioned[t]
 
 
-__all__ = ["MOST_FRAC", "nearer"]
+__all__ = ["MOST_FRAC", "Book", "Cover", "lane_counts", "nearer", "priced_on_demand", "provisioned_months"]

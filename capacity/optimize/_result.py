@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from capacity.domain import MixSolution, SolveStatus
+from capacity.domain import MixSolution, SolveStatus, UnitRequirement
 from capacity.errors import PlanCheckError
 from capacity.optimize._billing import Bill, Usage, bill, usage_rows
 from capacity.optimize._clock import Clock
@@ -153,12 +153,21 @@ def _notes(fleet: Fleet, penalty: float, billed: Bill) -> tuple[str, ...]:
         )
     if fleet.problem.quotas:
         out.append("quotas are held against this plan's own instances; other users of the account are not modelled")
-    for r in fleet.requirements:
-        barred = sorted(
-            c.instance_type for c in r.candidates if not c.allowed and running_by_type(r).get(c.instance_type)
-        )
-        if barred:
-            out.append(f"{r.unit} runs {', '.join(barred)} against its policy: priced, not planned")
-        if r.vertical:
-            out.append(f"{r.unit} keeps {vertical_count(r)} per zone; only its type is chosen")
+    out += against_policy(fleet.requirements)
+    out += [f"{r.unit} keeps {vertical_count(r)} per zone; only its type is chosen" for r in fleet.requirements
+            if r.vertical]  # fmt: skip
     return tuple(out)
+
+
+AGAINST_POLICY = "against its policy: priced, not planned"
+
+
+def against_policy(requirements: Sequence[UnitRequirement]) -> list[str]:
+    """What runs of types that may not be planned, a note a unit."""
+    out = []
+    for r in requirements:
+        runs = running_by_type(r)
+        barred = sorted(c.instance_type for c in r.candidates if not c.allowed and runs.get(c.instance_type))
+        if barred:
+            out.append(f"{r.unit} runs {', '.join(barred)} {AGAINST_POLICY}")
+    return out

@@ -30,13 +30,11 @@ def cheapest_types(
     most_types: int,
     penalty_frac: float = 0.0,
     committed: Committed | None = None,
-    stays_frac: float | None = None,
 ) -> tuple[Candidate, ...]:
     """At most ``most_types`` candidates that cover the unit's own loads (nearly) at least cost, in few instances.
 
     Cost is the mean over the demand and some per cent around it, less what is ``committed``. What runs today is kept
-    unless another choice costs less by more than ``stays_frac`` (else ``penalty_frac``) of the price; new types count
-    ``penalty_frac`` dearer.
+    unless another choice costs less by more than ``penalty_frac`` of the price; new types count so much dearer.
     Among choices within ``_AS_CHEAP_FRAC`` of the cheapest the one nearest to what runs today is taken (types that
     come or go), then the one with fewest instances at the largest load: every instance has a system, an agent and an
     alarm of its own. Ties go to the cheaper, then to fewer types.
@@ -60,8 +58,7 @@ def cheapest_types(
     gross = least[0] + sum(float(paid[f] @ hours) for f in {int(family[i]) for i in least[2]})
     gross += sum(float(price[i] * held[i] @ hours) for i in least[2])
     # Of a choice that is all new the penalty is in its price already.
-    rise = penalty_frac if stays_frac is None else stays_frac
-    rise = (rise - penalty_frac * new[list(least[2])].all()) * gross
+    rise = 0.0 if new[list(least[2])].all() else penalty_frac * gross
     kept = [f for f in found if not new[list(f[2])].any() and f[0] <= least[0] + rise]
     found = kept or found
     cheapest = min(f[0] for f in found)

@@ -9,18 +9,21 @@ fleet without the rule, so the gap that is reported holds the price of the rule 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 from capacity.domain import MixProblem, MixSolution, Unit, UnitRequirement
-from capacity.errors import InfeasiblePlanError, NoPlanInTimeError, PlanCheckError
+from capacity.errors import InfeasiblePlanError, NoPlanInTimeError, PlanCheckError, PlanError
 from capacity.optimize._clock import Clock, Deadline, TimeIsUp
-from capacity.optimize._committed import Committed, Paid, paid_already
+from capacity.optimize._committed import Committed, paid_already
 from capacity.optimize._find import BY_ARITHMETIC, Asked, Found, find, first_verified
 from capacity.optimize._fleet import fleet_of
+from capacity.optimize._near import Book
 from capacity.optimize._quick import quick_plan
+from capacity.optimize._result import AGAINST_POLICY, against_policy
+from capacity.optimize._stay import staying, worth_moving
 from capacity.optimize._types_of_unit import cheapest_types
 from capacity.optimize.columns.memory import Memory
 from capacity.optimize.solve import refuse_limits
@@ -29,9 +32,8 @@ from capacity.optimize.solve import refuse_limits
 _BOUND_SHARE = 0.5
 # Where the free mix only has to give a bound, a search to this gap is enough of a start.
 _BOUND_GAP_FRAC = 0.005
-# Where today's types are as cheap as a plan's, a service that uses commitments moves only if that saves so much of its
-# price: they are shared among services, which makes moves look worth it that are not.
-_SETTLED_FRAC = 0.1
+# Of what is left of the time: for the fleet that chooses its types anew, then for the one that stays with today's.
+_FRESH_SHARE, _STAY_SHARE = 0.5, 0.6
 # Each widening frees the units of one conflict; a plan that needs more of them is no plan of few types.
 _WIDENINGS = 4
 
@@ -78,7 +80,9 @@ def solve_few_types(
     note = f"at most {most_types} types a service; the bound and the gap are against mixes of any number of types"
     if wide:
         note += f"; more types for {', '.join(sorted(map(str, wide)))}, which no plan of so few types can serve"
-    return replace(narrow, notes=(*narrow.notes, note))
+    # A type that was not chosen is not barred: policy is what the fleet as given says.
+    notes = [n for n in narrow.notes if not n.endswith(AGAINST_POLICY)] + against_policy(problem.requirements)
+    return replace(narrow, notes=(*notes, note))
 
 
 def _and_then(first: Found, others: Iterator[Found]) -> Iterator[Found]:
@@ -96,9 +100,8 @@ def _few_types_plan(
     try:
         for _ in range(_WIDENINGS):
             fewer = narrowed(problem, asked.most_types or 2, wide, memory, asked.deadline, paid)
-            spend_only = replace(fewer, switching_penalty_frac=0.0)
             try:
-                plans = find(spend_only, asked, memory.of_few_types())
+                plans = _plans(problem, fewer, wide, asked, memory.of_few_types())
                 return first_verified(plans, asked, partial(_against, free))[1], wide
             except InfeasiblePlanError as error:
                 named = {u for u in units if any(str(u) in c for c in error.conflicts)} - wide
@@ -110,6 +113,52 @@ def _few_types_plan(
     except TimeIsUp:
         pass
     return _one_type_plan(problem, free, asked), frozenset()
+
+
+def _plans(
+    problem: MixProblem, fresh: MixProblem, wide: Collection[Unit], asked: Asked, memory: Memory
+) -> Iterator[Found]:
+    """Plans of the fleet that stays with today's types as far as that pays, else of the one that chooses anew."""
+    stays = staying(problem, fresh, asked.most_types or 2, wide, asked.deadline)
+    if stays is None:
+        yield from _found(fresh, asked, memory)
+        return
+    plans = _found(fresh, replace(asked, deadline=asked.deadline.share(_FRESH_SHARE)), memory)
+    new = next(plans)
+    kept = _staying_plan(problem, stays, fresh, new, asked, memory)
+    if kept is not None:
+        yield kept
+    yield from _and_then(new, plans)
+
+
+def _found(narrow: MixProblem, asked: Asked, memory: Memory) -> Iterator[Found]:
+    return find(replace(narrow, switching_penalty_frac=0.0), asked, memory)
+
+
+def _staying_plan(
+    problem: MixProblem, stays: MixProblem, fresh: MixProblem, new: Found, asked: Asked, memory: Memory
+) -> Found | None:
+    """The plan of the fleet that stays but for moves that pay; None where choosing anew saves more than the penalty.
+
+    A fleet that follows no plan yet moves service by service, as far as moves pay one by one; what they miss together,
+    where many leave a commitment at once, choosing anew finds.
+    """
+    penalty = problem.switching_penalty_frac
+    try:
+        kept = next(_found(stays, replace(asked, deadline=asked.deadline.share(_STAY_SHARE)), memory))
+        spend_only = [replace(p, switching_penalty_frac=0.0) for p in (stays, fresh)]
+        moved = worth_moving(spend_only[0], spend_only[1], kept.plan, penalty, asked.deadline)
+        if moved:
+            pairs = zip(stays.requirements, fresh.requirements, strict=True)
+            some = replace(stays, requirements=tuple(b if a.unit in moved else a for a, b in pairs))
+            kept = next(_found(some, asked, memory))
+    except (PlanError, TimeIsUp):
+        return None
+    return kept if _usd(kept) <= _usd(new) * (1.0 + penalty) else None
+
+
+def _usd(found: Found) -> float:
+    return Book(found.fleet, found.plan).objective
 
 
 def _against(free: Found, found: Found) -> Found:
@@ -137,12 +186,11 @@ def narrowed(
     wide: Collection[Unit] = (),
     memory: Memory | None = None,
     deadline: Deadline | None = None,
-    paid: Paid | None = None,
+    paid: Mapping[Unit, Committed] | None = None,
 ) -> MixProblem:
     """The problem with each unit's candidates narrowed; pinned, vertical and ``wide`` units keep theirs.
 
-    ``memory`` holds the choices of units that did not change since; ``paid`` is what commitments cover, and whether
-    today's types are to be kept for that: then a move of a unit that uses some must save more.
+    ``memory`` holds the choices of units that did not change since; ``paid`` is what commitments cover already.
 
     Raises
     ------
@@ -153,7 +201,6 @@ def narrowed(
     # Reservations and offers of a type are priced by the candidates that have it.
     priced = {held.instance_type for held in problem.reservations}
     priced |= {offer.scope for offer in problem.offers if offer.product == "standard_ri"}
-    paid = paid or Paid({}, False)
     rule = _Rule(most_types, penalty, frozenset(priced))
     known = {} if memory is None else memory.narrowed
     out = []
@@ -161,11 +208,9 @@ def narrowed(
         if deadline is not None:
             deadline.check()
         was = known.get(r.unit)
-        own = paid.by_unit.get(r.unit, {})
-        settled = bool(own) and paid.settled and penalty > 0
-        asked = (rule, settled, own)
+        asked = (rule, own := dict((paid or {}).get(r.unit, {})))
         if was is None or was[0] != asked or was[1] != r:
-            was = known[r.unit] = (asked, r, _narrowed(r, rule, settled, own))
+            was = known[r.unit] = (asked, r, _narrowed(r, rule, own))
         out.append(r if r.unit in wide else was[2])
     return replace(problem, requirements=tuple(out))
 
@@ -179,13 +224,12 @@ class _Rule:
     priced: frozenset[str]
 
 
-def _narrowed(r: UnitRequirement, rule: _Rule, settled: bool, committed: Committed) -> UnitRequirement:
+def _narrowed(r: UnitRequirement, rule: _Rule, committed: Committed) -> UnitRequirement:
     allowed = [c for c in r.candidates if c.allowed and min(c.safe, c.zone_loss) > 0]
     most = rule.most_types
     if r.vertical or r.pinned is not None or len(allowed) <= most or r.least_types > most:
         return r
-    stays = max(rule.penalty_frac, _SETTLED_FRAC) if settled else None
-    kept = {c.instance_type for c in cheapest_types(r, allowed, most, rule.penalty_frac, committed, stays)}
+    kept = {c.instance_type for c in cheapest_types(r, allowed, most, rule.penalty_frac, committed)}
     # What runs stays known, so that it can be priced; what may not be planned is no choice anyway.
     running = {name for name, _ in r.running} | rule.priced
     candidates = tuple(

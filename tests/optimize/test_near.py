@@ -87,7 +87,6 @@ def test_commitments_are_counted_in_what_is_given_up() -> None:
     assert set(found.provisioned["instance_type"]) == {"a1.large"}
 
 
-@pytest.mark.xfail(reason="not reached with exactly two types a service: 8 % of pairs on this fleet", strict=False)
 def test_one_per_cent_of_demand_moves_few_types_with_two_types_a_service() -> None:
     """The bar: less than 5 % of (service, type) pairs, demand of all or of each service 1 % up or down."""
     from bench.mix import Shape, fleet
