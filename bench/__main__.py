@@ -6,7 +6,8 @@ Parts: start, demo, real (recordings, where CAPACITY_REAL_DATA names their folde
 months of 500 services), allocation (5,000,000 rows to 500 services), store (queries, 10,000,000 points), focus (the
 rules over 1,000,000 rows), prophet, coverage (simulated series), scale (100, 300 and 1,000 services; ten minutes),
 mix (fleets of 200 and 1,000 services; minutes), conflicts, commitments, stateless (facts of a public model, where
-they lie beside the recordings), queueing (rho* against simulated queues); all where none is named.
+they lie beside the recordings), ends (by how much solves pass their time limit), queueing (rho* against simulated
+queues), pages (of the demo company and of 300 services, in a browser); all where none is named.
 """
 
 from __future__ import annotations
@@ -88,7 +89,9 @@ MODULES = {
     "conflicts": "bench.conflicts",
     "commitments": "bench.commitments",
     "stateless": "bench.stateless",
+    "ends": "bench.mix_ends",
     "queueing": "bench.queueing",
+    "pages": "bench.pages",
 }
 
 if __name__ == "__main__":
