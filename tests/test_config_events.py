@@ -37,6 +37,7 @@ def test_an_event_says_its_size_or_where_to_learn_it(tmp_path: Path, keys: str, 
     [
         ("", "give exactly one of multiplier and target, or past dates to learn the multiplier from"),
         (", multiplier: 2, target: 9", "give one of multiplier and target, not both"),
+        (", multiplier: 2, regions: [us-east-1, us-west-9]", "events 'sale': regions names 'us-west-9', which is not"),
         (", past: [[2025-09-20, 2025-09-19]]", "2025-09-19 is before 2025-09-20"),
     ],
 )

@@ -147,6 +147,12 @@ def _dangling(config: Config) -> list[str]:
         wanted += [(f"services '{s.name}': calls", c.service, services) for c in s.calls]
     for e in config.events:
         wanted += [(f"events '{e.name}': services", n, services) for n in e.services]
+        # An event that reaches nothing would be GO.
+        reached = sorted({r for s in config.services if s.name in e.services for r in s.regions})
+        wanted += [(f"events '{e.name}': regions", r, reached) for r in e.regions or ()]
+        wanted += [
+            (f"events '{e.name}': business.regions", r, reached) for r in (e.business and e.business.regions) or ()
+        ]
     for r in config.costs.rules:
         wanted += [(f"rules '{r.name}': pool", r.pool, pools)] if r.pool else []
     for node_pool in config.pools:
