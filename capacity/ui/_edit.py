@@ -13,7 +13,7 @@ from capacity import scenario, strict_yaml
 from capacity.config import Config
 from capacity.errors import CapacityError
 from capacity.scenario import Stored
-from capacity.ui import _data, _edit_parts, _edit_save
+from capacity.ui import _data, _edit_parts, _edit_save, _sign_in
 from capacity.ui import _edit_rows as edit
 from capacity.ui import _format as fmt
 from capacity.ui import _widgets as ui
@@ -113,7 +113,7 @@ def _edit(config: Config, plan: Plan) -> None:
     What is open comes from the session: a part that runs alone runs with the arguments of the page's last run.
     """
     opened = st.session_state.get(_OPENED)
-    if not isinstance(opened, Opened):
+    if not isinstance(opened, Opened) or not _sign_in.is_admitted():
         st.rerun()
         return
     head = _head(opened)
@@ -133,18 +133,19 @@ def _head(opened: Opened) -> dict[str, str]:
     left, right = st.columns(2)
     with left:
         if stored is not None:
-            name = st.text_input("Name", plain.get("name", ""), disabled=True, key=opened.key("fixed_name"),
-                                 help="Copy it to give it another name")  # fmt: skip
+            name = str(plain["name"])
+            st.text_input("Name", name, disabled=True, key=opened.key("fixed_name"),
+                          help="Copy it to give it another name")  # fmt: skip
         else:
             name = st.text_input("Name", plain.get("name", ""), key=opened.key("name"), max_chars=120,
-                                 placeholder="growth-plus-40")  # fmt: skip
-        author = st.text_input("Author: who writes this", st.session_state.get(_AUTHOR, ""), key=opened.key("author"),
-                               max_chars=120)  # fmt: skip
+                                 placeholder="growth-plus-40").strip()  # fmt: skip
+        who = st.session_state.get(_AUTHOR) or _sign_in.author()[:120]
+        author = st.text_input("Author: who writes this", who, key=opened.key("author"), max_chars=120)
     with right:
         about = st.text_input("Description: what if, in one sentence", plain.get("description", ""),
-                              key=opened.key("description"), max_chars=400)  # fmt: skip
+                              key=opened.key("description"))  # fmt: skip
         note = st.text_area("Note", plain.get("note", ""), key=opened.key("note"), max_chars=4_000, height=70)
-    return dict(zip(_HEAD, (name.strip(), about.strip(), author.strip(), note.strip()), strict=True))
+    return dict(zip(_HEAD, (name, about.strip(), author.strip(), note.strip()), strict=True))
 
 
 def _parts(opened: Opened, config: Config) -> tuple[dict[str, Any], dict[str, Any]]:

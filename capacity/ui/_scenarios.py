@@ -27,9 +27,14 @@ def draw(plan: Plan) -> None:
     del plan
     folder = _data.plans_folder()
     choices = _data.planned(folder)
-    run_card(folder, list(choices))
-    _edit_card(folder)
+    make(folder, list(choices))
     _comparison(choices)
+
+
+def make(folder: Path | None, planned: Sequence[str]) -> None:
+    """What makes plans and what they are made of, also where there is no plan yet."""
+    run_card(folder, planned)
+    _edit_card(folder)
 
 
 def _edit_card(folder: Path | None) -> None:

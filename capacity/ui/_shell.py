@@ -125,4 +125,4 @@ def _no_plan(info: PageInfo, folder: Path | None) -> None:
     if folder is not None:
         st.text(str(MissingDataError(f"{folder}: no plan.json here")))
     if info.key == "scenarios":
-        _scenarios.run_card(folder, ())
+        _scenarios.make(folder, ())

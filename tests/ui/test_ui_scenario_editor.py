@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from capacity import config, scenario, strict_yaml
 from capacity.ui import _edit_rows as edit
-from capacity.ui import launch
+from capacity.ui import jobs, launch
 from tests.scenario import kit
 
 Plans = Callable[[str], Path]
@@ -311,3 +312,38 @@ def test_closing_writes_nothing(page: AppTest, settings: config.Config) -> None:
     assert not app.exception
     assert len(scenario.load_all(settings)) == 1
     assert app.button(key="edit_new")
+
+
+def test_the_first_scenario_can_be_made_before_the_first_plan(
+    settings: config.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(launch.PLANS, str(tmp_path / "plans"))
+    monkeypatch.setenv(launch.CONFIG, str(settings.path))
+    app = begun(AppTest.from_function(script, default_timeout=60).run(), "early")
+    app.button(key="edit_save").click().run()
+    assert not app.exception
+    assert {s.name for s in scenario.load_all(settings)} == {"early", "more"}
+
+
+def test_a_plan_that_cannot_start_leaves_the_scenario_saved(
+    page: AppTest, settings: config.Config, plans: Plans
+) -> None:
+    """Another's plan is being made: the scenario is kept, and the page says why it was not planned."""
+    from capacity.ui import _data
+
+    app = begun(page, "kept").run()
+    busy = _data.runner(plans("normal"))
+    wait = [sys.executable, "-c", "import time; time.sleep(60)"]
+    busy._build = lambda *_: wait
+    try:
+        busy.start(settings.path, plans("normal"), ["more"])
+        app.button(key="edit_plan").click().run()
+        assert not app.exception
+        assert "kept" in [s.name for s in scenario.load_all(settings)]
+        busy.cancel()
+        app.run()
+        assert "The scenario is saved, and its plan was not started" in words(app)
+        assert "a plan is already being made" in words(app)
+    finally:
+        busy.close()
+        busy._build = jobs.plan_command
