@@ -13,7 +13,7 @@ from capacity import decisions
 from capacity.decisions import Decision
 from capacity.errors import CapacityError
 from capacity.plan import Finding, Plan
-from capacity.report import decided
+from capacity.report import decided, write_report
 from capacity.ui import _data as data
 from capacity.ui import _format as fmt
 from capacity.ui import _sign_in
@@ -21,6 +21,7 @@ from capacity.ui import _widgets as ui
 from capacity.words import unique
 
 _MOST_REASON = 1_000
+_FILES = {"report.html": "Report", "report.xlsx": "Workbook", "order-dates.ics": "Order dates"}
 
 
 def draw(plan: Plan) -> None:
@@ -41,6 +42,7 @@ def draw(plan: Plan) -> None:
     with right:
         _asked(asked, taken)
     _taken(taken)
+    _export(folder, taken)
 
 
 def _folder(plan: Plan) -> Path | None:
@@ -103,7 +105,11 @@ def _asked(asked: tuple[Finding, ...], taken: tuple[Decision, ...]) -> None:
         ui.table(
             frame,
             "Findings of this plan and what was decided about them",
-            {"Finding": st.column_config.TextColumn(width=420), "Status": st.column_config.TextColumn(width=80)},
+            {
+                "Finding": st.column_config.TextColumn(width=390),
+                "Status": st.column_config.TextColumn(width=80),
+                "Decided by": st.column_config.TextColumn(width=96),
+            },
             "Nothing in this plan needs a decision.",
             most_rows=8,
             lines=3,
@@ -113,7 +119,7 @@ def _asked(asked: tuple[Finding, ...], taken: tuple[Decision, ...]) -> None:
 def _taken(taken: tuple[Decision, ...]) -> None:
     found = decided.table(taken)
     frame = pd.DataFrame([found.words(r) for r in found.rows], columns=[c.head for c in found.columns])
-    with ui.card("Decisions taken", "In the report too: run capacity report on the plan's folder again."):
+    with ui.card("Decisions taken", "Report and workbook hold them too, once they are written again: below."):
         ui.table(
             frame,
             "Every decision, the newest first",
@@ -121,3 +127,30 @@ def _taken(taken: tuple[Decision, ...]) -> None:
             decided.NOTHING,
             lines=3,
         )
+
+
+def _export(folder: Path, taken: tuple[Decision, ...]) -> None:
+    """Report and workbook with the decisions, written beside the plan and taken along from there."""
+    note = "As capacity report writes them beside the plan: report.html, report.xlsx and order-dates.ics."
+    with ui.card("To take along", note):
+        if st.button("Write report and workbook", key="write_report", icon=":material/description:"):
+            with st.spinner("Writing the report"):
+                try:
+                    write_report(folder)
+                except (CapacityError, OSError) as error:
+                    ui.problem("The report was not written", str(error).splitlines())
+                    return
+        written = {name: folder / name for name in _FILES if (folder / name).is_file()}
+        if not written:
+            st.caption("Not written yet.")
+            return
+        moment = datetime.fromtimestamp(min(p.stat().st_mtime for p in written.values()), UTC)
+        # A decision's moment is in whole seconds.
+        missing = sum(d.at > moment for d in taken)
+        late = f": {fmt.count(missing, 'decision')} since, write them again" if missing else ", with every decision"
+        st.text(f"Written {fmt.moment(moment)}{late}.")
+        with st.container(horizontal=True):
+            for name, path in written.items():
+                # Read when it is asked for: a page is drawn many times, a report taken along once.
+                st.download_button(_FILES[name], path.read_bytes, name, on_click="ignore", key=f"take_{name}",
+                                   icon=":material/download:")  # fmt: skip

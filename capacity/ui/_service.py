@@ -136,7 +136,7 @@ def _events(plan: Plan, unit: UnitPlan) -> list[tuple[str, date, date]]:
     rows = of_unit(plan.frame("occasions"), unit)
     rows = rows[(rows["kind"] == "event") & (rows["target"] == "peak")].dropna(subset=["start", "end"])
     spans = zip(rows["name"], rows["start"], rows["end"], strict=True)
-    known = [(f"{n}, as of {a:%Y}", pd.Timestamp(a).date(), pd.Timestamp(b).date()) for n, a, b in spans]
+    known = [(f"{n}, in {a:%Y}", pd.Timestamp(a).date(), pd.Timestamp(b).date()) for n, a, b in spans]
     coming = [
         (e.name, e.start.date(), e.end.date())
         for e in plan.events

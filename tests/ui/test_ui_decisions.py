@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import time
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -86,6 +89,37 @@ def test_the_command_lists_records_and_the_report_shows(tmp_path: Path, capsys: 
     text = page.read_text(encoding="utf-8")
     assert "=cheap &amp; &lt;b&gt;safe&lt;/b&gt;" in text
     assert (folder / "order-dates.ics").read_bytes().startswith(b"BEGIN:VCALENDAR\r\n")
+
+
+def test_a_decision_of_the_page_is_in_report_and_workbook(tmp_path: Path, draw: Draw) -> None:
+    folder = _folder(tmp_path)
+    app = draw(folder)
+    assert any("Not written yet." in c.value for c in app.caption)
+    app.button(key="write_report").click().run()
+    assert any(t.value.endswith("with every decision.") for t in app.text)
+    app.text_input(key="decision_author").input("Ada Byron")
+    app.text_area(key="decision_reason").input("the quota is free")
+    for name in ("report.html", "report.xlsx"):  # written a minute before
+        os.utime(folder / name, (time.time() - 60, time.time() - 60))
+    next(b for b in app.button if b.label == "Record").click().run()
+    assert any(t.value.endswith("1 decision since, write them again.") for t in app.text)
+    app.button(key="write_report").click().run()
+    assert not app.exception
+    assert any(t.value.endswith("with every decision.") for t in app.text)
+    assert "the quota is free" in (folder / "report.html").read_text(encoding="utf-8")
+    with zipfile.ZipFile(folder / "report.xlsx") as book:
+        words = " ".join(book.read(n).decode() for n in book.namelist() if n.endswith(".xml"))
+    assert "the quota is free" in words
+    assert "Ada Byron" in words
+
+
+def test_a_report_that_cannot_be_written_is_said(tmp_path: Path, draw: Draw) -> None:
+    folder = _folder(tmp_path)
+    app = draw(folder)
+    (folder / "report.html.partial").mkdir()  # where the report is written first
+    app.button(key="write_report").click().run()
+    assert not app.exception
+    assert any("The report was not written" in e.value for e in app.error)
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
