@@ -10,7 +10,7 @@ from capacity.charts import visible
 from capacity.decisions import Decision
 from capacity.pipeline import scenario_words
 from capacity.plan import Plan
-from capacity.report import _pictures, _summary, _tables, bought, decided, known, planned
+from capacity.report import _pictures, _summary, _tables, bought, came, decided, known, planned
 from capacity.report._first_sheet import Sheet, fitting, items, least
 from capacity.report._page import Page, render
 from capacity.report._sections import Section, planned_sections
@@ -123,6 +123,7 @@ def sections(plan: Plan, comparison: Sequence[Plan]) -> list[Section]:
         _mix(plan),
         *planned_sections(plan),
         _events(plan),
+        came.section(plan),
         _scenarios(plan, comparison),
         _cost(plan),
         _unit_cost(plan),

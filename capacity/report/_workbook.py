@@ -10,7 +10,7 @@ from typing import Any
 
 from capacity.decisions import Decision
 from capacity.plan import Plan
-from capacity.report import _summary, _tables, decided, known, planned
+from capacity.report import _summary, _tables, came, decided, known, planned
 from capacity.report._document import scenario_table, solver_lines
 from capacity.report._table import TEXTS, Column, Table, missing
 from capacity.report.calendar import order_dates
@@ -45,6 +45,7 @@ def tables(
         _tables.forecasts(plan), _tables.excuses(plan), _tables.freshness(plan), _tables.quality(plan),
         *known.sheets(plan), _tables.provenance(plan),
     ]  # fmt: skip
+    found += [t for t in (came.sheet(plan),) if t.rows]
     found += [scenario_table([plan, *comparison])] if comparison else []
     return [table.for_reader("sheet") for table in found]
 

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 import capacity
-from capacity import charts
 from capacity.charts import visible
-from capacity.report import _pictures
-from capacity.report._cells import known, records, text, true, where
+from capacity.report import came
+from capacity.report._cells import known, text, true
 from capacity.report._page import Page, render
 from capacity.report._sections import Section
 from capacity.report._summary import Card
-from capacity.report._table import Column, Table, moment, percent, sentence
+from capacity.report._table import Table, moment, percent
 from capacity.report.check_tables import Checked
 from capacity.words import day, plural
 
 BOOK = "check.xlsx"
-MOST_ROWS = 40
 MOST_FIRST = 14
-Row = Mapping[Hashable, Any]
-_YES: Mapping[bool | None, str] = {True: "yes", False: "no"}
 
 
 def render_after(checked: Checked) -> str:
@@ -35,7 +31,7 @@ def render_after(checked: Checked) -> str:
             name=visible(checked.company),
             facts=after_facts(checked),
             cards=list(after_cards(checked)),
-            first=_otherwise(checked, rows),
+            first=_otherwise(rows),
             first_title="What came otherwise than said",
             first_none="Every peak stayed within the P95 that was said before, and within safe capacity.",
             sections=_sections(checked, rows),
@@ -47,7 +43,7 @@ def render_after(checked: Checked) -> str:
 
 def after_sheets(checked: Checked) -> list[Table]:
     """The workbook's table behind its first one."""
-    return [_table("What came", checked, _rows(checked))]
+    return [came.table("What came", _rows(checked))]
 
 
 def after_facts(checked: Checked) -> list[tuple[str, str]]:
@@ -81,48 +77,16 @@ def after_cards(checked: Checked) -> Iterator[Card]:
 
 
 def _rows(checked: Checked) -> list[dict[Hashable, Any]]:
-    """What went beyond safe capacity first, then the largest errors."""
-    found = records(checked.review) if checked.review is not None else []
-    return sorted(found, key=lambda r: (true(r["held"]) is not False, -abs(known(r["error_frac"]) or 0.0), where(r)))
+    return came.ordered(checked.review) if checked.review is not None else []
 
 
-def _otherwise(checked: Checked, rows: list[dict[Hashable, Any]]) -> Table:
+def _otherwise(rows: list[dict[Hashable, Any]]) -> Table:
     """As many as the first sheet holds."""
-    found = _table("Otherwise than said", checked, [r for r in rows if _is_otherwise(r)])
+    found = came.table("Otherwise than said", [r for r in rows if came.is_otherwise(r)])
     return found.first(MOST_FIRST, BOOK).for_reader("page")
 
 
-def _is_otherwise(r: Row) -> bool:
-    return not r["within_p95"] or true(r["held"]) is False
-
-
-def _table(name: str, checked: Checked, rows: list[dict[Hashable, Any]]) -> Table:
-    cells = [
-        (where(r), "GO" if r["said_go"] else "NO-GO", known(r["p50"]), known(r["p95"]), known(r["actual"]),
-         known(r["error_frac"]), known(r["multiplier"]), known(r["multiplier_realised"]), known(r["safe"]),
-         _YES.get(true(r["held"])), known(r["probability_holds"]), sentence(text(r["words"])))
-        for r in rows
-    ]  # fmt: skip
-    columns = (
-        Column("Service · region"), Column("Said", "status"), Column("P50 said", "number"),
-        Column("P95 said", "number"), Column("Peak", "number"), Column("Error", "percent1"),
-        Column("Times normal, expected", "ratio"),
-        Column("Times normal, came", "ratio"), Column("Safe", "number"), Column("Held", "status"),
-        Column("P(holds) said", "percent1"), Column("In words", "long", only="sheet"),
-    )  # fmt: skip
-    return Table(name, columns, cells)
-
-
 def _sections(checked: Checked, rows: list[dict[Hashable, Any]]) -> list[Section]:
-    lead = (
-        "Error is the peak over the P50 said before, less one. Held: the peak stayed within the safe capacity (the "
-        "tier's zones lost) of what ran; services without instances have none."
-    )
-    chart = charts.event_after(checked.review) if checked.review is not None else None
-    caption = (
-        "The bar is P50 to P95 as said before, the point what came, as a share of the P50; the tick is safe capacity. "
-        "The largest errors first."
-    )
-    pictures = [] if chart is None else [_pictures.picture(chart, caption)]
-    table = _table("What came", checked, rows).first(MOST_ROWS, BOOK)
-    return [Section("came", "Said before, and what came", lead, [table], pictures)]
+    pictures = [] if checked.review is None else [came.picture(checked.review)]
+    table = came.table("What came", rows).first(came.MOST_ROWS, BOOK)
+    return [Section("came", "Said before, and what came", came.LEAD, [table], pictures)]

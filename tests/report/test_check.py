@@ -17,7 +17,8 @@ from capacity.cli import _print_event
 from capacity.domain import EventVerdict, Remedy, Unit
 from capacity.errors import UsageError
 from capacity.plan import FRAMES, EventSummary
-from capacity.report import Checked, write_check
+from capacity.report import Checked, render_html, write_check
+from capacity.report._workbook import tables
 from capacity.report.check_page import cards, cautions, render_check
 from capacity.report.check_tables import not_holding, prescaling, reasons, steps, todo
 from tests.factory import HOSTILE, known_plan
@@ -179,6 +180,24 @@ def test_the_review_is_written_in_its_place(tmp_path: Path) -> None:
     sheets = Book(book).sheets
     assert list(sheets) == ["Check", "What came"]
     assert len(sheets["What came"]) == 1 + len(load().event.verdicts)
+
+
+def test_a_plan_tells_events_that_are_over_on_page_and_sheet() -> None:
+    frame = after(load()).review
+    assert frame is not None
+    plan = known_plan()
+    older = frame.assign(event="last sale", start=frame["start"] - pd.Timedelta(days=90), held=None)
+    known = replace(plan, frames={**plan.frames, "event_review": pd.concat([frame, older], ignore_index=True)})
+    page = Page(render_html(known))
+    assert "Peak events that are over" in page.text
+    within = int(frame["within_p95"].sum())
+    assert f"{within} of {len(frame)} peaks were within the P95 said before (stored plan of 20 Nov 2026)" in page.text
+    assert "last sale of 29 Aug 2026" in page.text
+    (sheet,) = [t for t in tables(known, ()) if t.name == "What came"]
+    assert len(sheet.rows) == 2 * len(frame)
+    assert {r[0] for r in sheet.rows} == {"black-friday-2026", "last sale"}
+    assert not [t for t in tables(plan, ()) if t.name == "What came"]
+    assert "events-over" not in render_html(plan)
 
 
 def test_a_folder_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:
