@@ -17,6 +17,9 @@ from capacity.words import day, plural, quantity
 _UNIT = Column("Service · region")
 # How the check leads a reason that is no reason for its verdict.
 CAUTION = "caution:"
+# How the check says of a limit that it does not hold.
+_FAILS = " exceeds the limit "
+_MOST_FAILING = 2
 # Of a service that was not asked about: requests.
 _REQUESTS = "1/s"
 
@@ -72,7 +75,7 @@ def label(verdict: EventVerdict) -> str:
 def not_holding(checked: Checked) -> Table:
     """Every NO-GO with its first reason, and what to do by when; the money is that of running what is missing."""
     rows = [
-        (label(v), v.probability_holds, sentence(v.reasons[0]) if v.reasons else None, sentence(steps(v)) or None,
+        (label(v), v.probability_holds, failing(v) or None, sentence(steps(v)) or None,
          None if v.prescale is None else v.prescale.usd)
         for v in checked.refused
     ]  # fmt: skip
@@ -81,6 +84,12 @@ def not_holding(checked: Checked) -> Table:
         Column("What to do", "long", "find out first"), Column("USD", "money", "not known"),
     )  # fmt: skip
     return Table("Does not hold", columns, rows)
+
+
+def failing(verdict: EventVerdict) -> str:
+    """The first reason, which is one that fails, and a limit that fails beside it."""
+    more = [r for r in verdict.reasons[1:] if _FAILS in r]
+    return " ".join(sentence(r) for r in [*verdict.reasons[:1], *more[: _MOST_FAILING - 1]])
 
 
 def steps(verdict: EventVerdict) -> str:

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from capacity.plan import EventSummary, Plan
 from capacity.report import Checked
+from tests.report.test_workbook import Book
 
 GOLDEN = Path(__file__).with_name("golden")
 KEPT = GOLDEN / "demo_event.json"
@@ -69,3 +70,14 @@ def words(html: str) -> str:
     reader.feed(html)
     lines = (line.strip() for line in reader.lines)
     return "\n".join(line for line in lines if line.strip("# ")) + "\n"
+
+
+def cells(book: Book) -> str:
+    """A workbook as text: a heading a sheet, a line a row."""
+    out = []
+    for name, rows in book.sheets.items():
+        out.append(f"# {name}")
+        out += [
+            " | ".join("" if c is None else f"{c:.10g}" if isinstance(c, float) else c for c in row) for row in rows
+        ]
+    return "\n".join(out) + "\n"

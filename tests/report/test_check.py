@@ -20,9 +20,9 @@ from capacity.plan import FRAMES, EventSummary
 from capacity.report import Checked, render_html, write_check
 from capacity.report._workbook import tables
 from capacity.report.check_page import cards, cautions, render_check
-from capacity.report.check_tables import not_holding, prescaling, reasons, steps, todo
+from capacity.report.check_tables import failing, not_holding, prescaling, reasons, steps, todo
 from tests.factory import HOSTILE, known_plan
-from tests.report.frozen_event import GOLDEN, load, of_plan, words
+from tests.report.frozen_event import GOLDEN, cells, load, of_plan, words
 from tests.report.test_html import Page
 from tests.report.test_workbook import Book
 
@@ -73,6 +73,11 @@ def test_the_page_after_the_event_reads_as_it_did() -> None:
     told("check_after.txt", words(render_after(after(load()))))
 
 
+def test_the_sheets_of_the_demo_company_are_as_they_were(tmp_path: Path) -> None:
+    _, book = write_check(load(), tmp_path)
+    told("check_sheets.txt", cells(Book(book)))
+
+
 # --- what it says ----------------------------------------------------------------------------------------------
 
 
@@ -95,6 +100,15 @@ def test_the_first_sheet_says_whether_which_why_what_by_when_and_for_how_much() 
         assert f"{v.prescale.at:%d %b %H:%M} to {v.prescale.until:%d %b %H:%M} UTC" in what
         assert all(f"by {r.by.day} {r.by:%b %Y}" in what for r in v.remedies)
         assert abs(float(usd.replace(",", "")) - v.prescale.usd) <= 0.5
+
+
+def test_a_limit_that_fails_beside_capacity_is_said_too() -> None:
+    v = load().refused[0]
+    limit = "connections: P95 2,500 exceeds the limit 2,000"
+    both = replace(v, reasons=(v.reasons[0], "connections: P95 5 is within the limit 9", limit, "more", f"x{limit}"))
+    assert failing(both) == f"{v.reasons[0]}. C{limit[1:]}."
+    assert failing(v) == f"{v.reasons[0]}."
+    assert failing(replace(v, reasons=())) == ""
 
 
 def test_remedies_stand_by_date_and_their_money_is_the_checks() -> None:

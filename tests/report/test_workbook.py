@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zipfile
 from dataclasses import replace
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from capacity.plan import Plan
 from capacity.report._workbook import cell_text, fits_a_double, write_workbook
 from tests.factory import HOSTILE, known_plan
+from tests.handover import frozen_demo
 
 MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 
@@ -54,6 +56,17 @@ def book(company: Plan, tmp_path_factory: pytest.TempPathFactory) -> Book:
     path = tmp_path_factory.mktemp("book") / "report.xlsx"
     write_workbook(company, path)
     return Book(path)
+
+
+def test_the_sheets_of_the_demo_company_are_as_they_were(tmp_path: Path) -> None:
+    """Four of its services; written anew by CAPACITY_WRITE_GOLDEN=1."""
+    from tests.report.frozen_event import GOLDEN, cells
+
+    write_workbook(frozen_demo.load(), tmp_path / "report.xlsx")
+    found, path = cells(Book(tmp_path / "report.xlsx")), GOLDEN / "report_sheets.txt"
+    if os.environ.get("CAPACITY_WRITE_GOLDEN"):
+        path.write_text(found, encoding="utf-8")
+    assert found == path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("kind", [{"ugly": True}, {"services": 0}], ids=["ugly", "empty"])
