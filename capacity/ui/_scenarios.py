@@ -11,7 +11,7 @@ from capacity import charts, costs
 from capacity import scenario as scenarios
 from capacity.errors import CapacityError
 from capacity.plan import Plan
-from capacity.ui import _data, _edit, jobs
+from capacity.ui import _data, _edit, _sign_in, jobs
 from capacity.ui import _format as fmt
 from capacity.ui import _tables as tables
 from capacity.ui import _widgets as ui
@@ -113,7 +113,8 @@ def _start(runner: jobs.Runner, config: Path, folder: Path, names: Sequence[str]
 def _watch(runner: jobs.Runner) -> None:
     """Progress of the running job; the whole page again once it has ended."""
     status = runner.status()
-    if status is None or status.state != "running":
+    # A part that runs alone passes no page on its way, so it looks at the door itself.
+    if status is None or status.state != "running" or not _sign_in.is_admitted():
         st.rerun()
         return
     told = status.progress
