@@ -22,8 +22,8 @@ from tests.factory import make_plan, write_plan_dir
 pytestmark = pytest.mark.e2e
 
 _HEAD_PX, _ROW_PX = 31, 31
-# The first cells that a click reaches, from the table's left edge: the mark of the row comes before them.
-_COLUMN_PX = {"Services": 120, "Times": 650}
+_TIMES_PX = 650  # into the column Times, from the table's left edge
+_FIELD = "#portal input"  # of the cell that is being edited
 
 
 @pytest.fixture
@@ -80,18 +80,19 @@ def write_growth(one: Reader, times: str, service: str) -> None:
     page.get_by_role("button", name="Add row: Growth").click()
     one.settle()
     box = grid.bounding_box()
-    for _ in range(2):  # the first click brings the keyboard to the table
-        page.mouse.click(box["x"] + _COLUMN_PX["Times"], box["y"] + _HEAD_PX + _ROW_PX / 2)
-        page.wait_for_timeout(300)
+    page.mouse.click(box["x"] + _TIMES_PX, box["y"] + _HEAD_PX + _ROW_PX / 2)
+    page.locator("td[data-testid=glide-cell-3-0][aria-selected=true]").wait_for(state="attached")
     page.keyboard.type(times)
+    page.locator(_FIELD).wait_for()  # it opens with the first key; a person's Enter never comes before it
     page.keyboard.press("Enter")
     one.settle()
     assert cell(one, "Growth", 0, "Times") == times
     for key in ("ArrowUp", "ArrowLeft", "ArrowLeft", "Enter"):
         page.keyboard.press(key)
         page.wait_for_timeout(200)
+    page.locator(_FIELD).wait_for()
     page.keyboard.type(service)
-    page.wait_for_timeout(300)
+    page.get_by_role("option", name=service, exact=True).wait_for()
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     one.settle()
