@@ -105,7 +105,9 @@ def _event_note(event: EventSummary) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     by = min((r.by for v in refused for r in v.remedies), default=None)
     first = f" First remedy due {day(by)}." if by else ""
-    return f"{len(refused)} of {len(event.verdicts)} do not hold: {', '.join(names[:NAMED])}{more}.{first}"
+    priced = [v.prescale.usd for v in refused if v.prescale is not None and v.prescale.usd is not None]
+    cost = f" Pre-scaling costs {money(sum(priced))} USD." if priced else ""
+    return f"{len(refused)} of {len(event.verdicts)} do not hold: {', '.join(names[:NAMED])}{more}.{first}{cost}"
 
 
 def watch(plan: Plan, most: int) -> list[str]:
