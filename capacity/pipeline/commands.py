@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from importlib import resources
@@ -71,12 +72,21 @@ def demo_config(out: Path) -> Config:
         raise MissingDataError("the demo data is not in this installation; install the wheel, or run from a checkout")
     settings = configuration.load(path)
     sources_here = [s.model_copy(update={"path": str(settings.resolve(s.path))}) for s in settings.sources]  # type: ignore[union-attr]
-    scenarios_here = [str(settings.resolve(s)) for s in settings.scenarios]
+    scenarios_here = _own_scenarios(settings, out / "demo.scenarios")
     inside = settings.model_copy(update={"store": "store", "sources": sources_here, "scenarios": scenarios_here})
-    out.mkdir(parents=True, exist_ok=True)
     written = out / "demo.yaml"
     written.write_text(configuration.dump(inside), encoding="utf-8")
     return configuration.load(written)
+
+
+def _own_scenarios(settings: Config, folder: Path) -> list[str]:
+    """The demo's scenarios as files of the reader's own, to be edited; what was edited before is kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [settings.resolve(s) for s in settings.scenarios]
+    for path in paths:
+        if not (folder / path.name).exists():
+            shutil.copyfile(path, folder / path.name)
+    return [f"{folder.name}/{path.name}" for path in paths]
 
 
 def all_scenarios(config: Config) -> tuple[Scenario, ...]:

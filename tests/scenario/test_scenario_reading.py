@@ -134,3 +134,14 @@ def test_one_name_in_two_files_is_a_fault(settings: config.Config) -> None:
         (home / f"{file}.yaml").write_text(GROWN.format("same"))
     with pytest.raises(ConfigError, match=r"b.yaml:1: name: 'same' is the name in .*a.yaml too"):
         scenario.load_all(settings)
+
+
+def test_the_demo_has_scenarios_of_its_own_to_edit(tmp_path: Path) -> None:
+    made = pipeline.demo_config(tmp_path / "out")
+    first = scenario.load_all(made)
+    assert [s.name for s in first] == ["growth-plus-40", "graviton"]
+    assert {p.parent for p in scenario.paths(made)} == {scenario.home(made)}
+    read = scenario.stored(scenario.paths(made)[0], made)
+    mine = scenario.save(read.scenario.model_copy(update={"note": "mine"}), made, read)
+    again = pipeline.demo_config(tmp_path / "out")
+    assert scenario.stored(mine.path, again).scenario.note == "mine"
