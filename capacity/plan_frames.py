@@ -56,6 +56,9 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
     # later left out), then of each alone with the others as planned; savings are against size 0
     "purchase_sizes": ("offer", "month", "size_frac", "hourly_usd", "saving_q10", "saving_q50", "saving_q90",
                        "saving_mean", "utilisation_q10", "utilisation_q50", "utilisation_q90"),
+    # the share of each month's usage (at on-demand prices, means over the futures) that each product will cover, owned
+    # and to be bought apart; what is left to 1 stays on demand. Months go on to the end of the longest term
+    "coverage_ahead": ("month", "product", "owned", "covered_frac", "usage_usd"),
     # offers that were not considered, by name, and why (a rate that is not known is never guessed)
     "purchase_refusals": ("offer", "reason"),
     # what moving one requirement by one unit costs a year (below zero: saves): between low and high, by solving again

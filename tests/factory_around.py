@@ -24,6 +24,7 @@ def around(plan: Plan, ugly: bool = False) -> Plan:
         "past_forecast": _past(plan),
         "headroom_curve": _curve(plan),
         "purchase_sizes": _sizes(plan),
+        "coverage_ahead": _ahead(plan),
     }
     frames = {name: frame.reindex(columns=list(FRAMES[name])) for name, frame in rows.items()}
     headroom = plan.frame("headroom")
@@ -92,6 +93,17 @@ def _sizes(plan: Plan) -> pd.DataFrame:
     """Of all together, then of each purchase."""
     keys = [("", ""), *zip(plan.frame("purchases")["offer"], plan.frame("purchases")["month"], strict=True)]
     rows = [_size(*key, *size) for key in keys if plan.units for size in SIZES]
+    return pd.DataFrame(rows)
+
+
+def _ahead(plan: Plan) -> pd.DataFrame:
+    """What is owned ends after half a year; what is bought goes on for three."""
+    months = [f"{2026 + (9 + k) // 12}-{(9 + k) % 12 + 1:02d}" for k in range(36)] if plan.units else []
+    rows = [
+        {"month": m, "product": product, "owned": owned, "covered_frac": frac if k < last else 0.0, "usage_usd": 9e4}
+        for product, owned, frac, last in (("compute_sp", True, 0.3, 6), ("standard_ri", False, 0.25, 36))
+        for k, m in enumerate(months)
+    ]  # fmt: skip
     return pd.DataFrame(rows)
 
 

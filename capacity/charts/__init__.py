@@ -17,7 +17,7 @@ from capacity.charts._planned import coverage_months, family_counts, fleet_shape
 from capacity.charts._price import headroom_price, price_points, purchase_savings, requirement_prices
 from capacity.charts._promise import promises
 from capacity.charts._review import commitment_rates, waste_by_kind
-from capacity.charts._sizes import headroom_moved, moved_points, purchase_sizes, size_name
+from capacity.charts._sizes import MOST_MONTHS, coverage_ahead, headroom_moved, moved_points, purchase_sizes, size_name
 from capacity.charts._svg import to_png, to_svg
 from capacity.charts._theme import INKS, Ink, Theme, contrast, unit_label, visible
 from capacity.charts._totals import spend_totals
@@ -27,6 +27,7 @@ from capacity.charts._why import decomposition
 __all__ = [
     "INKS",
     "MAX_SIDE",
+    "MOST_MONTHS",
     "Ink",
     "Theme",
     "bridge_waterfall",
@@ -35,6 +36,7 @@ __all__ = [
     "commitment_rates",
     "contrast",
     "cost_stack",
+    "coverage_ahead",
     "coverage_months",
     "decomposition",
     "event_after",

@@ -1,4 +1,4 @@
-"""What if less or more is bought than recommended, and what if more or less headroom is kept."""
+"""What is covered in months to come, and what if less or more is bought, or less or more headroom kept."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from capacity.charts._money import _money_axis
+from capacity.charts._money import _money_axis, _months_axis
 from capacity.charts._price import price_points
 from capacity.charts._theme import INKS, Theme, floats, nothing, styled, visible
+from capacity.costs.commitment_review import WORDS
 
 if TYPE_CHECKING:
     import altair as alt
 
 NAMES = {0.0: "nothing", 0.5: "half", 1.0: "as recommended", 1.5: "half more", 2.0: "double"}
+MOST_MONTHS = 24
+ON_DEMAND = "on demand"
+# A card of rates calls it by another name than a bill.
+_PRODUCTS = {"standard_ri": WORDS["ec2_ri"]}
 NO_SIZES = "No other size was looked at: nothing is to be bought, or this plan was made before sizes were"
 
 
@@ -73,6 +78,60 @@ def purchase_sizes(sizes: pd.DataFrame, theme: Theme = "light", currency: str = 
 
 def _signed(value: float) -> str:
     return f"{'−' if value < 0 else ''}{abs(value):,.0f}"
+
+
+def coverage_ahead(coverage: pd.DataFrame, theme: Theme = "light", most_months: int = MOST_MONTHS) -> alt.LayerChart:
+    """What share of each month's usage is covered by what is owned, by what is to be bought, and not at all.
+
+    Parameters
+    ----------
+    coverage
+        The frame coverage_ahead: month, product, owned, covered_frac.
+    most_months
+        Only the first so many are drawn: what is bought runs on for years.
+    """
+    import altair as alt
+
+    frame = _shares(coverage, most_months)
+    if frame.empty:
+        return nothing("No coverage to come: no commitment was looked for", theme)
+    ink = INKS[theme]
+    names = list(dict.fromkeys(frame["name"]))
+    colours = [ink.grid if n == ON_DEMAND else ink.series[i % len(ink.series)] for i, n in enumerate(names)]
+    months = sorted(frame["month"].unique())
+    base = alt.Chart(frame).encode(
+        x=alt.X("month:O", sort=months, title=None, axis=_months_axis()),
+        tooltip=[alt.Tooltip("month:N"), alt.Tooltip("name:N"), alt.Tooltip("share:Q", format=".1%")],
+    )
+    bars = base.mark_bar(size=22, stroke=ink.muted, strokeWidth=0.5).encode(
+        y=alt.Y("from:Q", title="share of usage, at on-demand prices", scale=alt.Scale(domain=[0.0, 1.12]),
+                axis=alt.Axis(format="%", values=[0, 0.2, 0.4, 0.6, 0.8, 1.0])),
+        y2="to:Q",
+        color=alt.Color("name:N", scale=alt.Scale(domain=names, range=colours),
+                        legend=alt.Legend(symbolType="square", labelLimit=300, columns=3)),
+    )  # fmt: skip
+    covered = frame[frame["name"] != ON_DEMAND].groupby("month", as_index=False).agg(share=("share", "sum"))
+    covered = covered.assign(label=[f"{s:.0%}" for s in covered["share"]])
+    text = alt.Chart(covered).mark_text(dy=-4, baseline="bottom", fontSize=11, color=ink.text)
+    labels = text.encode(x=alt.X("month:O", sort=months), y=alt.datum(1.0), text="label:N")
+    return styled(alt.layer(bars, labels), theme, 250)
+
+
+def _shares(coverage: pd.DataFrame, most_months: int) -> pd.DataFrame:
+    """month, name, share, from, to: owned first, then what is to be bought, the rest on demand."""
+    frame = pd.DataFrame({"month": coverage["month"].map(visible), "share": floats(coverage["covered_frac"])})
+    kinds = {True: "owned", False: "to buy"}
+    frame["name"] = [
+        f"{kinds[bool(o)]}: {_PRODUCTS.get(p, WORDS.get(p, visible(p).replace('_', ' ')))}"
+        for o, p in zip(coverage["owned"], coverage["product"], strict=True)
+    ]
+    frame = frame.dropna(subset=["share"])
+    frame = frame[frame["month"].isin(sorted(frame["month"].unique())[:most_months])]
+    rest = (1.0 - frame.groupby("month")["share"].sum()).clip(lower=0.0).rename("share").reset_index()
+    frame = pd.concat([frame, rest.assign(name=ON_DEMAND)], ignore_index=True)
+    frame["to"] = frame.groupby("month")["share"].cumsum()
+    frame["from"] = frame["to"] - frame["share"]
+    return frame
 
 
 def headroom_moved(curve: pd.DataFrame, theme: Theme = "light", currency: str = "USD") -> alt.LayerChart:

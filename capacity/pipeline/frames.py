@@ -47,6 +47,7 @@ def frames(parts: Parts) -> dict[str, pd.DataFrame]:
         "cost_curve": parts.judged.cost_curve,
         "purchases": parts.purchases.purchases,
         "purchase_sizes": parts.purchases.purchase_sizes,
+        "coverage_ahead": parts.purchases.coverage_ahead,
         "headroom_curve": parts.judged.headroom_curve,
         "past_forecast": parts.past_forecast if len(parts.past_forecast) else _empty("past_forecast"),
         "calls": calls_frame(parts),

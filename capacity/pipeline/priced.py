@@ -32,6 +32,23 @@ def _headroom(row: dict[Any, Any], own: float, currency: str) -> str:
     return f"{lead} {word} {money(abs(more), currency)} over the horizon ({percent(more / own, signed=True)})."
 
 
+def coverage_words(plan: Plan) -> str:
+    """How much of the usage of the first whole month to come is covered, by what is owned and what is to be bought."""
+    rows = plan.frame("coverage_ahead")
+    months = sorted(set(rows["month"].map(str)))
+    if not months:
+        return "No coverage to come is known: no commitment was looked for, or this plan was made before it was."
+    # The month in progress is a part of itself.
+    month = months[min(1, len(months) - 1)]
+    own = rows["owned"].astype(bool)
+    share = {o: float(rows.loc[(rows["month"] == month) & (own == o), "covered_frac"].sum()) for o in (True, False)}
+    rest = max(0.0, 1.0 - share[True] - share[False])
+    return (
+        f"Of the usage of {month}, at on-demand prices, {percent(share[True])} is covered by what is owned and "
+        f"{percent(share[False])} by what is to be bought; {percent(rest)} stays on demand."
+    )
+
+
 def sizes_words(sizes: pd.DataFrame, currency: str) -> tuple[str, ...]:
     """A sentence a size of rows of frame ``purchase_sizes`` of one purchase or of all: money and use, P10 to P90."""
     rows = sorted(sizes.to_dict("records"), key=lambda r: float(r["size_frac"]))

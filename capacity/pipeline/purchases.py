@@ -27,12 +27,16 @@ def _empty(name: str) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Purchases:
-    """Frames ``purchases``, ``purchase_refusals`` and ``purchase_sizes``; ``notes`` say what was assumed."""
+    """Frames ``purchases``, ``purchase_refusals``, ``purchase_sizes`` and ``coverage_ahead``.
+
+    ``notes`` say what was assumed.
+    """
 
     purchases: pd.DataFrame = field(default_factory=lambda: _empty("purchases"))
     purchase_refusals: pd.DataFrame = field(default_factory=lambda: _empty("purchase_refusals"))
     notes: tuple[str, ...] = ()
     purchase_sizes: pd.DataFrame = field(default_factory=lambda: _empty("purchase_sizes"))
+    coverage_ahead: pd.DataFrame = field(default_factory=lambda: _empty("coverage_ahead"))
 
 
 def purchases(mix: Mix | None, inputs: Inputs, tell: Progress = silent) -> Purchases:
@@ -55,7 +59,7 @@ def purchases(mix: Mix | None, inputs: Inputs, tell: Progress = silent) -> Purch
     found = recommend(replace(asked, policy=purchase_policy(policy, mix.problem.months)), _SECONDS)
     tell("commitments to buy", 1, 1)
     refused += [(r.offer, r.reason) for r in found.refused]
-    return Purchases(_frame(found, offered), _refusals(refused), tuple(found.assumptions), _sizes(found))
+    return Purchases(_frame(found, offered), _refusals(refused), tuple(found.assumptions), _sizes(found), _ahead(found))
 
 
 def declined() -> Purchases:
@@ -116,6 +120,11 @@ def _sizes(found: PurchasePlan) -> pd.DataFrame:
         rows.append((*of.get(one.id, ("", "")), one.size_frac, one.hourly_usd, *saving, *shares))
     frame = pd.DataFrame(rows, columns=list(FRAMES["purchase_sizes"]))
     return frame.astype({f"utilisation_{q}": float for q in ("q10", "q50", "q90")})
+
+
+def _ahead(found: PurchasePlan) -> pd.DataFrame:
+    rows = [(c.month, c.product, c.owned, c.covered_frac, c.usage_usd) for c in found.coverage]
+    return pd.DataFrame(rows, columns=list(FRAMES["coverage_ahead"]))
 
 
 def _refusals(rows: list[tuple[str, str]]) -> pd.DataFrame:

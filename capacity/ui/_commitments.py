@@ -8,7 +8,7 @@ import streamlit as st
 from capacity import charts
 from capacity.costs.commitment_review import ALL, WORDS
 from capacity.errors import CapacityError
-from capacity.pipeline.priced import sizes_words
+from capacity.pipeline.priced import coverage_words, sizes_words
 from capacity.plan import Plan
 from capacity.report import bought
 from capacity.ui import _data as data
@@ -172,6 +172,7 @@ def _buy(plan: Plan) -> None:
         with ui.card("The purchase ladder", note):
             ui.chart(charts.purchase_ladder(purchases, names, ui.theme(), plan.currency),
                      "Commitments to buy in the order of buying, in money an hour")  # fmt: skip
+        _ahead(plan)
         note = "Against the best size, had usage been known: in the future at P10 of usage, and in that at P90."
         with ui.card("Regret", note):
             ui.chart(charts.purchase_regret(purchases, names, ui.theme(), plan.currency),
@@ -184,6 +185,20 @@ def _buy(plan: Plan) -> None:
         with st.expander(f"Offers refused ({len(refused.rows)})"):
             shown.table(refused, "Offers that were not considered, and why", "", {"Offer": 380, "Why not": 700},
                         lines=2)  # fmt: skip
+
+
+def _ahead(plan: Plan) -> None:
+    """What will be covered month by month: of what is owned as it ends, and of what is to be bought."""
+    note = "With everything bought as recommended: means over the futures; above each bar what is covered in all."
+    with ui.card("Coverage to come, by product", note):
+        st.text(coverage_words(plan))
+        frame = plan.frame("coverage_ahead")
+        if frame.empty:
+            return
+        months = frame["month"].nunique()
+        if months > charts.MOST_MONTHS:
+            st.caption(f"The first {charts.MOST_MONTHS} of {months} months.")
+        ui.chart(charts.coverage_ahead(frame, ui.theme()), "Share of usage covered by month and product, and the rest")
 
 
 def _amounts(plan: Plan, purchases: pd.DataFrame, names: list[str]) -> None:

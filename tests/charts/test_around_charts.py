@@ -15,9 +15,10 @@ import pytest
 from capacity import charts
 from capacity.domain import Interval
 from capacity.plan import FRAMES, Plan
-from tests.factory import HOSTILE, known_plan
+from tests.factory import known_plan
 from tests.factory_around import around
 from tests.factory_planned import planned
+from tests.factory_unit import HOSTILE
 
 PLANS: dict[str, Callable[[], Plan]] = {
     "planned": lambda: around(planned(known_plan())),
@@ -64,6 +65,7 @@ CHARTS: dict[str, Callable[[Plan, charts.Theme], Any]] = {
     "calls_around": calls,
     "utilisation_weeks": weeks,
     "headroom_moved": lambda p, t: charts.headroom_moved(p.frame("headroom_curve"), t),
+    "coverage_ahead": lambda p, t: charts.coverage_ahead(p.frame("coverage_ahead"), t),
     "purchase_sizes": lambda p, t: charts.purchase_sizes(
         p.frame("purchase_sizes")[p.frame("purchase_sizes")["offer"] == ""], t
     ),
@@ -171,6 +173,18 @@ def test_sizes_are_in_their_order_with_money_beside_them() -> None:
     assert places == sorted(places)
     assert {"12,000", "−4,000"} <= set(words)
     assert charts.size_name(3.0) == "3 times"
+
+
+def test_coverage_to_come_adds_up_to_the_whole() -> None:
+    frame = PLANS["planned"]().frame("coverage_ahead")
+    spec = charts.coverage_ahead(frame).to_dict()
+    rows = [r for data in spec["datasets"].values() for r in data if "to" in r]
+    assert len({r["month"] for r in rows}) == charts.MOST_MONTHS
+    assert max(r["to"] for r in rows) == pytest.approx(1.0)
+    assert {r["name"] for r in rows} == {"owned: Compute Savings Plans", "to buy: EC2 Reserved Instances", "on demand"}
+    words = said(charts.coverage_ahead(frame))
+    assert words.count("55%") == 6
+    assert words.count("25%") == charts.MOST_MONTHS - 6
 
 
 def test_points_of_headroom_are_against_the_plans_own() -> None:

@@ -1,15 +1,19 @@
-"""Other sizes of a purchase against a bill worked out here, and against the recommendation itself."""
+"""Other sizes of a purchase, and what will be covered, against bills worked out here and the recommendation."""
 
 from __future__ import annotations
+
+from calendar import monthrange
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capacity.domain import Commitment
 from capacity.optimize.purchases import recommend
 from capacity.optimize.purchases._sizes import SIZES
-from tests.optimize.purchase_makers import group, offer, question
+from tests.optimize.purchase_makers import ACCOUNT, YEAR, group, offer, question
 
 FEW = st.lists(st.integers(1, 12), min_size=36, max_size=36)
 
@@ -61,3 +65,26 @@ def test_instances_come_whole() -> None:
     whole = {s.size_frac: s.hourly_usd for s in plan.sizes if s.id == ""}
     assert whole[0.5] == pytest.approx(2 * 0.1 * 0.5)
     assert whole[1.5] == pytest.approx(4 * 0.1 * 0.5)
+
+
+@given(FEW, st.sampled_from([0.4, 0.6]), st.floats(0.0, 3.0))
+def test_what_will_be_covered_is_what_the_bill_leaves_out(usage: list[int], rate: float, owned_usd: float) -> None:
+    usd = np.array(usage, dtype=float).reshape(3, 12)
+    start, end = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC)
+    own = (Commitment("own", ACCOUNT, "compute_sp", "", "", owned_usd, 0, start, end),) if owned_usd > 0 else ()
+    offers = [offer("sp", "ec2_instance_sp", rate, scope="m5")]
+    hours = [24.0 * monthrange(2026, m)[1] for m in range(1, 13)]
+    plan = recommend(question([group(usd)], offers, hours=hours, commitments=own, committed_rate={"own": 0.7}))
+    bought = sum(r.hourly_usd for r in plan.recommendations)
+    # An EC2 Instance Savings Plan comes before a Compute one.
+    new = np.minimum(usd, bought / rate)
+    old = np.minimum(usd - new, owned_usd / 0.7) * (np.arange(12) < 6)
+    for product, owned, covered in (("ec2_instance_sp", False, new), ("compute_sp", True, old)):
+        found = {c.month: c for c in plan.coverage if (c.product, c.owned) == (product, owned)}
+        expected = covered.mean(axis=0) / usd.mean(axis=0)
+        if not covered.any():
+            assert not found
+            continue
+        assert list(found) == list(YEAR)
+        assert [c.covered_frac for c in found.values()] == pytest.approx(expected.tolist(), abs=1e-9)
+        assert [c.usage_usd for c in found.values()] == pytest.approx((np.array(hours) * usd.mean(axis=0)).tolist())

@@ -173,6 +173,15 @@ def test_other_sizes_of_one_purchase_are_chosen(draw: Draw) -> None:
     assert "Buying half ($2.5 an hour)" in words(app)
 
 
+def test_coverage_to_come_is_said_and_cut_to_what_is_read(draw: Draw) -> None:
+    said = words(draw("commitments", commitments_view="What to buy"))
+    assert (
+        "Of the usage of 2026-11, at on-demand prices, 30% is covered by what is owned and 25% by what is to be" in said
+    )
+    assert "45% stays on demand" in said
+    assert "The first 24 of 36 months." in said
+
+
 def test_trust_scores_each_forecast_and_tells_focus_from_the_rest(draw: Draw) -> None:
     app = draw("trust")
     frame = table(app, "Off by")

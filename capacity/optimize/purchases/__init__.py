@@ -2,6 +2,7 @@
 
 from capacity.optimize.purchases.decide import recommend
 from capacity.optimize.purchases.types import (
+    CoverageAhead,
     PurchasePlan,
     PurchasePolicy,
     PurchaseProblem,
@@ -14,6 +15,7 @@ from capacity.optimize.purchases.types import (
 from capacity.optimize.purchases.usage import evenly, usage_groups
 
 __all__ = [
+    "CoverageAhead",
     "PurchasePlan",
     "PurchasePolicy",
     "PurchaseProblem",

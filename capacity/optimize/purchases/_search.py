@@ -46,19 +46,32 @@ class Choice:
 
 
 def search(setting: Setting, most: Floats, stage: SecondStage, seconds: float) -> Choice:
-    """The best purchases with at most ``most`` (columns,) units each.
+    """The best purchases with at most ``most`` (columns,) units each, once; see :class:`Searcher`."""
+    return Searcher(setting, stage).best(most, seconds)
 
-    Whole RIs come last: the programme is first solved with parts of instances, whose cuts hold for whole ones too.
-    """
-    master = _Master(setting, most, stage)
-    deadline = time.perf_counter() + seconds
-    nothing = Choice(np.zeros(len(most)), np.inf, -np.inf, "no round was made")
-    choice = _rounds(master, deadline, nothing, integer=False)
-    if any(c.integer and m > 0 for c, m in zip(setting.columns, most, strict=True)):
-        whole = [c.integer for c in setting.columns]
-        start = replace(choice, bought=np.where(whole, np.floor(choice.bought), choice.bought))
-        choice = _rounds(master, deadline, start, integer=True)
-    return choice
+
+class Searcher:
+    """Searches of one setting with ever other largest sizes: cuts hold for all of them, so each is made once."""
+
+    def __init__(self, setting: Setting, stage: SecondStage) -> None:
+        self.setting = setting
+        self.master = _Master(setting, stage)
+
+    def best(self, most: Floats, seconds: float, start: Floats | None = None) -> Choice:
+        """The best purchases with at most ``most`` (columns,) units each, and never worse than ``start``.
+
+        Whole RIs come last: the programme is first solved with parts of instances, whose cuts hold for whole ones too.
+        """
+        self.master.limit(most)
+        deadline = time.perf_counter() + seconds
+        first = np.zeros(len(most)) if start is None else np.minimum(start, most)
+        choice = Choice(first, np.inf, -np.inf, "no round was made")
+        choice = _rounds(self.master, deadline, choice, integer=False)
+        whole = [c.integer for c in self.setting.columns]
+        if any(i and m > 0 for i, m in zip(whole, most, strict=True)):
+            floor = replace(choice, bought=np.where(whole, np.floor(choice.bought), choice.bought))
+            choice = _rounds(self.master, deadline, floor, integer=True)
+        return choice
 
 
 def _rounds(master: _Master, deadline: float, start: Choice, integer: bool) -> Choice:
@@ -90,8 +103,9 @@ def _rounds(master: _Master, deadline: float, start: Choice, integer: bool) -> C
 class _Master:
     """The programme over (q, theta, and for CVaR eta and the excesses), to which cuts are added."""
 
-    def __init__(self, setting: Setting, most: Floats, stage: SecondStage) -> None:
-        self.setting, self.most, self.stage = setting, most, stage
+    def __init__(self, setting: Setting, stage: SecondStage) -> None:
+        self.setting, self.stage = setting, stage
+        self.most = np.array([c.most for c in setting.columns], dtype=float)
         self.risk = setting.problem.policy.risk_weight
         self.q = len(setting.columns)
         self.thetas = setting.horizon.usd.shape[0] if self.risk else len(setting.horizon.months)
@@ -102,6 +116,16 @@ class _Master:
         self.money = max(self.billed(np.zeros(self.q)), 1.0) / _WHOLE_COST
         self.solver = quiet(0)
         load(self.solver, self._without_cuts(), relaxed=True)
+
+    def limit(self, most: Floats) -> None:
+        """At most ``most`` (columns,) from now on, in parts of instances again."""
+        import highspy
+
+        self.most = np.asarray(most, dtype=float)
+        for j, column in enumerate(self.setting.columns):
+            self.solver.changeColBounds(j, 0.0, float(self.most[j]))
+            if column.integer:
+                self.solver.changeColIntegrality(j, highspy.HighsVarType.kContinuous)
 
     def billed(self, bought: Floats) -> float:
         return weighed(bill_paths(self.setting, bought).cost, self.risk)

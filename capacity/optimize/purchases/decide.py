@@ -8,12 +8,13 @@ import numpy as np
 
 from capacity.domain import Floats, SolveStatus
 from capacity.errors import CapacityError
+from capacity.optimize.purchases._ahead import coverage_ahead
 from capacity.optimize.purchases._bill import bill_paths, on_path, tail_mean, weighed
 from capacity.optimize.purchases._judge import judge, spread
 from capacity.optimize.purchases._lines import Setting, setting_of
 from capacity.optimize.purchases._policy import fault, is_bought, largest_allowed, too_small
 from capacity.optimize.purchases._recourse import SecondStage
-from capacity.optimize.purchases._search import AGREES, Choice, search
+from capacity.optimize.purchases._search import AGREES, Choice, Searcher, search
 from capacity.optimize.purchases._sizes import sizes
 from capacity.optimize.purchases.types import PurchasePlan, PurchaseProblem, RefusedOffer
 
@@ -60,15 +61,18 @@ def recommend(problem: PurchaseProblem, seconds: float = 60.0) -> PurchasePlan:
         months=setting.horizon.months,
         assumptions=_assumptions(setting),
         sizes=sizes(setting, choice.bought, [(j, r.id) for j, r in zip(bought, judged, strict=True)]) if bought else (),
+        coverage=coverage_ahead(setting, bill),
     )
 
 
 def _within_policy(setting: Setting, deadline: float) -> tuple[Choice, tuple[RefusedOffer, ...]]:
     """Search, shrink what breaks the policy to what it allows, search again; at last drop what still breaks it."""
     most = np.array([c.most for c in setting.columns], dtype=float)
-    stage, reasons = SecondStage(setting), dict[int, str]()
+    searcher, reasons = Searcher(setting, SecondStage(setting)), dict[int, str]()
+    # What keeps the policy already: where time ends, it is what is left, and not nothing.
+    kept = None
     for number in range(_SHRINKING_ROUNDS + len(most) + 1):
-        choice = search(setting, most, stage, max(deadline - time.perf_counter(), 0.0))
+        choice = searcher.best(most, max(deadline - time.perf_counter(), 0.0), kept)
         bought = _without_crumbs(setting, choice.bought)
         wrong = {j: why for j in range(len(most)) if (why := _fault(setting, j, bought)) is not None}
         if not wrong:
@@ -85,6 +89,7 @@ def _within_policy(setting: Setting, deadline: float) -> tuple[Choice, tuple[Ref
             for other in _with_renewals(setting, j):
                 most[other] = min(most[other], bought[j])
                 bought[other] = min(bought[other], most[other])
+        kept = bought
     months = setting.horizon.months
     gone = [
         RefusedOffer(f"{setting.pools[setting.columns[j].pool].id}@{months[setting.columns[j].start]}", why)

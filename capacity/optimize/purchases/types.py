@@ -194,6 +194,17 @@ class Sized:
 
 
 @dataclass(frozen=True)
+class CoverageAhead:
+    """``covered_frac`` of a month's usage under one product, owned or bought; ``usage_usd`` is at on-demand prices."""
+
+    month: str
+    product: str
+    owned: bool
+    covered_frac: float
+    usage_usd: float
+
+
+@dataclass(frozen=True)
 class PurchasePlan:
     """Recommendations, and how far they may be trusted.
 
@@ -216,3 +227,4 @@ class PurchasePlan:
     months: tuple[str, ...]
     assumptions: tuple[str, ...]
     sizes: tuple[Sized, ...] = ()
+    coverage: tuple[CoverageAhead, ...] = ()
