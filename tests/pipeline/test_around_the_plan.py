@@ -167,3 +167,29 @@ def test_the_frames_of_a_plan_without_a_mix_are_empty_and_whole() -> None:
             if isinstance(frame, pd.DataFrame):
                 assert list(frame.columns) == list(FRAMES[name])
                 assert frame.empty
+
+
+def test_more_headroom_costs_more_and_the_plan_stands_at_its_policy(planned: Run, plan: Plan) -> None:
+    curve = plan.frame("headroom_curve")
+    assert list(curve["moved_frac"]) == [-0.1, -0.05, 0.0, 0.05, 0.1, 0.2]
+    assert plan.mix is not None
+    own = curve.loc[curve["moved_frac"] == 0.0, "cost_usd"].iloc[0]
+    assert own <= plan.mix.recommended_usd + 1e-6
+    assert curve["cost_usd"].dropna().is_monotonic_increasing
+    assert (curve["bound_usd"] <= curve["cost_usd"] + 1e-6).all()
+    # Looked for once, for the base: scenarios are compared by what they are.
+    assert planned.plans[1].frame("headroom_curve").empty
+
+
+def test_other_sizes_go_with_what_is_recommended(plan: Plan) -> None:
+    bought, sizes = plan.frame("purchases"), plan.frame("purchase_sizes")
+    for row in bought.to_dict("records"):
+        own = sizes[(sizes["offer"] == row["offer"]) & (sizes["month"] == row["month"]) & (sizes["size_frac"] == 1.0)]
+        assert own["saving_mean"].tolist() == pytest.approx([row["saving_mean"]])
+        assert own["utilisation_q10"].tolist() == pytest.approx([row["utilisation_q10"]])
+    together = sizes[sizes["offer"] == ""]
+    assert len(together) == (5 if len(bought) else 0)
+    ahead = plan.frame("coverage_ahead")
+    assert ahead["covered_frac"].between(0, 1).all()
+    assert (ahead.groupby("month")["covered_frac"].sum() <= 1 + 1e-9).all()
+    assert bool(len(bought)) == bool((~ahead["owned"].astype(bool)).any())
