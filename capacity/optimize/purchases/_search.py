@@ -57,15 +57,16 @@ class Searcher:
         self.setting = setting
         self.master = _Master(setting, stage)
 
-    def best(self, most: Floats, seconds: float, start: Floats | None = None) -> Choice:
+    def best(self, most: Floats, seconds: float, start: Choice | None = None) -> Choice:
         """The best purchases with at most ``most`` (columns,) units each, and never worse than ``start``.
 
+        ``start`` is of sizes at least as large: its bound holds for smaller ones, and its purchases are cut to them.
         Whole RIs come last: the programme is first solved with parts of instances, whose cuts hold for whole ones too.
         """
         self.master.limit(most)
         deadline = time.perf_counter() + seconds
-        first = np.zeros(len(most)) if start is None else np.minimum(start, most)
-        choice = Choice(first, np.inf, -np.inf, "no round was made")
+        nothing = Choice(np.zeros(len(most)), np.inf, -np.inf, "no round was made")
+        choice = nothing if start is None else replace(start, bought=np.minimum(start.bought, most))
         choice = _rounds(self.master, deadline, choice, integer=False)
         whole = [c.integer for c in self.setting.columns]
         if any(i and m > 0 for i, m in zip(whole, most, strict=True)):

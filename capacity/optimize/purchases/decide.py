@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def _within_policy(setting: Setting, deadline: float) -> tuple[Choice, tuple[Ref
     most = np.array([c.most for c in setting.columns], dtype=float)
     searcher, reasons = Searcher(setting, SecondStage(setting)), dict[int, str]()
     # What keeps the policy already: where time ends, it is what is left, and not nothing.
-    kept = None
+    kept: Choice | None = None
     for number in range(_SHRINKING_ROUNDS + len(most) + 1):
         choice = searcher.best(most, max(deadline - time.perf_counter(), 0.0), kept)
         bought = _without_crumbs(setting, choice.bought)
@@ -89,7 +90,7 @@ def _within_policy(setting: Setting, deadline: float) -> tuple[Choice, tuple[Ref
             for other in _with_renewals(setting, j):
                 most[other] = min(most[other], bought[j])
                 bought[other] = min(bought[other], most[other])
-        kept = bought
+        kept = replace(choice, bought=bought)
     months = setting.horizon.months
     gone = [
         RefusedOffer(f"{setting.pools[setting.columns[j].pool].id}@{months[setting.columns[j].start]}", why)
