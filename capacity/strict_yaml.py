@@ -53,6 +53,9 @@ class _Dumper(yaml.SafeDumper):
     stand on lines of their own, whatever is in them.
     """
 
+    def ignore_aliases(self, data: Any) -> bool:
+        return True  # our loader takes none: what stands twice is written twice
+
     def serialize(self, node: yaml.Node) -> None:
         if isinstance(node, yaml.MappingNode):
             node.flow_style = False

@@ -88,3 +88,12 @@ def test_any_text_parses_or_is_refused_cleanly(text: str) -> None:
     except ConfigError as error:
         found = len(error.problems)
     assert found >= 1
+
+
+def test_what_is_written_is_of_the_kind_that_is_read() -> None:
+    """No alias for what stands twice, the file's own keys on lines of their own, and no text taken for a number."""
+    twice = ["a", "1e5"]
+    plain = {"name": "no", "one": twice, "two": twice, "at": "2026-11-01", "text": "two\nlines"}
+    text = strict_yaml.dumps(plain)
+    assert text == "name: 'no'\none: [a, '1e5']\ntwo: [a, '1e5']\nat: 2026-11-01\ntext: |-\n  two\n  lines\n"
+    assert strict_yaml.loads(text).data == plain
