@@ -139,6 +139,20 @@ def accuracy(plan: Plan) -> pd.DataFrame:
     return frame[["service", "region", *(f.name for f in fields(Against))]]
 
 
+def accuracy_words(found: pd.DataFrame) -> str:
+    """What :func:`accuracy` says of all services together, in one sentence; "" where it says nothing."""
+    if found.empty:
+        return ""
+    middle = percent(float(found["error_frac"].median()))
+    said = f"Of {plural(len(found), 'service')} the middle one was off by {middle}"
+    known = found.dropna(subset=["within_frac"])
+    if known.empty:
+        return f"{said}."
+    days = known["days"].astype(float)
+    held = float((known["within_frac"] * days).sum() / days.sum())
+    return f"{said}; {percent(held)} of {int(days.sum()):,} days lay within their 80% intervals."
+
+
 def _scored(past: pd.DataFrame, history: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """``keys`` and the fields of :class:`Against` of every forecast that shares a day with what came."""
     came = history[keys].assign(ts=_days(history["ts"]), value=history["value"].astype(float)).dropna()

@@ -215,7 +215,7 @@ def _amounts(plan: Plan, purchases: pd.DataFrame, names: list[str]) -> None:
             return
         keys = [("", ""), *zip(purchases["offer"].map(str), purchases["month"].map(str), strict=True)]
         called = dict(zip([_ALL, *unique(names)], keys, strict=True))
-        chosen = st.selectbox("Of", list(called), key="sized", bind="query-params", width=520)
+        chosen = st.selectbox("Which purchase", list(called), key="sized", bind="query-params", width=520)
         offer, month = called.get(chosen or _ALL, ("", ""))
         rows = frames.only(sizes, offer=offer, month=month)
         left, right = st.columns([1, 1], gap="medium", vertical_alignment="center")

@@ -233,12 +233,13 @@ def _mix_columns(frame: pd.DataFrame) -> dict[str, Any]:
 def _limits(plan: Plan, unit: UnitPlan) -> None:
     with ui.card("Limits", "When demand passes each limit, and by when its remedy must be ordered."):
         ui.table(
-            tables.limits(unit.limits),
+            tables.limits(unit.limits, of_unit(plan.frame("at_stake"), unit)),
             "Limits of this service with their dates and remedies",
             {
                 "Limit": st.column_config.TextColumn(width=140),
-                "Chance": ui.chance("Chance", "Probability that the limit is passed within the horizon"),
-                "Remedy": st.column_config.TextColumn(width=330),
+                "In a quarter": ui.chance("In a quarter", "Probability that the limit is passed within 91 days"),
+                "Chance": ui.chance("In the horizon", "Probability that the limit is passed within the horizon"),
+                "Remedy": st.column_config.TextColumn(width=280),
             },
             "No limit is known for this service.",
             lines=3,

@@ -56,7 +56,7 @@ def _decision(u: UnitPlan, x: LimitOutlook, stake: Mapping[Any, Any]) -> dict[st
         "Service": fmt.visible(str(u.unit)),
         "Tier": fmt.visible(u.tier),
         "Limit": fmt.visible(x.name),
-        "In a quarter": None if chance is None else round(chance, 2),
+        "In a quarter": _rounded(chance),
         "At stake": money,
         "Risk × money": weighed,
         "P10 date": x.p10,
@@ -76,19 +76,26 @@ def _urgency(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return (row["Status"] != "Overdue", *risk, row["Order by"] or _LATE, row["Service"])
 
 
+def _rounded(value: object) -> float | None:
+    found = _known(value)
+    return None if found is None else round(found, 2)
+
+
 def _known(value: object) -> float | None:
     found = float(value) if isinstance(value, int | float) else None
     return found if found is not None and math.isfinite(found) else None
 
 
-def limits(outlooks: Sequence[LimitOutlook]) -> pd.DataFrame:
-    """Every limit of one unit, the one that is passed first on top."""
+def limits(outlooks: Sequence[LimitOutlook], at_stake: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Every limit of one unit, the one that is passed first on top; ``at_stake`` are the unit's rows of that frame."""
+    stakes = {name: row for (_, _, name), row in _stakes(at_stake).items()}
     ordered = sorted(outlooks, key=lambda x: (x.p10 or _LATE, -x.within_horizon, x.name))
     rows = [
         {
             "Limit": fmt.visible(x.name),
             "Kind": "Fleet" if x.kind == "fleet" else "Hard",
             "At": fmt.quantity(x.limit, fmt.visible(x.unit_of_measure)),
+            "In a quarter": _rounded(stakes.get(x.name, {}).get("probability")),
             "Chance": round(x.within_horizon, 2),
             "P10 date": x.p10,
             "P50 date": x.p50,
@@ -99,8 +106,9 @@ def limits(outlooks: Sequence[LimitOutlook]) -> pd.DataFrame:
         }
         for x in ordered
     ]
-    return _frame(rows, ("Limit", "Kind", "At", "Chance", "P10 date", "P50 date", "P90 date", "Order by", "Status",
-                         "Remedy"))  # fmt: skip
+    frame = _frame(rows, ("Limit", "Kind", "At", "In a quarter", "Chance", "P10 date", "P50 date", "P90 date",
+                          "Order by", "Status", "Remedy"))  # fmt: skip
+    return frame if stakes else frame.drop(columns="In a quarter")
 
 
 def findings(items: Sequence[Finding], currency: str) -> pd.DataFrame:

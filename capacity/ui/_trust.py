@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from capacity.pipeline.findings import broken_rules, of_focus
-from capacity.pipeline.said_before import accuracy
+from capacity.pipeline.said_before import accuracy, accuracy_words
 from capacity.plan import MixSummary, Plan
 from capacity.report import planned
 from capacity.ui import _format as fmt
@@ -78,6 +78,8 @@ def _before(plan: Plan) -> None:
     )
     with ui.card("Forecasts of a quarter ago", note):
         frame = accuracy(plan)
+        if said := accuracy_words(frame):
+            st.text(said)
         shown = pd.DataFrame({
             "Service": [fmt.visible(f"{s}/{r}") for s, r in zip(frame["service"], frame["region"], strict=True)],
             "Off by": frame["error_frac"].round(3),

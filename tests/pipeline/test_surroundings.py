@@ -14,7 +14,7 @@ from capacity import config, pipeline
 from capacity.config import ServiceConfig
 from capacity.pipeline.planning import Run
 from capacity.pipeline.priced import headroom_words, sizes_words
-from capacity.pipeline.said_before import AGAIN, STORED, accuracy, against
+from capacity.pipeline.said_before import AGAIN, STORED, accuracy, accuracy_words, against
 from capacity.pipeline.surroundings import explained, why
 from capacity.plan import Plan
 from tests import company
@@ -146,6 +146,14 @@ def test_days_within_the_interval_are_counted() -> None:
     assert held.within_frac == 0.5
     assert "50% of days lay within its 80% interval" in held.words
     assert "Forecast of 30 Jun 2026 (a plan of that day)" in held.words
+
+
+def test_all_services_are_said_in_one_sentence() -> None:
+    found = pd.DataFrame({"error_frac": [0.2, 0.1, 0.05], "days": [10, 30, 60], "within_frac": [0.5, 0.9, np.nan]})
+    said = "Of 3 services the middle one was off by 10%; 80% of 40 days lay within their 80% intervals."
+    assert accuracy_words(found) == said
+    assert accuracy_words(found.tail(1)) == "Of 1 service the middle one was off by 5.0%."
+    assert accuracy_words(found.iloc[:0]) == ""
 
 
 def test_without_a_shared_day_nothing_is_said() -> None:

@@ -60,7 +60,8 @@ def words(app: AppTest) -> str:
 
 
 def table(app: AppTest, column: str) -> pd.DataFrame:
-    return next(d.value for d in app.dataframe if column in d.value.columns)
+    found: pd.DataFrame = next(d.value for d in app.dataframe if column in d.value.columns)
+    return found
 
 
 @pytest.mark.parametrize("key", PAGES)
@@ -137,6 +138,14 @@ def test_a_service_shows_what_was_forecast_and_what_came(draw: Draw) -> None:
     assert "days lay within its 80% interval" in said
 
 
+def test_limits_say_their_chance_within_a_quarter(draw: Draw) -> None:
+    frame = table(draw("service", unit="checkout/us-east-1"), "Kind")
+    stakes = around(planned(known_plan())).frame("at_stake")
+    own = stakes[(stakes["service"] == "checkout") & (stakes["region"] == "us-east-1")]
+    assert frame["In a quarter"].tolist() == pytest.approx(own["probability"].round(2).tolist())
+    assert (frame["In a quarter"] <= frame["Chance"]).all()
+
+
 def test_why_it_may_be_so_busy_and_what_else_bounds_it(draw: Draw) -> None:
     assert "The P99 wait must keep within 120 ms." in words(draw("service", unit="checkout/us-east-1"))
     assert "is memory, not its vCPU" in words(draw("service", unit="search/us-east-1"))
@@ -166,7 +175,7 @@ def test_points_of_headroom_have_their_price_in_words(draw: Draw) -> None:
 def test_other_sizes_of_one_purchase_are_chosen(draw: Draw) -> None:
     app = draw("commitments", commitments_view="What to buy")
     assert "Buying what is recommended ($5 an hour) saves $12,000 in the middle future" in words(app)
-    box = next(b for b in app.selectbox if b.label == "Of")
+    box = next(b for b in app.selectbox if b.label == "Which purchase")
     assert len(box.options) == 1 + len(planned(known_plan()).frame("purchases"))
     box.set_value(box.options[1]).run()
     assert not app.exception
@@ -188,5 +197,7 @@ def test_trust_scores_each_forecast_and_tells_focus_from_the_rest(draw: Draw) ->
     assert frame["Off by"].is_monotonic_decreasing
     assert frame["Off by"].between(0.09, 0.11).all()
     said = words(app)
+    assert "the middle one was off by 10%; " in said
+    assert "days lay within their 80% intervals." in said
     assert "FOCUS rules broken 0" in said
     assert "No rule of FOCUS that is run is broken" in said
