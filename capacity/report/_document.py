@@ -193,7 +193,10 @@ def _mix(plan: Plan) -> Section:
 
 def _events(plan: Plan) -> Section:
     tables = [_tables.verdict_table(visible(e.name), plan, list(e.verdicts)).first(MOST_WORDY) for e in plan.events]
-    lead = "NO-GO: the event's P95 demand is more than the group serves at its maximum, or a hard limit is passed."
+    lead = (
+        "NO-GO: the event's P95 demand is beyond what is safe with the tier's zones lost at the group's maximum and "
+        "within the quota, runs ahead of scaling out, or passes a hard or a third party's limit."
+    )
     return Section("events", "Peak events", lead, tables, _pictures.events(plan))
 
 
