@@ -116,7 +116,7 @@ def _edit(config: Config, plan: Plan) -> None:
     if not isinstance(opened, Opened) or not _sign_in.is_admitted():
         st.rerun()
         return
-    head = _head(opened)
+    head = _head(opened, config)
     tables, forms = _parts(opened, config)
     written = _edit_save.read(edit.draft(head, tables, forms), config)
     _foot(opened, written, config, plan)
@@ -125,11 +125,12 @@ def _edit(config: Config, plan: Plan) -> None:
 _editor: Callable[[Config, Plan], None] = st.fragment(_edit)
 
 
-def _head(opened: Opened) -> dict[str, str]:
+def _head(opened: Opened, config: Config) -> dict[str, str]:
     plain, stored = opened.plain, opened.stored
     if stored is not None:
         who = fmt.visible(stored.scenario.author) or "nobody named"
-        st.text(f"Last changed by {fmt.shorten(who)}, {fmt.moment(stored.changed_at)}, in {stored.path}")
+        where = _edit_save.shown(stored.path, config)
+        st.text(f"Last changed by {fmt.shorten(who)}, {fmt.moment(stored.changed_at)}, in {where}")
     left, right = st.columns(2)
     with left:
         if stored is not None:
@@ -205,7 +206,7 @@ def _save(opened: Opened, made: scenario.Scenario | None, config: Config, plan: 
     stored = _edit_save.save(made, config, opened.stored)
     if stored is None:
         return
-    st.session_state[_SAVED] = f"Saved {made.name} in {stored.path}"
+    st.session_state[_SAVED] = f"Saved {made.name} in {_edit_save.shown(stored.path, config)}"
     _close()
     if plan is not None:
         plan(made.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -62,6 +63,12 @@ def _only_nameless(found: Sequence[Fault]) -> bool:
     return len(found) == 1 and found[0].text.startswith("name: missing")
 
 
+def shown(path: Path, config: Config) -> str:
+    """A file as the config would name it: who reads the page need not know the server's folders."""
+    folder = config.path.parent
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+
+
 def preview(written: Written, opened: Stored | None, config: Config) -> None:
     """The YAML, and what its writing does to the file that is there.
 
@@ -72,7 +79,7 @@ def preview(written: Written, opened: Stored | None, config: Config) -> None:
         if path is None and written.checked.scenario is not None:
             path = scenario.home(config) / scenario.file_name(written.checked.scenario.name)
         if path is not None:
-            st.text(f"To {path}")
+            st.text(f"To {shown(path, config)}")
         long = written.text.count("\n") > _MOST_LINES
         st.code(written.text, language=None, line_numbers=True, wrap_lines=True,
                 height=_MOST_LINES * _LINE_PX if long else "content")  # fmt: skip

@@ -151,7 +151,7 @@ def test_a_new_scenario_is_written_as_the_plan_reads_it(page: AppTest, settings:
     assert not app.exception
     path = settings.path.parent / "company.scenarios" / "spring-sale.yaml"
     assert path.read_text().rstrip() == shown
-    assert f"in {path}" in words(app).replace("\\", "").replace("\u2060", "")
+    assert "Saved Spring sale in company.scenarios/spring-sale.yaml" in words(app).replace("\\", "")
     found = scenario.load_named(settings, ["Spring sale"])[0]
     assert (found.author, found.note) == ("Ada", "asked for by *marketing*\n# no comment")
     assert found.growth[0].services == ["web"]
