@@ -24,11 +24,11 @@ def types(plan: Plan, unit: UnitPlan) -> None:
         extra = [r[3] for r in table.rows if r[3] is not None]
         most = max(extra, default=0.0)
         bars = st.column_config.ProgressColumn(
-            "Costs more", min_value=0.0, max_value=most or 1.0, format="percent", width=150,
+            "Costs more", min_value=0.0, max_value=most or 1.0, format="percent", width=140,
             help="More a year than the plan; empty where the type is not possible",
         )  # fmt: skip
         money = f"{plan.currency} a year, on demand"
-        widths = {"Instance type": 210, "": 70, money: 150, "Why": 560}
+        widths = {"Instance type": 196, "": 62, money: 142, "Why": 540}
         shown.table(table, "Instance types by what they would cost more, with the reason", planned.NO_CHOICE, widths,
                     most_rows=10, lines=2, instead={"Costs more": bars})  # fmt: skip
 
