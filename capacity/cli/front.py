@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,6 +75,7 @@ def app(
     if as_of_text is not None:
         raise UsageError("--as-of: a page shows plans that were made; make one as of then with `capacity plan --as-of`")
     door = _door(sign_in) if sign_in is not None else None
+    _check_hosts(host or ())
     hosts = [*(host or ()), *([door.host] if door else ())]
     command = launch.command(plans, config, port, address, hosts=hosts, secrets=door.secrets if door else None)
     environment = launch.environment(plans, config, sign_in=sign_in)
@@ -80,6 +84,7 @@ def app(
     if as_json:
         say_json({"command": command})
         return EXIT_OK
+    _check_address(address)
     if os.name == "posix":
         os.execve(command[0], command, environment)  # noqa: S606 - the server takes this process's place, and its signals
     return subprocess.run(command, env=environment, check=False).returncode
@@ -112,6 +117,24 @@ def _door(path: Path) -> _Door:
     if missing:
         raise UsageError(f"--sign-in: {' and '.join(missing)} not installed; pip install 'capacity[sign-in]'")
     return _Door(settings.secrets_path, access.host(settings), access.readable_by_others(settings))
+
+
+def _check_hosts(names: Sequence[str]) -> None:
+    """Names only: the server would take * for every name, and with it every foreign page."""
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|[0-9a-fA-F:]+", name):
+            raise UsageError(f"--host: found {name!r}; allowed: a name or address without scheme, port or wildcard")
+
+
+def _check_address(address: str) -> None:
+    """Listen there once, on any port: what the server says where it cannot is a stack trace."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((address, 0))
+    except OSError as error:
+        raise UsageError(f"--address: cannot listen on {address!r} ({error.strerror}); "
+                         "allowed: an address of this machine, such as 127.0.0.1 or 0.0.0.0") from None  # fmt: skip
 
 
 def _warnings(address: str, hosts: list[str], door: _Door | None) -> list[str]:

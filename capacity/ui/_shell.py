@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
+from streamlit import net_util
 
 from capacity.errors import CapacityError, MissingDataError
 from capacity.plan import Plan
@@ -57,6 +58,11 @@ PAGES = (
     PageInfo("decisions", "Decisions", ":material/gavel:", "What was decided, by whom and why.", _decisions.draw),
     PageInfo("trust", "Trust", ":material/verified:", "Freshness, errors, solver, provenance.", _trust.draw),
 )  # fmt: skip
+
+
+# Before Streamlit refuses a foreign page that knocks, it asks a host of the internet for this machine's address, to see
+# whether the page comes from here. No setting keeps it from that, and nobody is to be asked.
+net_util.get_external_ip = lambda: None
 
 
 def run() -> None:

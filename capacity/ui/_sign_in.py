@@ -46,9 +46,9 @@ def door() -> None:
         st.text(f"Signed in as {fmt.visible(who.author) or 'somebody without name and address'}.")
         st.warning(_REFUSED[who.refused], icon=":material/block:")
         _sign_out()
-        return
-    st.text("This plan is for those who are let in.")
-    if st.button("Sign in", type="primary", icon=":material/login:"):
+    else:
+        st.text("This plan is for those who are let in.")
+    if who.refused in ("stranger", "too long ago") and st.button("Sign in", type="primary", icon=":material/login:"):
         st.login(sign_in.provider)
 
 

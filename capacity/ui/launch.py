@@ -73,6 +73,8 @@ def command(
     flags = [f"--{name}={value}" for name, value in _SETTINGS.items()]
     flags.append(f"--server.address={address}")
     flags += [f"--server.allowedHosts={host}" for host in allowed_hosts(address, hosts)]
+    # Where it is to say on its own what readers open, it asks a host of the internet for this machine's address.
+    flags.append(f"--browser.serverAddress={_opened(address, hosts)}")
     if secrets is not None:
         flags.append(f"--secrets.files={secrets.absolute()}")
     if port is not None:
@@ -100,6 +102,11 @@ def allowed_hosts(address: str, hosts: Sequence[str] = ()) -> tuple[str, ...]:
     """Host names that a browser may ask for; a foreign one is refused (DNS rebinding)."""
     named = () if address in ANY else (address,)
     return tuple(dict.fromkeys((*_LOOPBACK, *named, *hosts)))
+
+
+def _opened(address: str, hosts: Sequence[str]) -> str:
+    """The name that readers open."""
+    return hosts[0] if hosts else "localhost" if address in ANY else address
 
 
 def is_loopback(address: str) -> bool:

@@ -90,3 +90,17 @@ def test_the_guide_s_own_secret_is_refused(sign_in: Path, capsys: pytest.Capture
     secrets.write_text(re.sub('cookie_secret = ".*"', f'cookie_secret = "{SECRET}"', secrets.read_text()))
     assert cli.run(["app", "--json", "--sign-in", str(sign_in)]) == 2
     assert "cookie_secret: at least 32" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", ["*", "*.example.com", "https://plans.example.com", "plans.example.com:8501", "", "a b"]
+)
+def test_a_host_is_a_name_and_no_wildcard(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["app", "--json", "--host", name]) == 2
+    assert "--host" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["999.1.1.1", "192.0.2.1", "no such address"])
+def test_an_address_that_is_not_this_machine_s_is_told(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["app", "--address", address]) == 2
+    assert "cannot listen on" in capsys.readouterr().err

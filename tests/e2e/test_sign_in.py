@@ -15,6 +15,7 @@ from capacity import plan as plans
 from capacity.ui._shell import PAGES
 from tests.e2e.conftest import FULL, Reader, assert_sound, free_port, running
 from tests.e2e.oidc import CLIENT, LIES, SECRET, Provider, provided
+from tests.e2e.test_accessibility import grave_findings
 
 pytestmark = pytest.mark.e2e
 
@@ -107,6 +108,7 @@ def test_a_stranger_sees_and_is_sent_nothing_on_any_page(guarded: Guarded, watch
         text = one.reader.open(f"{guarded.address}/{'' if info.key == 'fleet' else info.key}")
         assert "Sign in" in text
         assert not one.told(guarded.words), info.key
+    assert grave_findings(one.reader) == []
     assert sum(map(len, one.sent)) > 1_000  # there was something to look through
     assert_sound(one.reader)
 
@@ -153,6 +155,8 @@ def test_who_is_not_allowed_is_told_and_sent_nothing(
     text = signed_in(one, guarded, person)
     assert said in text
     assert not one.told(guarded.words)
+    assert grave_findings(one.reader) == []
+    assert one.reader.page.get_by_role("button", name="Sign in").count() == ("long ago" in said)
     one.reader.page.get_by_role("button", name="Sign out").click()
     one.reader.page.get_by_role("button", name="Sign in").wait_for()
 
