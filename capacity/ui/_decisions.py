@@ -71,8 +71,7 @@ def _form(folder: Path, plan: Plan, asked: tuple[Finding, ...]) -> None:
         names = dict(zip(unique([fmt.shorten(fmt.visible(f.text), 110) for f in asked]), asked, strict=True))
         with st.form("decision", border=False):
             chosen = st.selectbox("About", list(names), key="decision_about")
-            # Not a segmented control: its chosen words are the theme's primary colour, too dark on a dark ground.
-            status = st.radio("Status", list(get_args(decisions.Status)), horizontal=True, key="decision_status")
+            status = ui.one_of("Status", get_args(decisions.Status), "proposed", "decision_status")
             author = st.text_input("Who decides", _sign_in.author()[:120], key="decision_author", max_chars=120)
             reason = st.text_area("Reason", key="decision_reason", max_chars=_MOST_REASON)
             sent = st.form_submit_button("Record", type="primary", icon=":material/gavel:")

@@ -12,6 +12,7 @@ from capacity import scenario
 from capacity.config import CommitmentPolicy, CommitmentProduct, Payment
 from capacity.ui import _edit_rows as edit
 from capacity.ui import _format as fmt
+from capacity.ui import _widgets as ui
 
 _ROW_PX = 31
 _LEAST_ROWS, _MOST_ROWS = 3, 8
@@ -75,7 +76,7 @@ def loss(plain: Mapping[str, Any], choices: edit.Choices, key: str) -> dict[str,
     was = plain.get("failure") or {}
     kinds = ("Nothing", "A region", "Zones")
     first = kinds[1] if "region" in was else kinds[2] if "zones" in was else kinds[0]
-    kind = st.segmented_control("Lost", kinds, default=first, required=True, key=f"{key}_kind")
+    kind = ui.one_of("Lost", kinds, first, f"{key}_kind")
     if kind == kinds[1]:
         regions = list(dict.fromkeys([*choices.regions, *([was["region"]] if "region" in was else [])]))
         index = regions.index(was["region"]) if "region" in was else 0
@@ -94,7 +95,7 @@ def commitments(plain: Mapping[str, Any], policy: CommitmentPolicy | None, key: 
     was = plain.get("commitments")
     kinds = (_AS_CONFIGURED, "Other rules", "Buy none")
     first = kinds[0] if was is None else kinds[2] if was.get("buy") is False else kinds[1]
-    kind = st.segmented_control("Purchases", kinds, default=first, required=True, key=f"{key}_kind")
+    kind = ui.one_of("Purchases", kinds, first, f"{key}_kind")
     if kind == kinds[0]:
         return None
     if kind == kinds[2]:

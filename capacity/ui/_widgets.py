@@ -178,6 +178,14 @@ def most_urgent(choices: dict[str, UnitPlan]) -> int:
     return dates.index(min(dates))
 
 
+def one_of(label: str, options: Sequence[str], first: str, key: str) -> str:
+    """One of a few words, side by side.
+
+    Not a segmented control: its chosen word is in the theme's primary colour, whose contrast on a dark ground is 3.2.
+    """
+    return str(st.radio(label, options, list(options).index(first), horizontal=True, key=key))
+
+
 def problem(title: str, texts: Sequence[str]) -> None:
     """An error with its own words below: what, where, how to mend."""
     with st.container(border=True):

@@ -84,7 +84,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield Place(address, link, folder)
 
 
-@pytest.mark.timeout(900)  # every page of a kind in four looks, in the full profile
+@pytest.mark.timeout(1800)  # every page of a kind in four looks, in the full profile
 @pytest.mark.parametrize("kind", companies.KINDS)
 def test_pages_bear_it(place: Place, reader: Callable[..., Reader], pictures: Path, kind: str) -> None:
     address = place.show(kind)

@@ -272,13 +272,13 @@ def test_a_folder_that_cannot_be_written_is_said(page: AppTest, settings: config
 )
 def test_commitments_are_a_choice_of_three(page: AppTest, kind: str, written: dict[str, Any] | None) -> None:
     app = begun(page, "buys")
-    app.segmented_control(key=key(app, "commitments_kind")).set_value(kind).run()
+    app.radio(key=key(app, "commitments_kind")).set_value(kind).run()
     assert strict_yaml.loads(yaml_shown(app)).data.get("commitments") == written
 
 
 def test_rules_of_purchases_are_written_and_validated(page: AppTest) -> None:
     app = begun(page, "buys")
-    app.segmented_control(key=key(app, "commitments_kind")).set_value("Other rules").run()
+    app.radio(key=key(app, "commitments_kind")).set_value("Other rules").run()
     app.multiselect(key=key(app, "commitments_terms")).set_value([1])
     app.number_input(key=key(app, "commitments_months_1")).set_value(6.0)
     app.number_input(key=key(app, "commitments_risk_weight")).set_value(2.0).run()
@@ -290,9 +290,9 @@ def test_rules_of_purchases_are_written_and_validated(page: AppTest) -> None:
 
 def test_a_loss_is_a_region_or_zones(page: AppTest) -> None:
     app = begun(page, "loss")
-    app.segmented_control(key=key(app, "failure_kind")).set_value("A region").run()
+    app.radio(key=key(app, "failure_kind")).set_value("A region").run()
     assert strict_yaml.loads(yaml_shown(app)).data["failure"] == {"region": "eu-west-1"}
-    app.segmented_control(key=key(app, "failure_kind")).set_value("Zones").run()
+    app.radio(key=key(app, "failure_kind")).set_value("Zones").run()
     assert strict_yaml.loads(yaml_shown(app)).data["failure"] == {"zones": 1}
 
 
