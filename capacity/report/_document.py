@@ -57,7 +57,9 @@ def render_html(
     before
         What became of the plan before.
     """
-    buying, made = bought.buying_line(plan), plan.provenance
+    # Where buying is among the decisions already, it is not said twice.
+    decided_on = any(f.severity == "act" and f.text.startswith("buy ") for f in plan.findings)
+    buying, made = "" if decided_on else bought.buying_line(plan), plan.provenance
     sheet = Sheet(_summary.cards(plan), [buying] if buying else [])
     first = _decisions(plan, sheet, before)
     page = Page(

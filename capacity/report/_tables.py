@@ -26,14 +26,20 @@ LARGEST = 6
 def decisions(plan: Plan, most: int) -> Table:
     """What the meeting must decide, in the plan's order.
 
-    Of more than ``most``, limits give way: there may be hundreds, and money and events must be on the first page.
+    Of more than ``most``, limits give way: there may be hundreds, and money and events must be on the first page. The
+    first limit stays.
     """
     found = [f for f in plan.findings if f.severity == "act"]
     limits = [f for f in found if f.topic == "saturation"]
-    cut = max(len(found) - most, 0)
+    cut = min(max(len(found) - most, 0), max(len(limits) - 1, 0))
     left_out = {id(f) for f in limits[len(limits) - cut :]} if cut else set()
     found = [f for f in found if id(f) not in left_out]
-    note = f"{len(left_out):,} more limits to decide on stand below and in report.xlsx." if left_out else ""
+    many = ("s", "") if len(left_out) > 1 else ("", "s")
+    note = (
+        f"{len(left_out):,} more limit{many[0]} to decide on stand{many[1]} below and in report.xlsx."
+        if left_out
+        else ""
+    )
     today = plan.as_of.date()
     rows = [(f.by, "overdue" if f.by and f.by < today else "", f.text, f.usd) for f in found]
     columns = (Column("Decide by", "date"), Column("", "status", ""), Column("Decision", "long"),

@@ -14,7 +14,10 @@ import pytest
 from capacity.errors import MissingDataError
 from capacity.plan import Finding, MixLine, Plan
 from capacity.report import render_html, write_report
+from capacity.report._tables import decisions
+from capacity.report.bought import buying_line
 from tests.factory import HOSTILE, known_plan, make_plan, write_plan_dir
+from tests.factory_planned import planned
 from tests.handover import frozen_demo
 from tests.report.frozen_event import GOLDEN, words
 
@@ -60,6 +63,28 @@ def test_the_report_of_the_demo_company_reads_as_it_did() -> None:
     if os.environ.get("CAPACITY_WRITE_GOLDEN"):
         path.write_text(found, encoding="utf-8")
     assert found == path.read_text(encoding="utf-8")
+
+
+def test_the_first_limit_stays_however_much_else_is_to_be_decided(company: Plan) -> None:
+    limits = [Finding("act", "saturation", f"limit {i}", f"s{i}", "r") for i in range(3)]
+    others = [Finding("act", "cost", f"other {i}") for i in range(9)]
+    plan = replace(company, findings=(*limits, *others))
+    table = decisions(plan, 4)
+    assert [r[2] for r in table.rows] == ["limit 0", *(f.text for f in others)]
+    assert table.note == "2 more limits to decide on stand below and in report.xlsx."
+    assert decisions(replace(plan, findings=(*limits[:2], *others)), 4).note.startswith(
+        "1 more limit to decide on stands"
+    )
+    assert len(decisions(replace(plan, findings=tuple(others)), 4).rows) == len(others)
+
+
+def test_what_to_buy_is_said_once_on_the_first_sheet(company: Plan) -> None:
+    plan = planned(company)
+    line = buying_line(plan)
+    assert line
+    assert line in Page(render_html(plan)).text
+    told = Finding("act", "cost", "buy 4 commitments for 14.00 USD an hour")
+    assert line not in Page(render_html(replace(plan, findings=(*plan.findings, told)))).text
 
 
 def amount(words: str) -> Decimal:
