@@ -261,7 +261,7 @@ def _cautions(inputs: EventInputs, judged: Judged) -> list[str]:
 
 
 def _highest(inputs: EventInputs, seen: float) -> str:
-    """The highest load that capacity is known from: days of earlier events, which may have been higher, teach no cost."""
+    """The highest load that capacity is known from: days of earlier events may have been higher, but teach no cost."""
     past = inputs.past_peak
     if past is None or past.demand <= seen:
         return "the highest load ever seen"

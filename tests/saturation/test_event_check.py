@@ -11,7 +11,15 @@ from saturation_makers import TYPES, cost, even, service, tier
 from capacity.config import EventConfig, HardLimitConfig, LeadTimes, ServiceConfig
 from capacity.domain import EventVerdict, PreScale, Quota, Unit
 from capacity.errors import UsageError
-from capacity.saturation import CallGraph, EventInputs, HardLimitInputs, ResourceNeed, check_event, event_inputs
+from capacity.saturation import (
+    CallGraph,
+    EventInputs,
+    HardLimitInputs,
+    PastPeak,
+    ResourceNeed,
+    check_event,
+    event_inputs,
+)
 
 EAST = "us-east-1"
 WEB, DB = Unit("web", EAST), Unit("db", EAST)
@@ -252,6 +260,19 @@ def test_cautions_carry_the_flags_of_the_capacity_and_the_load_beyond_experience
     found = only(check(sale(), {WEB: event_inputs(WEB, spread(80.0), even(3), None, TYPES, s, tier(), seen, "1")}))
     assert "caution: not load-tested" in found.reasons
     assert "caution: P95 demand is 1.9 times the highest load ever seen" in found.reasons
+
+
+def test_an_earlier_event_that_was_higher_is_said_to_teach_no_cost() -> None:
+    s, seen = service("web"), cost(seen=100.0)
+    made = event_inputs(
+        WEB, spread(80.0), even(3), None, TYPES, s, tier(), seen, "1", past_peak=PastPeak(date(2025, 11, 28), 180.0)
+    )
+    found = only(check(sale(), {WEB: made}))
+    assert (
+        "caution: P95 demand is 1.9 times the highest load that its capacity is known from; "
+        "earlier events (180) are left out of it"
+    ) in found.reasons
+    assert not any("ever seen" in r for r in found.reasons)
 
 
 def test_probability_carries_both_uncertainties() -> None:
