@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date
+from functools import cache
 from typing import Any
 from xml.etree import ElementTree
 
@@ -20,13 +21,14 @@ from tests.factory_around import around
 from tests.factory_planned import planned
 from tests.factory_unit import HOSTILE
 
+# Each is made once: the charts only read it.
 PLANS: dict[str, Callable[[], Plan]] = {
-    "planned": lambda: around(planned(known_plan())),
-    "ugly": lambda: around(planned(known_plan(ugly=True), ugly=True), ugly=True),
+    "planned": cache(lambda: around(planned(known_plan()))),
+    "ugly": cache(lambda: around(planned(known_plan(ugly=True), ugly=True), ugly=True)),
     "older": known_plan,
-    "empty": lambda: around(planned(known_plan(services=0))),
-    "one": lambda: around(planned(known_plan(services=1))),
-    "large": lambda: around(planned(known_plan(services=120))),
+    "empty": cache(lambda: around(planned(known_plan(services=0)))),
+    "one": cache(lambda: around(planned(known_plan(services=1)))),
+    "large": cache(lambda: around(planned(known_plan(services=120)))),
 }
 
 
