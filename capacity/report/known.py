@@ -6,12 +6,14 @@ Page, report and workbook show the same tables. A plan made before a frame exist
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
 
 from capacity.charts import unit_label, visible
 from capacity.plan import Plan, UnitPlan
+from capacity.plan_rows import rows_of
 from capacity.report._summary import passing_units
 from capacity.report._table import Column, Table, moment
 from capacity.words import quantity
@@ -37,7 +39,7 @@ def frame(plan: Plan, name: str) -> pd.DataFrame:
 
 def of_unit(rows: pd.DataFrame, unit: UnitPlan) -> pd.DataFrame:
     """Rows of one planning unit."""
-    return rows[(rows["service"] == unit.service) & (rows["region"] == unit.region)]
+    return rows_of(rows, unit.service, unit.region)
 
 
 def _name(service: object, region: object) -> str:
@@ -46,6 +48,8 @@ def _name(service: object, region: object) -> str:
 
 
 def _day(value: object) -> Any:
+    if isinstance(value, datetime):  # a time stamp; reading its text again takes a hundred times as long
+        return None if pd.isna(value) else value.date()
     stamp = pd.to_datetime(str(value), errors="coerce") if value is not None else pd.NaT
     return None if pd.isna(stamp) else stamp.date()
 

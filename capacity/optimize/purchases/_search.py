@@ -25,6 +25,8 @@ from capacity.optimize.purchases._recourse import Cuts, SecondStage
 AGREES = 1e-6
 _TARGET = 1e-7
 _MIP_TARGET = 5e-7
+# While purchases are still cut to what the policy allows, nearly the best show what breaks it.
+ROUGHLY = 1e-4
 _WHOLE_COST = 100.0
 _ROUNDS = 200
 # Rounds without progress after which the cuts are taken to be as tight as they get (rates out of proportion).
@@ -57,25 +59,26 @@ class Searcher:
         self.setting = setting
         self.master = _Master(setting, stage)
 
-    def best(self, most: Floats, seconds: float, start: Choice | None = None) -> Choice:
+    def best(self, most: Floats, seconds: float, start: Choice | None = None, target: float = _TARGET) -> Choice:
         """The best purchases with at most ``most`` (columns,) units each, and never worse than ``start``.
 
         ``start`` is of sizes at least as large: its bound holds for smaller ones, and its purchases are cut to them.
         Whole RIs come last: the programme is first solved with parts of instances, whose cuts hold for whole ones too.
+        ``target`` is the gap (relative) at which a search may end.
         """
         self.master.limit(most)
         deadline = time.perf_counter() + seconds
         nothing = Choice(np.zeros(len(most)), np.inf, -np.inf, "no round was made")
         choice = nothing if start is None else replace(start, bought=np.minimum(start.bought, most))
-        choice = _rounds(self.master, deadline, choice, integer=False)
+        choice = _rounds(self.master, deadline, choice, target, integer=False)
         whole = [c.integer for c in self.setting.columns]
         if any(i and m > 0 for i, m in zip(whole, most, strict=True)):
             floor = replace(choice, bought=np.where(whole, np.floor(choice.bought), choice.bought))
-            choice = _rounds(self.master, deadline, floor, integer=True)
+            choice = _rounds(self.master, deadline, floor, target, integer=True)
         return choice
 
 
-def _rounds(master: _Master, deadline: float, start: Choice, integer: bool) -> Choice:
+def _rounds(master: _Master, deadline: float, start: Choice, target: float, integer: bool) -> Choice:
     """Rounds from ``start``, whose bound holds here too."""
     best, bound, termination, since = start.bought, start.bound, start.termination, 0
     master.add(best)
@@ -90,10 +93,10 @@ def _rounds(master: _Master, deadline: float, start: Choice, integer: bool) -> C
         points = [point] if integer else [point, (point + best) / 2]
         new_value, new_best = min([(value, best), *((master.billed(x), x) for x in points)], key=lambda pair: pair[0])
         scale = max(abs(new_value), 1e-9)
-        moved = (new_bound - bound > _TARGET * scale) or (value - new_value > _TARGET * scale)
+        moved = (new_bound - bound > target * scale) or (value - new_value > target * scale)
         since = 0 if moved else since + 1
         bound, value, best = new_bound, new_value, new_best
-        if value - bound <= _TARGET * scale or since >= _PATIENCE or time.perf_counter() >= deadline:
+        if value - bound <= target * scale or since >= _PATIENCE or time.perf_counter() >= deadline:
             break
         for x in points:
             master.add(x)

@@ -15,7 +15,7 @@ from capacity.optimize.purchases._judge import judge, spread
 from capacity.optimize.purchases._lines import Setting, setting_of
 from capacity.optimize.purchases._policy import fault, is_bought, largest_allowed, too_small
 from capacity.optimize.purchases._recourse import SecondStage
-from capacity.optimize.purchases._search import AGREES, Choice, Searcher, search
+from capacity.optimize.purchases._search import AGREES, ROUGHLY, Choice, Searcher, search
 from capacity.optimize.purchases._sizes import sizes
 from capacity.optimize.purchases.types import PurchasePlan, PurchaseProblem, RefusedOffer
 
@@ -72,10 +72,12 @@ def _within_policy(setting: Setting, deadline: float) -> tuple[Choice, tuple[Ref
     searcher, reasons = Searcher(setting, SecondStage(setting)), dict[int, str]()
     # What keeps the policy already: where time ends, it is what is left, and not nothing.
     kept: Choice | None = None
+    roughly = True
     for number in range(_SHRINKING_ROUNDS + len(most) + 1):
-        choice = searcher.best(most, max(deadline - time.perf_counter(), 0.0), kept)
-        bought = _without_crumbs(setting, choice.bought)
-        wrong = {j: why for j in range(len(most)) if (why := _fault(setting, j, bought)) is not None}
+        choice, bought, wrong = _searched(searcher, most, deadline, kept, roughly)
+        if roughly and not wrong:
+            roughly = False
+            choice, bought, wrong = _searched(searcher, most, deadline, choice, roughly)
         if not wrong:
             break
         # The latest first: it is the one on top of the others.
@@ -98,6 +100,17 @@ def _within_policy(setting: Setting, deadline: float) -> tuple[Choice, tuple[Ref
         if most[j] == 0
     ]
     return choice, tuple(gone)
+
+
+def _searched(
+    searcher: Searcher, most: Floats, deadline: float, start: Choice | None, roughly: bool
+) -> tuple[Choice, Floats, dict[int, str]]:
+    """The best purchases, those of them that are worth a decision, and what is wrong with which."""
+    left = max(deadline - time.perf_counter(), 0.0)
+    choice = searcher.best(most, left, start, *([ROUGHLY] if roughly else []))
+    bought = _without_crumbs(searcher.setting, choice.bought)
+    faults = ((j, _fault(searcher.setting, j, bought)) for j in range(len(most)))
+    return choice, bought, {j: why for j, why in faults if why is not None}
 
 
 def _fault(setting: Setting, j: int, bought: Floats) -> str | None:
