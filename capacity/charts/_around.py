@@ -52,20 +52,21 @@ def calls_around(calls: pd.DataFrame, service: str, region: str, theme: Theme = 
     figure = {"fontSize": 12, "dy": -11}
     layers = [
         line.mark_rule(color=ink.point, opacity=0.6).encode(
-            **at("x0", "y0"), x2="x1:Q", y2="y1:Q", size=alt.Size("width:Q", scale=None), tooltip=tips
+            **at("x0", "y0"), x2=alt.X2("x1:Q"), y2=alt.Y2("y1:Q"), size=alt.Size("width:Q", scale=None), tooltip=tips
         ),
         line.mark_text(**figure, color=ink.ground, stroke=ink.ground, strokeWidth=5).encode(
-            **at("xm", "ym"), text="calls:N"
+            **at("xm", "ym"), text=alt.Text("calls:N")
         ),
-        line.mark_text(**figure, color=ink.text).encode(**at("xm", "ym"), text="calls:N"),
+        line.mark_text(**figure, color=ink.text).encode(**at("xm", "ym"), text=alt.Text("calls:N")),
         box.mark_rect(fill=ink.ground, stroke=ink.line, cornerRadius=4).encode(
-            **at("left", "top"), x2="right:Q", y2="bottom:Q", tooltip=[alt.Tooltip("unit:N"), alt.Tooltip("label:N")],
+            **at("left", "top"), x2=alt.X2("right:Q"), y2=alt.Y2("bottom:Q"),
+            tooltip=[alt.Tooltip("unit:N"), alt.Tooltip("label:N")],
             strokeWidth=alt.StrokeWidth("stroke:Q", scale=None),
         ),
         box.mark_text(dy=-8, color=ink.text, fontSize=12, fontWeight="bold", limit=190).encode(
-            **at("x", "y"), text="short:N"
+            **at("x", "y"), text=alt.Text("short:N")
         ),
-        box.mark_text(dy=9, color=ink.text, fontSize=11, limit=190).encode(**at("x", "y"), text="label:N"),
+        box.mark_text(dy=9, color=ink.text, fontSize=11, limit=190).encode(**at("x", "y"), text=alt.Text("label:N")),
     ]  # fmt: skip
     return styled(alt.layer(*layers), theme, max(rows * _ROW, 2 * _ROW))
 
@@ -149,4 +150,6 @@ def utilisation_weeks(headroom: pd.DataFrame, rho_star: float, theme: Theme = "l
     rule = alt.Chart(label).mark_rule(color=ink.limit, strokeDash=[6, 4], strokeWidth=1.5).encode(y=alt.Y("at:Q"))
     # Above all bars: on the rule it would run over them.
     words = alt.Chart(label).mark_text(align="left", baseline="top", dx=4, color=ink.limit, fontSize=11)
-    return styled(alt.layer(bars, rule, words.encode(x=alt.value(0), y=alt.value(1), text="text:N")), theme, 220)
+    return styled(
+        alt.layer(bars, rule, words.encode(x=alt.XValue(0), y=alt.YValue(1), text=alt.Text("text:N"))), theme, 220
+    )

@@ -62,7 +62,7 @@ def bridge_waterfall(
                        legend=alt.Legend(symbolType="square"))  # fmt: skip
     tips = [alt.Tooltip("step:N"), alt.Tooltip("label:N", title="amount")]
     base = alt.Chart(frame).encode(y=y)
-    bars = base.mark_bar(height=17).encode(x=alt.X("low:Q", **along), x2="high:Q", color=colour, tooltip=tips)
+    bars = base.mark_bar(height=17).encode(x=alt.X("low:Q", **along), x2=alt.X2("high:Q"), color=colour, tooltip=tips)
     # Thin ticks carry each state on to the next bar.
     carried = frame.iloc[1:].assign(state=frame["state"].iloc[:-1].to_numpy())
     tick = alt.Chart(carried).mark_tick(thickness=1.5, height=24, color=ink.muted, orient="vertical")
@@ -70,7 +70,7 @@ def bridge_waterfall(
     layers = [
         bars,
         tick.encode(y=y, x=alt.X("state:Q", **along)),
-        text.encode(x=alt.X("edge:Q", **along), text="label:N"),
+        text.encode(x=alt.X("edge:Q", **along), text=alt.Text("label:N")),
     ]
     return styled(alt.layer(*layers), theme, alt.Step(26))
 

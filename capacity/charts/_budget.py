@@ -50,26 +50,35 @@ def spend_budget(outlook: pd.DataFrame, theme: Theme = "light") -> alt.LayerChar
     bar = {"width": {"band": 0.5}}
     layers = [
         of(AHEAD).mark_bar(**bar).encode(
-            y=alt.Y("actual:Q", title=title, **money), y2="q50:Q", color=colour, tooltip=tips
+            y=alt.Y("actual:Q", title=title, **money), y2=alt.Y2("q50:Q"), color=colour, tooltip=tips
         ),
-        of(SPAN).mark_rule(strokeWidth=1.5).encode(y="q10:Q", y2="q90:Q", color=colour),
-        *(of(SPAN).mark_tick(thickness=1.5, width=10, color=ink.text).encode(y=f"{q}:Q") for q in ("q10", "q90")),
+        of(SPAN).mark_rule(strokeWidth=1.5).encode(y=alt.Y("q10:Q"), y2=alt.Y2("q90:Q"), color=colour),
+        *(of(SPAN).mark_tick(thickness=1.5, width=10, color=ink.text).encode(y=alt.Y(f"{q}:Q"))
+          for q in ("q10", "q90")),
     ]  # fmt: skip
     if BILLED in shown:
         zero = frame.assign(zero=0.0)
         billed = alt.Chart(zero[zero["actual"] > 0].assign(key=BILLED)).encode(x=x)
-        layers.insert(0, billed.mark_bar(**bar).encode(y="zero:Q", y2="actual:Q", color=colour, tooltip=tips))
+        layers.insert(
+            0, billed.mark_bar(**bar).encode(y=alt.Y("zero:Q"), y2=alt.Y2("actual:Q"), color=colour, tooltip=tips)
+        )
     if BUDGET in shown:
         layers += [
-            of(BUDGET).mark_tick(thickness=3, width={"band": 0.75}, opacity=1).encode(y="budget:Q", color=colour),
-            of(BUDGET).mark_point(shape="diamond", size=70, filled=True, opacity=1).encode(y="budget:Q", color=colour),
-            of(BUDGET).mark_text(dy=-10, fontSize=11, color=ink.limit).encode(y="top:Q", text="label:N"),
+            of(BUDGET)
+            .mark_tick(thickness=3, width={"band": 0.75}, opacity=1)
+            .encode(y=alt.Y("budget:Q"), color=colour),
+            of(BUDGET)
+            .mark_point(shape="diamond", size=70, filled=True, opacity=1)
+            .encode(y=alt.Y("budget:Q"), color=colour),
+            of(BUDGET)
+            .mark_text(dy=-10, fontSize=11, color=ink.limit)
+            .encode(y=alt.Y("top:Q"), text=alt.Text("label:N")),
         ]
     if AWS in shown:
         beside = of(AWS).mark_point(
             shape="triangle-up", size=90, filled=True, opacity=1, xOffset=14, stroke=ink.ground, strokeWidth=1
         )
-        layers.append(beside.encode(y="aws_mean:Q", color=colour, tooltip=tips))
+        layers.append(beside.encode(y=alt.Y("aws_mean:Q"), color=colour, tooltip=tips))
     return styled(alt.layer(*layers), theme)
 
 

@@ -49,7 +49,7 @@ def event_after(review: pd.DataFrame, theme: Theme = "light") -> alt.LayerChart:
     ]
     title = f"part of the P50 said before{f'; cut at {MOST:.0%}' if cut else ''}"
     x = alt.X("one:Q", title=title, scale=scale, axis=alt.Axis(format=".0%", tickCount=8, labelOverlap=True))
-    bars = base.mark_bar(height=10, color=ink.band80).encode(x=x, x2="p95:Q", tooltip=tips)
+    bars = base.mark_bar(height=10, color=ink.band80).encode(x=x, x2=alt.X2("p95:Q"), tooltip=tips)
     safe = base.transform_filter(alt.datum.safe <= top).mark_tick(color=ink.limit, thickness=2, size=16)
     dots = base.mark_point(size=70, filled=True, opacity=1).encode(
         x=alt.X("actual:Q", scale=scale),

@@ -92,13 +92,13 @@ def purchase_ladder(
                  alt.Tooltip("hourly:Q", title="an hour", format=",.2f"),
                  alt.Tooltip("to:Q", title="in all", format=",.2f")],
     )  # fmt: skip
-    bars = base.mark_bar(height=14, color=ink.line).encode(x=x, x2="to:Q")
+    bars = base.mark_bar(height=14, color=ink.line).encode(x=x, x2=alt.X2("to:Q"))
     carried = frame.iloc[1:].assign(state=frame["to"].iloc[:-1].to_numpy())
     tick = alt.Chart(carried).mark_tick(thickness=1.5, height=22, color=ink.muted, orient="vertical")
     ticks = tick.encode(y=alt.Y("name:N", sort=list(frame["name"])), x=alt.X("state:Q", scale=scale))
     text = base.mark_text(align="left", dx=6, fontSize=11, color=ink.text)
     return styled(
-        alt.layer(bars, ticks, text.encode(x=alt.X("to:Q", scale=scale), text="label:N")), theme, alt.Step(25)
+        alt.layer(bars, ticks, text.encode(x=alt.X("to:Q", scale=scale), text=alt.Text("label:N"))), theme, alt.Step(25)
     )
 
 
@@ -158,11 +158,11 @@ def purchase_regret(
     y = alt.Y("name:N", sort=list(frame["name"]), title=None, axis=axis)
     tips = [alt.Tooltip("name:N"), alt.Tooltip("low:Q", title="low usage", format=",.0f"),
             alt.Tooltip("high:Q", title="high usage", format=",.0f")]  # fmt: skip
-    layers: list[Any] = [alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(color=ink.muted).encode(x="at:Q")]
+    layers: list[Any] = [alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(color=ink.muted).encode(x=alt.X("at:Q"))]
     for key, end, amount, align, dx in ((keys[0], "left", "low", "right", -5), (keys[1], "high", "high", "left", 5)):
         labelled = frame.assign(key=key, zero=0.0, label=[f"{v:,.0f}" for v in frame[amount]])
         base = alt.Chart(labelled).encode(y=y, tooltip=tips)
-        layers.append(base.mark_bar(height=13).encode(x=alt.X("zero:Q", **sides), x2=f"{end}:Q", color=colour))
+        layers.append(base.mark_bar(height=13).encode(x=alt.X("zero:Q", **sides), x2=alt.X2(f"{end}:Q"), color=colour))
         text = base.mark_text(align=align, dx=dx, fontSize=11, color=ink.text)
-        layers.append(text.encode(x=alt.X(f"{end}:Q", **sides), text="label:N"))
+        layers.append(text.encode(x=alt.X(f"{end}:Q", **sides), text=alt.Text("label:N")))
     return styled(alt.layer(*layers), theme, alt.Step(25))

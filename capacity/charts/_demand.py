@@ -127,7 +127,7 @@ def _fan_layers(future: pd.DataFrame, past: pd.DataFrame, ink: Ink, unit: str, b
     def band(low: str, high: str, key: str) -> Any:
         base = alt.Chart(future.assign(key=key))
         return base.mark_area().encode(
-            x=x, y=alt.Y(f"{low}:Q", title=_spoken(unit), scale=y, axis=ticks), y2=f"{high}:Q", color=colour
+            x=x, y=alt.Y(f"{low}:Q", title=_spoken(unit), scale=y, axis=ticks), y2=alt.Y2(f"{high}:Q"), color=colour
         )
 
     history = alt.Chart(past.assign(key=_FAN_KEYS[0])).mark_circle(size=12, opacity=0.75)
@@ -197,17 +197,17 @@ def _limit_layers(
         frame = pd.DataFrame({"label": [n for n, _ in near], "at": [at for _, at in near], "ts": start})
         frame = _apart(frame)
         base = alt.Chart(frame)
-        layers.append(base.mark_rule(color=ink.limit, strokeDash=[6, 4], strokeWidth=1.5).encode(y="at:Q"))
+        layers.append(base.mark_rule(color=ink.limit, strokeDash=[6, 4], strokeWidth=1.5).encode(y=alt.Y("at:Q")))
         for dy, part in frame.groupby("dy"):
             text = alt.Chart(part).mark_text(
                 align="left", dx=4, dy=int(str(dy)), color=ink.limit, fontSize=11, limit=420
             )
-            layers.append(text.encode(x="ts:T", y="at:Q", text="label:N"))
+            layers.append(text.encode(x=alt.X("ts:T"), y=alt.Y("at:Q"), text=alt.Text("label:N")))
     if far:
         words = "; ".join(n for n, _ in far)
         frame = pd.DataFrame({"label": [f"↑ above this chart: {words}"], "ts": [start]})
         text = alt.Chart(frame).mark_text(align="left", dx=4, color=ink.limit, fontSize=11, limit=420, baseline="top")
-        layers.append(text.encode(x="ts:T", y=alt.value(0), text="label:N"))
+        layers.append(text.encode(x=alt.X("ts:T"), y=alt.YValue(0), text=alt.Text("label:N")))
     return layers
 
 
@@ -229,7 +229,7 @@ def _date_layers(dates: Sequence[tuple[str, date]], past: pd.DataFrame, future: 
         if not first <= at <= last:
             continue
         frame = pd.DataFrame({"ts": [at], "label": [f"{visible(label)} {day(when)}"]})
-        layers.append(alt.Chart(frame).mark_rule(color=ink.limit, strokeWidth=1.2).encode(x="ts:T"))
+        layers.append(alt.Chart(frame).mark_rule(color=ink.limit, strokeWidth=1.2).encode(x=alt.X("ts:T")))
         left = at > middle
         text = alt.Chart(frame).mark_text(
             align="right" if left else "left",
@@ -239,7 +239,7 @@ def _date_layers(dates: Sequence[tuple[str, date]], past: pd.DataFrame, future: 
             fontSize=11,
             limit=300,
         )
-        layers.append(text.encode(x="ts:T", y=alt.value(2 + 15 * row), text="label:N"))
+        layers.append(text.encode(x=alt.X("ts:T"), y=alt.YValue(2 + 15 * row), text=alt.Text("label:N")))
     return layers
 
 
@@ -303,17 +303,17 @@ def event_bars(verdicts: Sequence[EventVerdict], theme: Theme = "light") -> alt.
     bars = base.mark_bar(height=10).encode(
         x=alt.X("p50:Q", scale=scale, title="demand in the event, P50 to P95, over safe capacity at group maximum",
                 axis=alt.Axis(format=".0%", tickCount=6, labelOverlap=True)),
-        x2="p95:Q",
+        x2=alt.X2("p95:Q"),
         color=alt.Color("verdict:N", scale=alt.Scale(domain=["GO", "NO-GO"], range=[ink.good, ink.bad]),
                         legend=alt.Legend(symbolType="square")),
         tooltip=[alt.Tooltip("unit:N"), alt.Tooltip("verdict:N"), alt.Tooltip("p50:Q", format=".0%"),
                  alt.Tooltip("p95:Q", format=".0%"), alt.Tooltip("now:Q", format=".0%", title="running now")],
     )  # fmt: skip
     text = base.mark_text(align="right", dx=-2, color=ink.text, fontSize=11).encode(
-        x=alt.value("width"), text="label:N"
+        x=alt.XValue("width"), text=alt.Text("label:N")
     )
-    now = base.mark_tick(color=ink.text, thickness=2, size=16).encode(x="now:Q")
-    line = alt.Chart(pd.DataFrame({"at": [1.0]})).mark_rule(color=ink.limit, strokeDash=[6, 4]).encode(x="at:Q")
+    now = base.mark_tick(color=ink.text, thickness=2, size=16).encode(x=alt.X("now:Q"))
+    line = alt.Chart(pd.DataFrame({"at": [1.0]})).mark_rule(color=ink.limit, strokeDash=[6, 4]).encode(x=alt.X("at:Q"))
     return styled(alt.layer(bars, now, line, text), theme, alt.Step(24))
 
 
@@ -372,9 +372,9 @@ def load_duration(
                 "hour": [frame["hour"].max()],
             }
         )
-        layers.append(alt.Chart(at).mark_rule(color=ink.limit, strokeDash=[6, 4]).encode(y="at:Q"))
+        layers.append(alt.Chart(at).mark_rule(color=ink.limit, strokeDash=[6, 4]).encode(y=alt.Y("at:Q")))
         text = alt.Chart(at).mark_text(align="right", dy=-7, color=ink.limit, fontSize=11)
-        layers.append(text.encode(x="hour:Q", y="at:Q", text="label:N"))
+        layers.append(text.encode(x=alt.X("hour:Q"), y=alt.Y("at:Q"), text=alt.Text("label:N")))
     return styled(alt.layer(*layers), theme)
 
 

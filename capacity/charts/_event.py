@@ -65,12 +65,12 @@ def event_timeline(
     )  # fmt: skip
     moments = _moments(event, verdict)
     top = float(lines["demand"].max())
-    marks = alt.Chart(moments.assign(top=top * 1.25)).encode(x="at:T")
+    marks = alt.Chart(moments.assign(top=top * 1.25)).encode(x=alt.X("at:T"))
     rules = marks.mark_rule(color=ink.muted, strokeDash=[2, 3])
     words = [
         marks.transform_filter(alt.datum.row == row)
         .mark_text(align="left", baseline="top", dx=3, dy=13 * row, color=ink.text, fontSize=11)
-        .encode(y="top:Q", text="text:N")
+        .encode(y=alt.Y("top:Q"), text=alt.Text("text:N"))
         for row in range(_WORD_ROWS)
     ]
     return styled(alt.layer(rules, drawn, *words), theme, 300)
@@ -172,23 +172,27 @@ def event_calls(event: EventSummary, theme: Theme = "light") -> alt.LayerChart:
                alt.Tooltip("p50:Q", format=",.0f", title="adds P50")]  # fmt: skip
     drawn = [
         lines.mark_rule(color=ink.point, opacity=0.6).encode(
-            **at("x0", "y0"), x2="x1:Q", y2="y1:Q", size=alt.Size("width:Q", scale=None), tooltip=of_line
+            **at("x0", "y0"),
+            x2=alt.X2("x1:Q"),
+            y2=alt.Y2("y1:Q"),
+            size=alt.Size("width:Q", scale=None),
+            tooltip=of_line,
         ),
         # On a ground of its own, so that no line runs through the figure.
         lines.mark_text(fontSize=11, color=ink.ground, stroke=ink.ground, strokeWidth=5).encode(
-            **at("xm", "ym"), text="calls:N"
+            **at("xm", "ym"), text=alt.Text("calls:N")
         ),
-        lines.mark_text(fontSize=11, color=ink.text).encode(**at("xm", "ym"), text="calls:N"),
+        lines.mark_text(fontSize=11, color=ink.text).encode(**at("xm", "ym"), text=alt.Text("calls:N")),
     ]
     layers = [
         *(drawn if len(edges) else []),
         boxes.mark_rect(fill=ink.ground, strokeWidth=2, cornerRadius=4).encode(
-            **at("left", "top"), x2="right:Q", y2="bottom:Q", stroke=stroke, tooltip=of_box
+            **at("left", "top"), x2=alt.X2("right:Q"), y2=alt.Y2("bottom:Q"), stroke=stroke, tooltip=of_box
         ),
         boxes.mark_text(dy=-8, color=ink.text, fontSize=12, fontWeight="bold", limit=150).encode(
-            **at("x", "y"), text="service:N"
+            **at("x", "y"), text=alt.Text("service:N")
         ),
-        boxes.mark_text(dy=9, color=ink.text, fontSize=11, limit=150).encode(**at("x", "y"), text="label:N"),
+        boxes.mark_text(dy=9, color=ink.text, fontSize=11, limit=150).encode(**at("x", "y"), text=alt.Text("label:N")),
     ]
     return styled(alt.layer(*layers), theme, max(rows * _ROW, 2 * _ROW))
 

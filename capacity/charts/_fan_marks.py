@@ -46,7 +46,7 @@ def before_layers(before: pd.DataFrame, x: alt.X, y: alt.Scale, colour: alt.Colo
     if known.empty:
         return [line]
     band = alt.Chart(known).mark_area(opacity=0.25, color=ink.series[1])
-    return [band.encode(x=x, y=alt.Y("q10:Q", scale=y), y2="q90:Q"), line]
+    return [band.encode(x=x, y=alt.Y("q10:Q", scale=y), y2=alt.Y2("q90:Q")), line]
 
 
 def safe_layers(safe: Interval | None, y: alt.Scale, ink: Ink) -> list[Any]:
@@ -56,7 +56,9 @@ def safe_layers(safe: Interval | None, y: alt.Scale, ink: Ink) -> list[Any]:
     if safe is None or not safe.low < safe.high:
         return []
     frame = pd.DataFrame({"low": [safe.low], "high": [safe.high]})
-    return [alt.Chart(frame).mark_rect(color=ink.limit, opacity=0.12).encode(y=alt.Y("low:Q", scale=y), y2="high:Q")]
+    return [
+        alt.Chart(frame).mark_rect(color=ink.limit, opacity=0.12).encode(y=alt.Y("low:Q", scale=y), y2=alt.Y2("high:Q"))
+    ]
 
 
 def event_layers(events: Sequence[Span], first: pd.Timestamp, last: pd.Timestamp, ink: Ink) -> list[Any]:
@@ -76,7 +78,7 @@ def event_layers(events: Sequence[Span], first: pd.Timestamp, last: pd.Timestamp
     frame = pd.DataFrame(rows)
     tips = [alt.Tooltip("name:N", title="event"), alt.Tooltip("from:T", format="%d %b %Y"),
             alt.Tooltip("to:T", format="%d %b %Y")]  # fmt: skip
-    base = alt.Chart(frame).encode(x=alt.X("from:T"), x2="to:T", tooltip=tips)
+    base = alt.Chart(frame).encode(x=alt.X("from:T"), x2=alt.X2("to:T"), tooltip=tips)
     layers: list[Any] = [base.mark_rect(color=ink.muted, opacity=0.3)]
     middle = first + (last - first) / 2
     for i, row in enumerate(frame.head(_MOST_NAMES).to_dict("records")):
@@ -85,5 +87,5 @@ def event_layers(events: Sequence[Span], first: pd.Timestamp, last: pd.Timestamp
         text = one.mark_text(align="right" if left else "left", dx=-3 if left else 3, color=ink.text, fontSize=11)
         # A page gives the chart less height than is asked for, so the place is told from what it got.
         up = alt.value(alt.ExprRef(f"height - {_NAME_UP + _NAME_STEP * (i % _NAME_ROWS)}"))
-        layers.append(text.encode(x="at:T", y=up, text="text:N"))
+        layers.append(text.encode(x=alt.X("at:T"), y=up, text=alt.Text("text:N")))
     return layers

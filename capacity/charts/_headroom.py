@@ -56,7 +56,7 @@ def headroom_heatmap(headroom: pd.DataFrame, theme: Theme = "light", max_rows: i
         tooltip=[alt.Tooltip("unit:N"), alt.Tooltip("week_label:O", title="week starting"),
                  alt.Tooltip("headroom:Q", format=".1%"), alt.Tooltip("policy:Q", format=".0%")],
     )  # fmt: skip
-    text = base.mark_text(fontSize=10).encode(text="label:N", color=alt.Color("ink:N", scale=None))
+    text = base.mark_text(fontSize=10).encode(text=alt.Text("label:N"), color=alt.Color("ink:N", scale=None))
     return styled(alt.layer(rect, text).resolve_scale(color="independent"), theme, alt.Step(ROW_PIXELS))
 
 

@@ -70,10 +70,13 @@ def spend_months(spend: Sequence[SpendMonth], theme: Theme = "light") -> alt.Lay
     whiskers, budgets = base[keys[1]], alt.Chart(frame.assign(key=keys[2]).dropna(subset=["budget"])).encode(x=x)
     layers = [
         base[keys[0]].mark_bar(width={"band": 0.5}).encode(y=y, color=colour, tooltip=tips),
-        whiskers.mark_rule(strokeWidth=1.5).encode(y="q10:Q", y2="q90:Q", color=colour),
-        *(whiskers.mark_tick(thickness=1.5, width=10, color=ink.text).encode(y=f"{q}:Q") for q in ("q10", "q90")),
-        budgets.mark_tick(thickness=3, width={"band": 0.75}).encode(y="budget:Q", color=colour),
-        budgets.mark_text(dy=-9, fontSize=11, color=ink.limit).encode(y="top:Q", text="label:N"),
+        whiskers.mark_rule(strokeWidth=1.5).encode(y=alt.Y("q10:Q"), y2=alt.Y2("q90:Q"), color=colour),
+        *(
+            whiskers.mark_tick(thickness=1.5, width=10, color=ink.text).encode(y=alt.Y(f"{q}:Q"))
+            for q in ("q10", "q90")
+        ),
+        budgets.mark_tick(thickness=3, width={"band": 0.75}).encode(y=alt.Y("budget:Q"), color=colour),
+        budgets.mark_text(dy=-9, fontSize=11, color=ink.limit).encode(y=alt.Y("top:Q"), text=alt.Text("label:N")),
     ]
     return styled(alt.layer(*layers), theme)
 
@@ -129,7 +132,7 @@ def mix_compare(
         ),
         tooltip=[alt.Tooltip("unit:N"), alt.Tooltip("key:N"), alt.Tooltip("usd:Q", format=",.0f")],
     )
-    text = base.mark_text(align="left", dx=4, fontSize=10, color=ink.text).encode(text="label:N")
+    text = base.mark_text(align="left", dx=4, fontSize=10, color=ink.text).encode(text=alt.Text("label:N"))
     return styled(alt.layer(bars, text), theme, alt.Step(15, **{"for": "offset"}))
 
 
@@ -255,9 +258,9 @@ def scenario_compare(plans: Mapping[str, Plan], theme: Theme = "light") -> alt.L
     bars = base.mark_bar(color=ink.line, height=16).encode(
         x=x, tooltip=[alt.Tooltip("scenario:N"), alt.Tooltip("usd:Q", format=",.0f"), alt.Tooltip("risk:N")]
     )
-    text = base.mark_text(align="left", dx=6, fontSize=11, color=ink.text).encode(x=x, text="label:N")
+    text = base.mark_text(align="left", dx=6, fontSize=11, color=ink.text).encode(x=x, text=alt.Text("label:N"))
     risk = base.mark_text(align="left", dx=3, dy=17, fontSize=11, color=ink.muted)
-    return styled(alt.layer(bars, text, risk.encode(x=alt.value(0), text="risk:N")), theme, alt.Step(52))
+    return styled(alt.layer(bars, text, risk.encode(x=alt.XValue(0), text=alt.Text("risk:N"))), theme, alt.Step(52))
 
 
 def _risk(plan: Plan) -> str:

@@ -64,7 +64,7 @@ def headroom_months(headroom: pd.DataFrame, theme: Theme = "light", max_rows: in
     rect = base.mark_rect(stroke=ink.ground, strokeWidth=1).encode(
         color=alt.Color("score:Q", scale=scale, legend=legend), tooltip=tips
     )
-    text = base.mark_text(fontSize=10).encode(text="label:N", color=alt.Color("ink:N", scale=None))
+    text = base.mark_text(fontSize=10).encode(text=alt.Text("label:N"), color=alt.Color("ink:N", scale=None))
     marks = _lost(base, ink) if frame["lost"].any() else []
     layers = alt.layer(rect, text, *marks, *_headings(columns, months, ink)).resolve_scale(color="independent")
     return styled(layers, theme, alt.Step(ROW_PIXELS))
@@ -138,7 +138,7 @@ def _headings(columns: Sequence[str], months: Sequence[str], ink: Ink) -> list[A
     firsts = pd.DataFrame([{"column": columns[at], "text": name} for name, at in begins.items() if at < len(columns)])
     mark = alt.Chart(firsts).mark_text(align="left", baseline="bottom", dy=-20, fontSize=12, color=ink.text)
     x = alt.X("column:O", sort=list(columns), bandPosition=0.0)
-    return [mark.encode(x=x, y=alt.value(0), text="text:N")]
+    return [mark.encode(x=x, y=alt.YValue(0), text=alt.Text("text:N"))]
 
 
 # --- coverage of one unit ------------------------------------------------------------------------------------
@@ -214,7 +214,9 @@ def fleet_shapes(shapes: pd.DataFrame, theme: Theme = "light") -> alt.LayerChart
     totals = frame.groupby("name", sort=False, as_index=False)["instances"].sum()
     totals["label"] = [f"{n:,.0f}" for n in totals["instances"]]
     text = alt.Chart(totals).mark_text(align="left", dx=6, fontSize=11, color=ink.text)
-    return styled(alt.layer(bars, text.encode(y=y, x="instances:Q", text="label:N")), theme, alt.Step(32))
+    return styled(
+        alt.layer(bars, text.encode(y=y, x=alt.X("instances:Q"), text=alt.Text("label:N"))), theme, alt.Step(32)
+    )
 
 
 def family_counts(shapes: pd.DataFrame) -> pd.DataFrame:
@@ -285,5 +287,9 @@ def plan_total(total: pd.DataFrame, theme: Theme = "light", currency: str = "USD
         total=("amount", "sum"), top=("amount", lambda a: a.clip(lower=0.0).sum())
     )
     sums["label"] = [f"{v:,.0f}".replace("-", "−") for v in sums["total"]]
-    text = alt.Chart(sums).mark_text(dy=-8, fontSize=11, color=ink.text).encode(x=x, y="top:Q", text="label:N")
+    text = (
+        alt.Chart(sums)
+        .mark_text(dy=-8, fontSize=11, color=ink.text)
+        .encode(x=x, y=alt.Y("top:Q"), text=alt.Text("label:N"))
+    )
     return styled(alt.layer(bars, text), theme, 260)

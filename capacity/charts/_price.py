@@ -63,10 +63,10 @@ def headroom_price(
     text = base.mark_text(align="left", baseline="top", dx=7, dy=7, fontSize=11, color=ink.text, lineBreak="\n")
     cost = alt.Y("cost:Q", scale=y, title=title, axis=_money_axis())
     layers = [
-        spans.encode(y=cost, y2="bound:Q", color=colour),
+        spans.encode(y=cost, y2=alt.Y2("bound:Q"), color=colour),
         points.mark_line(strokeWidth=2).encode(y=cost, color=colour),
         points.mark_point(size=80, filled=True, opacity=1).encode(y=cost, color=colour),
-        text.encode(y=cost, text="label:N"),
+        text.encode(y=cost, text=alt.Text("label:N")),
         *_own_cost(own, cost, ink),
     ]
     return styled(alt.layer(*layers), theme, 250)
@@ -81,7 +81,7 @@ def _own_cost(cost: list[float], y: alt.Y, ink: Ink) -> list[alt.Chart]:
     base = alt.Chart(pd.DataFrame({"cost": cost, "label": [f"this plan {cost[0]:,.0f}"]}))
     rule = base.mark_rule(color=ink.muted, strokeDash=[4, 3]).encode(y=y)
     name = base.mark_text(align="left", baseline="bottom", dy=-3, fontSize=11, color=ink.text)
-    return [rule, name.encode(x=alt.value(4), y=y, text="label:N")]
+    return [rule, name.encode(x=alt.XValue(4), y=y, text=alt.Text("label:N"))]
 
 
 def price_points(curve: pd.DataFrame) -> pd.DataFrame:
@@ -130,11 +130,13 @@ def requirement_prices(prices: pd.DataFrame, theme: Theme = "light", currency: s
     )  # fmt: skip
     title = f"{visible(currency)} a year for one step; below 0 it saves"
     span = base.mark_bar(height=11).encode(
-        x=alt.X("low:Q", title=title, axis=_money_axis(), scale=x), x2="high:Q", color=colour
+        x=alt.X("low:Q", title=title, axis=_money_axis(), scale=x), x2=alt.X2("high:Q"), color=colour
     )
-    ends = [base.mark_tick(thickness=2, height=11).encode(x=f"{end}:Q", color=colour) for end in ("low", "high")]
-    zero = alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(color=ink.muted).encode(x="at:Q")
-    text = base.mark_text(align="left", dx=8, fontSize=11, color=ink.text).encode(x="right:Q", text="said:N")
+    ends = [base.mark_tick(thickness=2, height=11).encode(x=alt.X(f"{end}:Q"), color=colour) for end in ("low", "high")]
+    zero = alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(color=ink.muted).encode(x=alt.X("at:Q"))
+    text = base.mark_text(align="left", dx=8, fontSize=11, color=ink.text).encode(
+        x=alt.X("right:Q"), text=alt.Text("said:N")
+    )
     return styled(alt.layer(zero, span, *ends, text), theme, alt.Step(24))
 
 
@@ -213,8 +215,12 @@ def purchase_savings(
         y=alt.Y("name:N", sort=list(frame["name"]), title=None, axis=axis),
         tooltip=[alt.Tooltip("name:N"), *(alt.Tooltip(f"{q}:Q", format=",.0f") for q in ("q10", "mean", "q90"))],
     )
-    spans = base.transform_calculate(key=f"'{keys[0]}'").mark_bar(height=12).encode(x=x, x2="q90:Q", color=colour)
+    spans = (
+        base.transform_calculate(key=f"'{keys[0]}'").mark_bar(height=12).encode(x=x, x2=alt.X2("q90:Q"), color=colour)
+    )
     middle = base.transform_calculate(key=f"'{keys[1]}'").mark_tick(thickness=3, height=16)
-    zero = alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(color=ink.muted).encode(x="at:Q")
-    text = base.mark_text(align="left", dx=8, fontSize=11, color=ink.text).encode(x="q90:Q", text="label:N")
-    return styled(alt.layer(zero, spans, middle.encode(x="mean:Q", color=colour), text), theme, alt.Step(26))
+    zero = alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(color=ink.muted).encode(x=alt.X("at:Q"))
+    text = base.mark_text(align="left", dx=8, fontSize=11, color=ink.text).encode(
+        x=alt.X("q90:Q"), text=alt.Text("label:N")
+    )
+    return styled(alt.layer(zero, spans, middle.encode(x=alt.X("mean:Q"), color=colour), text), theme, alt.Step(26))

@@ -48,7 +48,7 @@ def promises(promise: pd.DataFrame, theme: Theme = "light") -> alt.LayerChart:
     base = alt.Chart(frame).encode(y=y)
     title = f"part of the promised P50; bar: P10 to P90{f'; cut at {MOST_FRAC:.0%}' if cut else ''}"
     x = alt.X("low:Q", title=title, scale=scale, axis=axis)
-    bars = base.mark_bar(height=10, color=ink.band80).encode(x=x, x2="high:Q", tooltip=tips)
+    bars = base.mark_bar(height=10, color=ink.band80).encode(x=x, x2=alt.X2("high:Q"), tooltip=tips)
     one = alt.Chart(pd.DataFrame({"at": [1.0]})).mark_rule(color=ink.muted, strokeDash=[4, 3])
     dots = base.mark_point(size=70, filled=True, opacity=1).encode(
         x=alt.X("actual:Q", scale=scale),
@@ -56,7 +56,7 @@ def promises(promise: pd.DataFrame, theme: Theme = "light") -> alt.LayerChart:
         shape=alt.Shape("key:N", scale=alt.Scale(domain=list(KEYS), range=list(_SHAPES))),
         tooltip=tips,
     )
-    return styled(alt.layer(bars, one.encode(x="at:Q"), dots), theme, alt.Step(20))
+    return styled(alt.layer(bars, one.encode(x=alt.X("at:Q")), dots), theme, alt.Step(20))
 
 
 def _frame(promise: pd.DataFrame) -> pd.DataFrame:

@@ -102,9 +102,9 @@ def waste_by_kind(waste: pd.DataFrame, theme: Theme = "light") -> alt.LayerChart
     tips = [alt.Tooltip("name:N", title="kind"), alt.Tooltip("confidence:N"), alt.Tooltip("usd:Q", format=",.0f")]
     drawn = alt.Chart(bars).mark_bar(height=16).encode(y=y, x=x, color=colour, order=alt.Order("rank:Q"), tooltip=tips)
     labels = alt.Chart(sums).encode(y=y)
-    text = labels.mark_text(align="left", dx=5, fontSize=11, color=ink.text).encode(x=x, text="label:N")
+    text = labels.mark_text(align="left", dx=5, fontSize=11, color=ink.text).encode(x=x, text=alt.Text("label:N"))
     detail = labels.mark_text(align="left", dx=3, dy=17, fontSize=11, color=ink.muted)
-    layers = [drawn, text, detail.encode(x=alt.value(0), text="detail:N")]
+    layers = [drawn, text, detail.encode(x=alt.XValue(0), text=alt.Text("detail:N"))]
     return styled(alt.layer(*layers), theme, alt.Step(48))
 
 

@@ -67,9 +67,9 @@ def purchase_sizes(sizes: pd.DataFrame, theme: Theme = "light", currency: str = 
     return styled(
         alt.layer(
             zero,
-            span.encode(y=alt.Y("q10:Q", scale=y, title=title, axis=_money_axis()), y2="q90:Q", color=colour),
+            span.encode(y=alt.Y("q10:Q", scale=y, title=title, axis=_money_axis()), y2=alt.Y2("q90:Q"), color=colour),
             point.encode(y=alt.Y("q50:Q", scale=y), color=colour),
-            text.encode(y=alt.Y("q50:Q", scale=y), text="label:N"),
+            text.encode(y=alt.Y("q50:Q", scale=y), text=alt.Text("label:N")),
         ),
         theme,
         250,
@@ -106,14 +106,14 @@ def coverage_ahead(coverage: pd.DataFrame, theme: Theme = "light", most_months: 
     bars = base.mark_bar(size=22, stroke=ink.muted, strokeWidth=0.5).encode(
         y=alt.Y("from:Q", title="share of usage, at on-demand prices", scale=alt.Scale(domain=[0.0, 1.12]),
                 axis=alt.Axis(format="%", values=[0, 0.2, 0.4, 0.6, 0.8, 1.0])),
-        y2="to:Q",
+        y2=alt.Y2("to:Q"),
         color=alt.Color("name:N", scale=alt.Scale(domain=names, range=colours),
                         legend=alt.Legend(symbolType="square", labelLimit=300, columns=3)),
     )  # fmt: skip
     covered = frame[frame["name"] != ON_DEMAND].groupby("month", as_index=False).agg(share=("share", "sum"))
     covered = covered.assign(label=[f"{s:.0%}" for s in covered["share"]])
     text = alt.Chart(covered).mark_text(dy=-4, baseline="bottom", fontSize=11, color=ink.text)
-    labels = text.encode(x=alt.X("month:O", sort=months), y=alt.datum(1.0), text="label:N")
+    labels = text.encode(x=alt.X("month:O", sort=months), y=alt.datum(1.0), text=alt.Text("label:N"))
     return styled(alt.layer(bars, labels), theme, 250)
 
 
@@ -165,11 +165,13 @@ def headroom_moved(curve: pd.DataFrame, theme: Theme = "light", currency: str = 
     own = base.transform_filter(alt.datum.at == 0).transform_calculate(key=f"'{keys[2]}'")
     text = base.mark_text(align="left", baseline="top", dx=7, dy=7, fontSize=11, color=ink.text, lineBreak="\n")
     layers = [
-        base.transform_calculate(key=f"'{keys[1]}'").mark_bar(width=26).encode(y=cost, y2="bound:Q", color=colour),
+        base.transform_calculate(key=f"'{keys[1]}'")
+        .mark_bar(width=26)
+        .encode(y=cost, y2=alt.Y2("bound:Q"), color=colour),
         points.mark_line(strokeWidth=2).encode(y=cost, color=colour),
         points.mark_point(size=80, filled=True, opacity=1).encode(y=cost, color=colour),
         own.mark_point(size=220, shape="diamond", strokeWidth=3).encode(y=cost, color=colour),
-        text.encode(y=cost, text="label:N"),
+        text.encode(y=cost, text=alt.Text("label:N")),
     ]
     return styled(alt.layer(*layers), theme, 250)
 

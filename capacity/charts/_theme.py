@@ -94,7 +94,7 @@ def nothing(text: str, theme: Theme) -> alt.Chart:
     import altair as alt
 
     frame = pd.DataFrame({"text": [text]})
-    mark = alt.Chart(frame).mark_text(color=INKS[theme].muted, fontSize=13).encode(text="text:N")
+    mark = alt.Chart(frame).mark_text(color=INKS[theme].muted, fontSize=13).encode(text=alt.Text("text:N"))
     return styled(mark, theme, 80)
 
 

@@ -36,11 +36,13 @@ def spend_totals(totals: pd.DataFrame, theme: Theme = "light") -> alt.LayerChart
     base = alt.Chart(frame).encode(y=alt.Y("name:N", sort=list(frame["name"]), title=None, axis=_names_axis()))
     tips = [alt.Tooltip("name:N"), *(alt.Tooltip(f"{q}:Q", format=",.0f") for q in ("q10", "q50", "q90"))]
     bars = base.mark_bar(color=ink.band80, height=12)
-    text = base.mark_text(align="left", dx=7, fontSize=11, color=ink.text).encode(x="q90:Q", text="label:N")
+    text = base.mark_text(align="left", dx=7, fontSize=11, color=ink.text).encode(
+        x=alt.X("q90:Q"), text=alt.Text("label:N")
+    )
     layers = [
         bars.encode(x=alt.X("q50:Q", title=title, axis=_money_axis(), scale=scale), tooltip=tips),
-        base.mark_rule(strokeWidth=1.5, color=ink.text).encode(x="q10:Q", x2="q90:Q"),
-        *(base.mark_tick(thickness=1.5, height=9, color=ink.text).encode(x=f"{q}:Q") for q in ("q10", "q90")),
+        base.mark_rule(strokeWidth=1.5, color=ink.text).encode(x=alt.X("q10:Q"), x2=alt.X2("q90:Q")),
+        *(base.mark_tick(thickness=1.5, height=9, color=ink.text).encode(x=alt.X(f"{q}:Q")) for q in ("q10", "q90")),
         text,
     ]  # fmt: skip
     return styled(alt.layer(*layers), theme, alt.Step(24))

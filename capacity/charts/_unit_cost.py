@@ -108,7 +108,7 @@ def _outlook_layers(
     bounds = [alt.Tooltip(f"{q}:Q", format=".4~g") for q in ("q10", "q50", "q90")]
     middle = alt.Y("q50:Q", scale=scale, axis=axis)
     layers = [
-        coming.mark_area(opacity=0.22).encode(y=alt.Y("q10:Q", scale=scale, axis=axis), y2="q90:Q"),
+        coming.mark_area(opacity=0.22).encode(y=alt.Y("q10:Q", scale=scale, axis=axis), y2=alt.Y2("q90:Q")),
         before.mark_line(strokeWidth=2).encode(strokeDash=dash),
         before.mark_point(size=45, filled=True).encode(shape=shape),
         coming.mark_line(strokeWidth=1.5).encode(y=middle, strokeDash=dash),
@@ -119,7 +119,7 @@ def _outlook_layers(
         mark = alt.Chart(first).encode(x=x)
         layers.append(mark.mark_rule(color=ink.muted, strokeDash=[3, 3]))
         text = mark.mark_text(align="left", dx=5, dy=-4, fontSize=11, color=ink.muted, baseline="bottom")
-        layers.append(text.encode(text="text:N", y=alt.value(0)))
+        layers.append(text.encode(text=alt.Text("text:N"), y=alt.YValue(0)))
     return layers
 
 
@@ -158,9 +158,9 @@ def journey_stack(journey_costs: pd.DataFrame, month: str | None = None, theme: 
     text = base.mark_text(fontSize=10)
     end = alt.Chart(ends).mark_text(align="left", dx=5, fontSize=11, color=ink.text)
     layers = [
-        bars.encode(x=x, x2="to:Q", color=colour, tooltip=tips),
-        text.encode(x=alt.X("middle:Q", scale=scale), text="label:N", color=alt.Color("ink:N", scale=None)),
-        end.encode(y=y, x=alt.X("total:Q", scale=scale), text="label:N"),
+        bars.encode(x=x, x2=alt.X2("to:Q"), color=colour, tooltip=tips),
+        text.encode(x=alt.X("middle:Q", scale=scale), text=alt.Text("label:N"), color=alt.Color("ink:N", scale=None)),
+        end.encode(y=y, x=alt.X("total:Q", scale=scale), text=alt.Text("label:N")),
     ]
     return styled(alt.layer(*layers).resolve_scale(color="independent"), theme, alt.Step(44))
 

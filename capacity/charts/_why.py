@@ -147,7 +147,7 @@ def _heading(text: str, top: float, ink: Ink) -> Any:
     mark = alt.Chart(pd.DataFrame({"text": [text]})).mark_text(
         align="left", baseline="bottom", dy=-4, fontSize=11, color=ink.text, limit=520
     )
-    return mark.encode(x=alt.value(0), y=alt.value(_at(top)), text="text:N")
+    return mark.encode(x=alt.XValue(0), y=alt.YValue(_at(top)), text=alt.Text("text:N"))
 
 
 def _until(frame: pd.DataFrame, ink: Ink, strip: _Strip) -> list[Any]:
@@ -161,6 +161,6 @@ def _until(frame: pd.DataFrame, ink: Ink, strip: _Strip) -> list[Any]:
     base = alt.Chart(pd.DataFrame({"ts": [last], "label": [f"measured until {day(last.date())}"]}))
     text = base.mark_text(align="left", baseline="bottom", dx=4, dy=-3, fontSize=11, color=ink.muted)
     return [
-        base.mark_rule(color=ink.muted, strokeWidth=1, strokeDash=[4, 3]).encode(x="ts:T"),
-        text.encode(x="ts:T", y=alt.value(_at(strip.bottom)), text="label:N"),
+        base.mark_rule(color=ink.muted, strokeWidth=1, strokeDash=[4, 3]).encode(x=alt.X("ts:T")),
+        text.encode(x=alt.X("ts:T"), y=alt.YValue(_at(strip.bottom)), text=alt.Text("label:N")),
     ]

@@ -15,7 +15,9 @@ from capacity import config as configs
 from capacity import plan as plans_module
 from capacity import scenario as scenarios_module
 from capacity.config import Config
-from capacity.errors import CapacityError
+from capacity.costs import Bridge
+from capacity.errors import CapacityError, MissingDataError, UsageError
+from capacity.pipeline import scenario_bridge
 from capacity.plan import Plan
 from capacity.ui import jobs, launch
 
@@ -71,9 +73,7 @@ def read(folder: Path) -> Plan:
     CapacityError
         No plan there, or not one that this version reads.
     """
-    path = folder / "plan.json"
-    stamp = path.stat().st_mtime_ns if path.is_file() else 0
-    return _cached_read(str(folder), stamp)
+    return _cached_read(str(folder), _stamp(folder / "plan.json"))
 
 
 def _read(folder: str, stamp: int) -> Plan:
@@ -83,6 +83,25 @@ def _read(folder: str, stamp: int) -> Plan:
 
 # A resource, not data: plans are frozen and their frames are only looked at, so sessions may share them.
 _cached_read: Callable[[str, int], Plan] = st.cache_resource(max_entries=24, show_spinner="Reading the plan")(_read)
+
+
+def bridge(first: Path, other: Path) -> Bridge | None:
+    """Why the second plan's money differs from the first's; None where one of them has no total to compare."""
+    stamps = [_stamp(folder / "plan.json") for folder in (first, other)]
+    return _cached_bridge(str(first), stamps[0], str(other), stamps[1])
+
+
+def _bridge(first: str, first_stamp: int, other: str, other_stamp: int) -> Bridge | None:
+    try:
+        return scenario_bridge(_cached_read(first, first_stamp), _cached_read(other, other_stamp))
+    except (MissingDataError, UsageError):
+        return None
+
+
+# Of hundreds of services it takes most of a second.
+_cached_bridge: Callable[[str, int, str, int], Bridge | None] = st.cache_resource(max_entries=32, show_spinner=False)(
+    _bridge
+)
 
 
 def config(path: Path) -> Config:

@@ -158,7 +158,7 @@ def _comparison(choices: Mapping[str, Path]) -> None:
     if len(plans) < 2:
         st.info("Choose at least two scenarios.", icon=":material/info:")
         return
-    _side_by_side(plans)
+    _side_by_side(plans, choices)
 
 
 def _chosen(names: Sequence[str]) -> list[str]:
@@ -204,7 +204,7 @@ def _read_all(choices: Mapping[str, Path]) -> dict[str, Plan]:
     return plans
 
 
-def _side_by_side(plans: Mapping[str, Plan]) -> None:
+def _side_by_side(plans: Mapping[str, Plan], folders: Mapping[str, Path]) -> None:
     ordered = list(plans.values())
     rows = scenarios.compare(ordered)
     if len({p.as_of for p in ordered}) > 1:
@@ -222,14 +222,14 @@ def _side_by_side(plans: Mapping[str, Plan]) -> None:
             {"Question": st.column_config.TextColumn(width=190)},
         )
         ui.chart(charts.scenario_compare(plans, theme=ui.theme()), "Money and smallest headroom of each scenario")
-    _bridges(ordered)
+    _bridges(plans, folders)
     _by_service(ordered)
 
 
-def _bridges(plans: Sequence[Plan]) -> None:
+def _bridges(plans: Mapping[str, Plan], folders: Mapping[str, Path]) -> None:
     """Why each scenario's money differs from the first one's, term by term."""
-    first, *others = plans
-    found = [(other, tables.bridge(first, other)) for other in others]
+    (name, first), *others = plans.items()
+    found = [(other, _data.bridge(folders[name], folders[key])) for key, other in others]
     known = [(other, bridge) for other, bridge in found if bridge is not None]
     if not known:
         return

@@ -13,10 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from capacity.costs import Bridge
 from capacity.domain import EventVerdict
-from capacity.errors import MissingDataError, UsageError
-from capacity.pipeline import scenario_bridge
 from capacity.plan import EventSummary, Finding, LimitOutlook, Plan, UnitPlan
 from capacity.scenario import ScenarioRow, UnitCostRow
 from capacity.ui import _format as fmt
@@ -361,11 +358,3 @@ def quality(plan: Plan) -> pd.DataFrame:
 def _frame(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> pd.DataFrame:
     """Rows as a frame with these columns, also where there is no row."""
     return pd.DataFrame([dict(row) for row in rows], columns=list(columns))
-
-
-def bridge(first: Plan, other: Plan) -> Bridge | None:
-    """Why the second plan's money differs from the first's; None where one of them has no total to compare."""
-    try:
-        return scenario_bridge(first, other)
-    except (MissingDataError, UsageError):
-        return None
