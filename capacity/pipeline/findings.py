@@ -14,6 +14,7 @@ from capacity.pipeline.finops.words import review_findings
 from capacity.pipeline.promise_words import promised_findings
 from capacity.pipeline.quality import TWICE
 from capacity.plan import EventSummary, Finding, LimitOutlook, Plan, UnitPlan
+from capacity.plan_rows import saving_together
 from capacity.words import day, money, percent, plural, quantity
 
 # From this probability on a budget that will be passed is a matter for a decision.
@@ -168,11 +169,12 @@ def _purchases(plan: Plan) -> Iterator[Finding]:
     rows = plan.frame("purchases")
     if rows.empty:
         return
-    saving, first = float(rows["saving_mean"].sum()), str(rows["month"].min())
+    (saving, together), first = saving_together(plan), str(rows["month"].min())
     count = plural(len(rows), "commitment")
     text = (
         f"buy {count} for {float(rows['hourly_usd'].sum()):,.2f} {plan.currency} an hour, the first in {first}: "
-        f"{money(saving, plan.currency)} less than on demand over their terms is expected, beside the mix's own saving"
+        f"{money(saving, plan.currency)} less than {'buying none' if together else 'on demand'} is expected over "
+        "their terms, beside the mix's own saving"
     )
     waiting = int((rows["waiting_usd_per_month"] < 0).sum())
     if waiting:

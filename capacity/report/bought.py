@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from capacity.plan import Plan
+from capacity.plan_rows import saving_together
 from capacity.report._cells import Row, known, records, text, where
 from capacity.report._table import Column, Table, money, percent, sentence
 
@@ -119,12 +120,12 @@ def buying_line(plan: Plan) -> str:
     table = purchases(plan)
     if not table.rows:
         return ""
-    hourly, saving = (sum(r[i] for r in table.rows if r[i] is not None) for i in (7, 14))
+    hourly, (saving, together) = sum(r[7] for r in table.rows if r[7] is not None), saving_together(plan)
     first = min(r[5] for r in table.rows)
     many = "commitment" if len(table.rows) == 1 else "commitments"
     return (
         f"Buy {len(table.rows)} {many} for {hourly:,.2f} {plan.currency} an hour, the first in {first}: expected to "
-        f"save {money(saving)} {plan.currency} over the terms."
+        f"save {money(saving)} {plan.currency} over the terms{', against buying none' if together else ''}."
     )
 
 

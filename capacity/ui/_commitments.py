@@ -10,6 +10,7 @@ from capacity.costs.commitment_review import ALL, WORDS
 from capacity.errors import CapacityError
 from capacity.pipeline.priced import coverage_words, sizes_words
 from capacity.plan import Plan
+from capacity.plan_rows import saving_together
 from capacity.report import bought
 from capacity.ui import _data as data
 from capacity.ui import _format as fmt
@@ -91,9 +92,10 @@ def _buying(plan: Plan) -> ui.Card:
     purchases = plan.frame("purchases")
     if purchases.empty:
         return ui.Card("To buy", "nothing", "its tab says why")
-    hourly, saving = (sum(frames.number(v) or 0.0 for v in purchases[c]) for c in ("hourly_usd", "saving_mean"))
+    hourly, (saving, _) = sum(frames.number(v) or 0.0 for v in purchases["hourly_usd"]), saving_together(plan)
     return ui.Card(f"To buy, {fmt.count(len(purchases), 'commitment')}", f"{fmt.money(hourly, plan.currency)} an hour",
-                   f"saves {fmt.money_short(saving, plan.currency)} over the terms", "green", bought.SAVES)  # fmt: skip
+                   f"saves {fmt.money_short(saving, plan.currency)} over the terms", "green",
+                   f"Against buying none. {bought.SAVES}")  # fmt: skip
 
 
 # --- what they did -------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from capacity.report.check_page import render_check
 from tests.factory import HOSTILE, known_plan
 from tests.factory_planned import planned
 from tests.report.frozen_event import load
-from tests.report.test_check import after, ugly
+from tests.report.test_check_report import after, ugly
 
 pytestmark = pytest.mark.e2e
 

@@ -27,7 +27,7 @@ from tests.factory import HOSTILE, known_plan
 from tests.factory_known import knowing
 from tests.factory_planned import planned
 from tests.report.frozen_event import load
-from tests.report.test_check import after, ugly
+from tests.report.test_check_report import after, ugly
 from tests.report.test_workbook import Book
 
 pytestmark = pytest.mark.e2e

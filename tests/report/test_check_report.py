@@ -1,6 +1,6 @@
 """The peak check as files: the answer, the first date and the money first; figures of the check itself; text is text.
 
-Golden files are written anew by CAPACITY_WRITE_GOLDEN=1 pytest tests/report/test_check.py
+Golden files are written anew by CAPACITY_WRITE_GOLDEN=1 pytest tests/report/test_check_report.py
 """
 
 from __future__ import annotations
