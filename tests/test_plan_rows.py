@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capacity import plan_rows
-from capacity.plan_rows import LONG_ROWS, rows_of
+from capacity.plan_rows import LONG_ROWS, rows_of, saving_together
+from tests.factory import make_plan
 
 
 def frame(rows: int, seed: int) -> pd.DataFrame:
@@ -46,3 +48,13 @@ def test_names_of_any_kind(kind: str) -> None:
     made = frame(LONG_ROWS, 2).dropna()
     other = made.astype({"service": kind, "region": kind})
     assert list(rows_of(other, "a", "r1")["value"]) == list(rows_of(made, "a", "r1")["value"])
+
+
+def test_what_purchases_save_together_is_told_where_it_is_known() -> None:
+    """Two that stand in for each other save little each, and much together."""
+    each = pd.DataFrame({"offer": ["a", "b"], "saving_mean": [10.0, 20.0]})
+    sizes = pd.DataFrame({"offer": ["", "", "a"], "size_frac": [0.5, 1.0, 1.0], "saving_mean": [60.0, 100.0, 10.0]})
+    bare = replace(make_plan(1), frames={"purchases": each})
+    assert saving_together(bare) == (30.0, False)
+    assert saving_together(replace(bare, frames={"purchases": each, "purchase_sizes": sizes})) == (100.0, True)
+    assert saving_together(replace(bare, frames={})) == (0.0, False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from capacity.cli import _print
+from capacity.plan_rows import saving_together
 from capacity.report import bought
 from capacity.words import money, percent, plural
 
@@ -56,7 +57,7 @@ def _purchases(found: Plan) -> None:
 
 def _purchase_title(found: Plan, table: Table) -> str:
     """How many, and what they save in all."""
-    saving = sum(r[14] for r in table.rows if r[14] is not None)
+    saving, _ = saving_together(found)
     left = _left(len(table.rows), MOST_PURCHASES)
     return (
         f"{plural(len(table.rows), 'commitment')} to buy, saving {money(saving, found.currency)} over the terms{left}"

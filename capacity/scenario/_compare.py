@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from capacity.plan import Plan
+from capacity.plan_rows import saving_together
 from capacity.words import money
 
 
@@ -70,7 +71,7 @@ def _looked_for_purchases(plan: Plan) -> bool:
 
 def _purchases_save(plan: Plan) -> float | None:
     """What its commitments save over their terms; None where none were looked for."""
-    return float(plan.frame("purchases")["saving_mean"].sum()) if _looked_for_purchases(plan) else None
+    return saving_together(plan)[0] if _looked_for_purchases(plan) else None
 
 
 @dataclass(frozen=True)

@@ -265,7 +265,7 @@ def _scenarios(plan: Plan) -> None:
         except CapacityError:
             continue
         rows = other.frame("purchases")
-        hourly, saving = (sum(frames.number(v) or 0.0 for v in rows[c]) for c in ("hourly_usd", "saving_mean"))
+        hourly, (saving, _) = sum(frames.number(v) or 0.0 for v in rows["hourly_usd"]), saving_together(other)
         first = min((frames.text(m) for m in rows["month"]), default="")
         here = "this one" if other.scenario == plan.scenario else ""
         looked = bool(len(rows) or len(other.frame("purchase_refusals")))
