@@ -6,7 +6,6 @@ Pictures go to the test's folder; CAPACITY_PICTURES names another one to look at
 from __future__ import annotations
 
 import http.client
-import os
 import re
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests import company
-from tests.e2e.conftest import Reader, assert_fits, assert_sound, written
+from tests.e2e.conftest import FULL, Reader, assert_fits, assert_sound, written
 
 pytestmark = pytest.mark.e2e
 
@@ -37,11 +36,13 @@ PAGES = {
     "trust": ("Trust", "HiGHS", "Freshness of the data", "worst slack"),
 }
 AXIS_LABEL = "[data-testid=stVegaLiteChart] svg .role-axis-label text"
-DARK = ("", "service", "mix")
+# Read in every run; all pages in the full profile.
+READ = tuple(PAGES) if FULL else ("", "service", "scenarios", "cost")
+DARK = ("", "service", "mix") if FULL else ("service",)
 
 
-def test_every_page_in_light_and_three_in_dark(reader: Callable[..., Reader], address: str, pictures: Path) -> None:
-    for scheme, pages in (("light", tuple(PAGES)), ("dark", DARK)):
+def test_what_a_reader_must_find_in_light_and_dark(reader: Callable[..., Reader], address: str, pictures: Path) -> None:
+    for scheme, pages in (("light", READ), ("dark", DARK)):
         one = reader(scheme)
         for page in pages:
             text = one.open(f"{address}/{page}")
@@ -72,7 +73,7 @@ def test_hostile_names_do_nothing(
 ) -> None:
     address = serve(ugly)
     one = reader("dark")
-    for page in PAGES:
+    for page in READ:
         text = one.open(f"{address}/{page}")
         assert "</script><img src=http://evil.example/x onerror=alert(1)>" in text, page
         assert_sound(one)
@@ -119,7 +120,7 @@ def test_a_link_reopens_the_same_comparison(reader: Callable[..., Reader], addre
 
 def test_inputs_have_names_and_pictures_have_words(reader: Callable[..., Reader], address: str) -> None:
     one = reader()
-    for page in PAGES:
+    for page in READ:
         one.open(f"{address}/{page}")
         nameless = one.page.evaluate(
             "() => [...document.querySelectorAll('[data-testid=stMain] input, [data-testid=stMain] button')]"
@@ -166,8 +167,7 @@ class Planned:
 @pytest.fixture
 def ingested(tmp_path: Path) -> Planned:
     """The small company, which is planned in seconds; in the full profile the demo company, which takes a minute."""
-    full = os.environ.get("CAPACITY_TEST_PROFILE") == "full"
-    made = Planned(demo_config(tmp_path), "Tidewater Outfitters", "graviton") if full else small_company(tmp_path)
+    made = Planned(demo_config(tmp_path), "Tidewater Outfitters", "graviton") if FULL else small_company(tmp_path)
     command = [sys.executable, "-m", "capacity", "ingest", "-c", str(made.config)]
     subprocess.run(command, check=True, capture_output=True)
     return made

@@ -16,7 +16,7 @@ import pytest
 
 from capacity import config, scenario
 from tests import company
-from tests.e2e.conftest import Reader
+from tests.e2e.conftest import FULL, Reader
 from tests.e2e.test_accessibility import grave_findings
 from tests.factory import make_plan, write_plan_dir
 
@@ -203,6 +203,7 @@ def test_two_people_who_edit_the_same_scenario_lose_nothing(
     assert (said["more"], said["more of Ada"]) == ("what Bea thinks", "what Ada thinks")
 
 
+@pytest.mark.skipif(not FULL, reason="axe looks at the opened editor in every run; every part of it: make test-full")
 def test_every_field_of_the_editor_has_a_name(
     serve: Callable[..., str], reader: Callable[..., Reader], tmp_path: Path, pictures: Path
 ) -> None:
