@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import jsonschema
 import pytest
 import yaml
 
@@ -241,3 +242,35 @@ def test_the_workflows_command_lines_exist() -> None:
         assert {a for a in arguments if a.startswith("-")} <= options
         # Parsed as the tool itself parses it; nothing is run.
         command.make_context(name, list(arguments), resilient_parsing=False).close()
+
+
+def workflow() -> dict[Any, Any]:
+    """The example; YAML 1.1 reads the key ``on`` as true."""
+    found: dict[Any, Any] = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))
+    return {"on" if key is True else key: value for key, value in found.items()}
+
+
+WORKFLOW_SCHEMA = json.loads((WORKFLOW.parent / "github-workflow.schema.json").read_text(encoding="utf-8"))
+
+
+def test_the_workflow_is_one_by_the_schema_kept_beside_it() -> None:
+    jsonschema.Draft202012Validator.check_schema(WORKFLOW_SCHEMA)
+    jsonschema.Draft202012Validator(WORKFLOW_SCHEMA).validate(workflow())
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda w: w.pop("permissions"),
+        lambda w: w["jobs"]["check"]["steps"][0].update(run="true"),
+        lambda w: w["jobs"]["check"]["steps"][0].update(uses="actions/checkout@main"),
+        lambda w: w["jobs"]["check"].update({"run-on": "ubuntu-24.04"}),
+        lambda w: w["on"]["schedule"][0].update(cron="at noon"),
+        lambda w: w["permissions"].update(contents="write"),
+    ],
+)
+def test_a_workflow_that_is_none_is_not_one_by_the_schema(spoil: Callable[[dict[Any, Any]], Any]) -> None:
+    found = workflow()
+    spoil(found)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(WORKFLOW_SCHEMA).validate(found)
