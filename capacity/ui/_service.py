@@ -11,7 +11,7 @@ import streamlit as st
 from capacity import charts
 from capacity.pipeline.said_before import against
 from capacity.plan import Plan, UnitPlan
-from capacity.plan_rows import rows_of
+from capacity.report.known import of_unit
 from capacity.ui import _around as around
 from capacity.ui import _choice as choice
 from capacity.ui import _format as fmt
@@ -96,11 +96,6 @@ def _unit_cost(plan: Plan, unit: UnitPlan) -> ui.Card:
 
 
 # --- parts -------------------------------------------------------------------------------------------------
-
-
-def of_unit(frame: pd.DataFrame, unit: UnitPlan) -> pd.DataFrame:
-    """Rows of one unit."""
-    return rows_of(frame, unit.service, unit.region)
 
 
 def _fan(plan: Plan, unit: UnitPlan) -> None:

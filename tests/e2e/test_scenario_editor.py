@@ -5,10 +5,9 @@ Pictures go to the test's folder; CAPACITY_PICTURES names another one to look at
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,24 +29,15 @@ _TRIES = 4
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    folder = Path(os.environ.get("CAPACITY_PICTURES", tmp_path / "pictures"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-@pytest.fixture
-def reader(chromium: Any) -> Iterator[Callable[..., Reader]]:
-    made: list[Reader] = []
+def reader(reader: Callable[..., Reader]) -> Callable[..., Reader]:
+    """One that waits longer: a cell of the editor is drawn by itself, and on a busy machine late."""
 
     def new(scheme: str = "light", width: int = 1280) -> Reader:
-        made.append(Reader(chromium, scheme, width))
-        made[-1].page.set_default_timeout(60_000)
-        return made[-1]
+        one = reader(scheme, width)
+        one.page.set_default_timeout(60_000)
+        return one
 
-    yield new
-    for one in made:
-        one.context.close()
+    return new
 
 
 @pytest.fixture

@@ -5,11 +5,21 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 
-from capacity.domain import Candidate, Commitment, LoadBlock, MixProblem, Quota, Unit, UnitRequirement
+from capacity.domain import (
+    Candidate,
+    Commitment,
+    LoadBlock,
+    MixProblem,
+    MixSolution,
+    Quota,
+    Unit,
+    UnitRequirement,
+)
 
 MONTHS = ("2026-01", "2026-02")
 HOURS = (744.0, 672.0)
@@ -188,3 +198,18 @@ def _uncovered(p: MixProblem, usd: dict[tuple[str, str], float]) -> float:
                 usd[key] -= taken
                 left -= taken
     return sum(usd.values())
+
+
+def pairs(found: MixSolution) -> set[tuple[str, str]]:
+    """(unit, instance type) of what a plan runs."""
+    frame = found.provisioned
+    return set(zip(frame["unit"], frame["instance_type"], strict=True))
+
+
+def as_running(p: MixProblem, found: MixSolution) -> MixProblem:
+    """The plan as what runs: its provisioned counts, one zone like the other."""
+    counts: dict[str, dict[tuple[str, str], int]] = {}
+    for row in found.provisioned.to_dict("records"):
+        for zone in "abc":
+            counts.setdefault(row["unit"], {})[row["instance_type"], zone] = int(row["per_zone"])
+    return replace(p, requirements=tuple(replace(r, running=counts.get(str(r.unit), {})) for r in p.requirements))

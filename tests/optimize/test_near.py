@@ -10,24 +10,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from capacity.domain import MixProblem, MixSolution
+from capacity.domain import MixProblem
 from capacity.optimize import price_running, solve, solve_few_types
 from capacity.optimize._near import MOST_FRAC
-from tests.optimize.makers import HOURS, SMALL, candidate, commitment, problem, quota, unit
+from tests.optimize.makers import HOURS, SMALL, as_running, candidate, commitment, pairs, problem, quota, unit
 from tests.optimize.test_solve import big_problem
-
-
-def _pairs(found: MixSolution) -> set[tuple[str, str]]:
-    frame = found.provisioned
-    return set(zip(frame["unit"], frame["instance_type"], strict=True))
-
-
-def _as_running(p: MixProblem, found: MixSolution) -> MixProblem:
-    counts: dict[str, dict[tuple[str, str], int]] = {}
-    for row in found.provisioned.to_dict("records"):
-        for zone in "abc":
-            counts.setdefault(row["unit"], {})[row["instance_type"], zone] = int(row["per_zone"])
-    return replace(p, requirements=tuple(replace(r, running=counts.get(str(r.unit), {})) for r in p.requirements))
 
 
 def _times(p: MixProblem, factors: np.ndarray[tuple[int], np.dtype[np.float64]]) -> MixProblem:
@@ -93,12 +80,12 @@ def test_one_per_cent_of_demand_moves_few_types_with_two_types_a_service() -> No
 
     p = fleet(Shape(services=30, blocks=4, quota_times=3.0, seed=2, max_types=40))
     first = solve_few_types(p, 2, time_limit_seconds=60, gap_frac=0.005)
-    base = _as_running(p, first)
+    base = as_running(p, first)
     each = 1 + 0.01 * np.random.default_rng(0).choice([-1.0, 1.0], len(p.requirements))
     for factors in (np.full(len(each), 1.01), each):
         second = solve_few_types(_times(base, factors), 2, time_limit_seconds=60, gap_frac=0.005)
-        changed = _pairs(first) ^ _pairs(second)
-        assert len(changed) < 0.05 * len(_pairs(first) | _pairs(second)), sorted(changed)
+        changed = pairs(first) ^ pairs(second)
+        assert len(changed) < 0.05 * len(pairs(first) | pairs(second)), sorted(changed)
 
 
 # --- what runs, and the same plan everywhere ---------------------------------------------------------------
