@@ -174,12 +174,23 @@ def vertical_count(requirement: UnitRequirement) -> int:
 
 
 def eligible(commitment: Commitment | Offer, account_id: str, region: str, candidate: Candidate) -> bool:
-    """Whether the scope of ``commitment`` holds usage of ``candidate`` in that account and region."""
+    """Whether the scope of ``commitment`` holds usage of ``candidate`` in that account and region.
+
+    Savings Plans of these kinds pay for machines of EC2 and never for a database's: that is another product (Savings
+    Plans user guide, "What are Savings Plans?"). A reserved DB instance is an RI of its own type.
+    """
     if commitment.account_id not in ("", account_id) or commitment.region not in ("", region):
         return False
     if commitment.product == "standard_ri":
         return commitment.scope == candidate.instance_type
+    if is_database(candidate.instance_type):
+        return False
     return commitment.product == "compute_sp" or commitment.scope == candidate.family
+
+
+def is_database(instance_type: str) -> bool:
+    """Whether this is a type of a managed database, as RDS names them (db.r6g.xlarge)."""
+    return instance_type.startswith("db.")
 
 
 def offered_rate(offer: Offer, requirement: UnitRequirement, candidate: Candidate) -> float | None:

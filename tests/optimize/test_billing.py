@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -10,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capacity.domain import CapacityReservation, LoadBlock, MixProblem, Offer
+from capacity.domain import CapacityReservation, Commitment, LoadBlock, MixProblem, Offer
 from capacity.errors import MissingDataError
 from capacity.optimize import price_running, solve
 from capacity.optimize._billing import Bill, bill, running_usage
-from capacity.optimize._fleet import active_frac, fleet_of
-from tests.optimize.makers import ACCOUNT, HOURS, LARGE, MONTHS, REGION, SMALL, commitment, problem, unit
+from capacity.optimize._fleet import active_frac, eligible, fleet_of
+from capacity.optimize.check._contracts import Contract
+from capacity.optimize.check._plan import Site
+from tests.optimize.makers import ACCOUNT, HOURS, LARGE, MONTHS, REGION, SMALL, candidate, commitment, problem, unit
 
 
 def _running(per_type: int = 4, **change: object) -> MixProblem:
@@ -66,6 +69,38 @@ def test_a_commitment_covers_only_its_scope(change: dict[str, str], covered: flo
     owned = commitment("esp", "ec2_instance_sp", **{"scope": "m5", "hourly": 0.06, **change})  # type: ignore[arg-type]
     p = replace(_running(), commitments=(owned,), committed_rate={"esp": 0.6})
     assert _use(p)["esp"][0] == pytest.approx(covered)
+
+
+@pytest.mark.parametrize(
+    ("owned", "covered"),
+    [
+        (commitment("k", "compute_sp", hourly=0.07), 0.0),
+        (commitment("k", "ec2_instance_sp", "db.r6g", hourly=0.07), 0.0),
+        (commitment("k", "standard_ri", "db.r6g.large", hourly=0.07, count=1), 0.10),
+    ],
+)
+def test_savings_plans_of_machines_never_pay_for_a_database(owned: Commitment, covered: float) -> None:
+    base = candidate("db.r6g.large", 0.10, 10.0)
+    row = unit("base", [1], [base], running={("db.r6g.large", "a"): 4}, vertical=True)
+    p = problem(row, commitments=(owned,), rates={"k": 0.7})
+    assert _use(p)["k"][0] == pytest.approx(covered)
+    # The model plans, the bill bills and the checker reckons alike: a plan that two see differently is never given.
+    found = solve(p)
+    hours = {"base/us-east-1": 2 * 3 * 0.10 - covered}  # 4 run: two in each of three zones
+    assert found.spend.set_index("unit")["on_demand_usd"]["base/us-east-1"] == pytest.approx(
+        hours["base/us-east-1"] * HOURS[0]
+    )
+
+
+@given(st.sampled_from(["compute_sp", "ec2_instance_sp", "standard_ri"]), st.sampled_from(["m5", "db.m5", "dbx"]))
+def test_bill_and_checker_agree_on_what_a_contract_may_pay_for(product: str, family: str) -> None:
+    c = replace(candidate(f"{family}.large", 0.1, 1.0), family=family)
+    scope = {"compute_sp": "", "ec2_instance_sp": family, "standard_ri": c.instance_type}[product]
+    owned = commitment("k", product, scope, count=1)
+    row = unit("a", [1], [c])
+    contract = Contract("k", owned, 0.1, 1, owned.start, owned.end, rate=0.7)
+    checked = not math.isnan(contract.rate_of(Site(row), c))
+    assert eligible(owned, ACCOUNT, REGION, c) == checked == (product == "standard_ri" or family != "db.m5")
 
 
 def test_shared_cover_is_split_by_what_could_use_it() -> None:

@@ -12,6 +12,8 @@ from capacity.optimize.check._plan import Plan, Site, Slack, agree, near
 
 # A term is sold by the second, 365 days a year.
 _DAYS_A_YEAR = 365
+# Of a managed database's type (db.r6g.xlarge): no Savings Plan of EC2 pays for it.
+_DATABASE = "db"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Contract:
         place = terms.account_id in ("", r.account_id) and terms.region in ("", r.unit.region)
         scope = {"standard_ri": c.instance_type, "ec2_instance_sp": c.family, "compute_sp": terms.scope}
         if not place or terms.scope != scope[terms.product]:
+            return math.nan
+        if not self.is_ri and c.instance_type.partition(".")[0] == _DATABASE:
             return math.nan
         return self.rates.get(c.instance_type, math.nan) if isinstance(terms, Offer) else self.rate
 
