@@ -128,7 +128,7 @@ def draw(pots: Sequence[Pot], running: Floats, price: Floats) -> tuple[Floats, F
     """
     covered, committed = np.zeros((len(pots), len(running))), np.zeros((len(pots), len(running)))
     left, remaining = running.astype(float).copy(), [p.holds for p in pots]
-    for j, rate, rows in _in_order(pots):
+    for j, rate, rows in in_order(pots):
         pot, can = pots[j], left[rows]
         takes = np.ones(len(rows)) if pot.counts_instances else price[rows] * rate
         wanted = float(can @ takes)
@@ -148,7 +148,7 @@ def draw(pots: Sequence[Pot], running: Floats, price: Floats) -> tuple[Floats, F
     return covered, committed
 
 
-def _in_order(pots: Sequence[Pot]) -> list[tuple[int, float, npt.NDArray[np.int64]]]:
+def in_order(pots: Sequence[Pot]) -> list[tuple[int, float, npt.NDArray[np.int64]]]:
     """(pot, rate, rows): product by product, the lowest rate first, an account's own before what is shared."""
 
     def order(j: int, rate: float) -> tuple[int, float, bool, bool, str]:

@@ -13,9 +13,9 @@ from dataclasses import replace
 import numpy as np
 
 from capacity.domain import MixProblem, Unit, UnitRequirement
+from capacity.optimize._book import Book, Cover, first_rows, lane_counts, priced_on_demand, provisioned_months
 from capacity.optimize._clock import Deadline
 from capacity.optimize._fleet import Fleet, fleet_of
-from capacity.optimize._near import Book, Cover, lane_counts, priced_on_demand, provisioned_months
 from capacity.optimize._result import Plan
 from capacity.optimize.columns._covers import covers_of
 from capacity.optimize.columns._lanes import Counts, Lanes, lanes_of
@@ -69,12 +69,13 @@ def worth_moving(
             continue
         cover = _cover(fleet, s, _allowed(new), plan)
         if cover is not None:
-            now = priced_on_demand(cover.u, lane_counts(fleet, cover.u, plan))
-            moves.append((book.more_usd(cover), penalty_frac * now, old.unit, cover))
+            now = priced_on_demand(cover.u, lane_counts(book.first, cover.u, plan))
+            moves.append((penalty_frac * now, old.unit, cover))
+    alone = book.more_usd([cover for *_, cover in moves], deadline)
     out = set()
-    for _usd, least, unit, cover in sorted(moves, key=lambda m: (m[0], m[2])):
+    for _usd, unit, least, cover in sorted((usd, u, x, c) for usd, (x, u, c) in zip(alone, moves, strict=True)):
         deadline.check()
-        if book.more_usd(cover) < -least - book.dust and book.fits(cover):
+        if float(book.more_usd([cover])[0]) < -least - book.dust and book.fits(cover):
             book.take(cover)
             out.add(unit)
     return frozenset(out)
@@ -116,8 +117,7 @@ def _covered(fleet: Fleet, u: Lanes, types: Counts) -> tuple[Counts, Counts] | N
 
 def _cover(fleet: Fleet, s: int, types: Collection[str], plan: Plan) -> Cover | None:
     u = lanes_of(fleet, s, range(len(fleet.problem.months)))
-    first = sum(len(r.candidates) for r in fleet.requirements[:s])
-    if u is None or plan.spot[first + u.types].any():
+    if u is None or plan.spot[first_rows(fleet)[s] + u.types].any():
         return None
     found = _covered(fleet, u, np.flatnonzero([c.instance_type in types for c in u.candidates]))
     return None if found is None else Cover(u, *found, 0, 0.0)

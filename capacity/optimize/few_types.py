@@ -16,11 +16,11 @@ from typing import Literal
 
 from capacity.domain import MixProblem, MixSolution, Unit, UnitRequirement
 from capacity.errors import InfeasiblePlanError, NoPlanInTimeError, PlanCheckError, PlanError
+from capacity.optimize._book import cost_usd
 from capacity.optimize._clock import Clock, Deadline, TimeIsUp
 from capacity.optimize._committed import Committed, paid_already
 from capacity.optimize._find import BY_ARITHMETIC, Asked, Found, find, first_verified
 from capacity.optimize._fleet import fleet_of
-from capacity.optimize._near import Book
 from capacity.optimize._quick import quick_plan
 from capacity.optimize._result import AGAINST_POLICY, against_policy
 from capacity.optimize._stay import staying, worth_moving
@@ -158,7 +158,7 @@ def _staying_plan(
 
 
 def _usd(found: Found) -> float:
-    return Book(found.fleet, found.plan).objective
+    return cost_usd(found.fleet, found.plan)
 
 
 def _against(free: Found, found: Found) -> Found:

@@ -60,6 +60,19 @@ def covers_of(lanes: Lanes, kept: Counts) -> list[Covers]:
     return [c for c in out if c.works.any()]
 
 
+def within(lanes: Lanes, every: list[Covers], kept: Counts) -> list[Covers]:
+    """As ``covers_of(lanes, kept)``, taken out of ``every`` cover of more types."""
+    # What others stand on depends on all the types that are kept.
+    if lanes.requirement.vertical or (lanes.spot_room > 0).any() or lanes.least_types.max(initial=0) > 2:
+        return covers_of(lanes, kept)
+    out = [_taken(c, np.flatnonzero(np.isin(c.first, kept) & np.isin(c.second, kept))) for c in every]
+    return [c for c in out if c.works.any()]
+
+
+def _taken(c: Covers, rows: Counts) -> Covers:
+    return Covers(c.first[rows], c.second[rows], c.a[rows], c.b[rows], c.running, c.spot)
+
+
 def _vertical(lanes: Lanes, kept: Counts) -> Covers:
     """The count is given; each type that holds at it is a choice."""
     count = int(lanes.most.max(initial=0))
