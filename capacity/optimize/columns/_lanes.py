@@ -162,10 +162,11 @@ def _rows(r: UnitRequirement, chosen: list[Candidate], groups: list[list[LoadBlo
 
 def _shares(fleet: Fleet, s: int, where: list[tuple[int, tuple[int, ...]]]) -> Floats:
     out = np.zeros((len(where), len(fleet.lots)))
-    for k, lot in enumerate(fleet.lots):
-        for lane, (t, blocks) in enumerate(where):
-            if t == lot.month:
-                out[lane, k] = sum(float(fleet.presence[s][t][b, lot.level]) for b in blocks)
+    month, level = (np.array([getattr(lot, name) for lot in fleet.lots]) for name in ("month", "level"))
+    for lane, (t, blocks) in enumerate(where):
+        lots = np.flatnonzero(month == t)
+        for b in blocks:
+            out[lane, lots] += fleet.presence[s][t][b, level[lots]]
     return out
 
 

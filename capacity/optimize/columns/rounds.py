@@ -19,6 +19,7 @@ from capacity.optimize.columns._deep import deep_sacks, walked
 from capacity.optimize.columns._lanes import Counts, Lanes, follows_load
 from capacity.optimize.columns._master import Master, Relaxed, lagrangian_usd, table_of
 from capacity.optimize.columns._part import Part, add_columns
+from capacity.optimize.columns._paying import may_pay
 from capacity.optimize.columns._split import concerned, split
 from capacity.optimize.columns.memory import Memory, any_month, content_of, recall, remember, types_of
 
@@ -312,9 +313,13 @@ def _widen(part: Part, duals: Floats) -> bool:
             continue
         part.ends.check()
         usd, spot = lane_prices(part.coupling, u, duals)
-        cost, running, bought = cheapest(u, covers_of(u, np.arange(len(u.types))), usd, spot)
-        limit = part.relaxed.lane_duals[int(offset) : int(offset) + len(cost)]
-        pays = np.flatnonzero(cost < limit - 1e-5 * np.maximum(np.abs(limit), 1.0))
+        limit = part.relaxed.lane_duals[int(offset) : int(offset) + len(u.hours)]
+        limit = limit - 1e-5 * np.maximum(np.abs(limit), 1.0)
+        types = may_pay(u, usd, limit)
+        if np.isin(types, part.kept[u.s]).all():
+            continue
+        cost, running, bought = cheapest(u, covers_of(u, types), usd, spot)
+        pays = np.flatnonzero(cost < limit)
         if not add_columns(part, u, int(offset), pays, running, bought):
             continue
         changed = True

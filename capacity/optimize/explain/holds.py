@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,35 +18,31 @@ _AT_LIMIT_FRAC = 0.01
 
 # (month, block, instance type) -> instances per zone, on demand and as spot.
 Running = Mapping[tuple[str, str, str], tuple[int, int]]
+# (month, instance type) -> the same, of what is provisioned.
+Provisioned = Mapping[tuple[str, str], tuple[int, int]]
 
 
 def binding(problem: MixProblem, solution: MixSolution) -> tuple[str, ...]:
     """What decides the counts of a plan, in words: loads, counts, types, spot, quotas, commitments, reservations."""
     fleet = fleet_of(problem)
-    running, provisioned = _by_unit(solution.running), _by_unit(solution.provisioned)
-    nothing_runs, nothing_stands = solution.running.iloc[:0], solution.provisioned.iloc[:0]
+    running = _counts(solution.running, "month", "block", "instance_type")
+    provisioned = _counts(solution.provisioned, "month", "instance_type")
     out: list[str] = []
     for r in fleet.requirements:
         if r.blocks:
-            name = str(r.unit)
-            counts = _counts(running.get(name, nothing_runs))
-            out += _of_unit(r, counts, provisioned.get(name, nothing_stands))
+            out += _of_unit(r, running.get(str(r.unit), {}), provisioned.get(str(r.unit), {}))
     out += [text for quota in fleet.problem.quotas for text in _of_quota(fleet, quota, solution)]
     return (*out, *_of_commitments(fleet, solution), *_of_reservations(solution))
 
 
-def _by_unit(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    return {str(name): rows for name, rows in frame.groupby("unit")}
-
-
-def _counts(frame: pd.DataFrame) -> Running:
-    spot = _is_spot(frame)
-    out: dict[tuple[str, str, str], tuple[int, int]] = {}
-    for month, block, kind, count, as_spot in zip(
-        frame["month"], frame["block"], frame["instance_type"], frame["per_zone"], spot, strict=True
-    ):
-        r, p = out.get((month, block, kind), (0, 0))
-        out[month, block, kind] = (r, p + int(count)) if as_spot else (r + int(count), p)
+def _counts(frame: pd.DataFrame, *key: str) -> dict[str, dict[Any, tuple[int, int]]]:
+    """Unit -> ``key`` columns -> instances per zone, on demand and as spot."""
+    out: dict[str, dict[Any, tuple[int, int]]] = {}
+    columns = (frame[name] for name in ("unit", "per_zone", *key))
+    for as_spot, unit, count, *where in zip(_is_spot(frame), *columns, strict=True):
+        own = out.setdefault(str(unit), {})
+        r, p = own.get(tuple(where), (0, 0))
+        own[tuple(where)] = (r, p + int(count)) if as_spot else (r + int(count), p)
     return out
 
 
@@ -58,7 +55,7 @@ def _is_spot(frame: pd.DataFrame) -> list[bool]:
 # --- one unit ----------------------------------------------------------------------------------------------
 
 
-def _of_unit(r: UnitRequirement, counts: Running, provisioned: pd.DataFrame) -> Iterable[str]:
+def _of_unit(r: UnitRequirement, counts: Running, provisioned: Provisioned) -> Iterable[str]:
     peak = max(r.blocks, key=lambda b: (b.demand, b.month, b.block))
     total = sum(sum(counts.get((peak.month, peak.block, c.instance_type), (0, 0))) for c in r.candidates)
     where = f"{peak.month} {peak.block}"
@@ -70,8 +67,10 @@ def _of_unit(r: UnitRequirement, counts: Running, provisioned: pd.DataFrame) -> 
         # Of equal ones the first: demand comes before what follows from it.
         tightest = min(states, key=lambda s: round(s.spare, 9))
         yield f"{r.unit}: {tightest.name} ({tightest.spare:.1%} to spare) decides the count in {tightest.where}"
-    most = provisioned.groupby("month")["per_zone"].sum()
-    at_most = sorted(most[most >= r.max_per_zone].index)
+    most: dict[str, int] = {}
+    for (month, _), both in provisioned.items():
+        most[month] = most.get(month, 0) + sum(both)
+    at_most = sorted(month for month, count in most.items() if count >= r.max_per_zone)
     if at_most:
         yield f"{r.unit}: at its largest count of {r.max_per_zone} per zone in {', '.join(at_most)}"
     yield from _of_types(r, counts)
@@ -87,7 +86,7 @@ class _State:
     spare: float
 
 
-def _states(r: UnitRequirement, counts: Running, provisioned: pd.DataFrame) -> list[_State]:
+def _states(r: UnitRequirement, counts: Running, provisioned: Provisioned) -> list[_State]:
     out = []
     peak = max(r.blocks, key=lambda b: (b.demand, b.month, b.block))
     lost = f"losing {r.zones_survived} of {r.zones} zones"
@@ -103,9 +102,8 @@ def _states(r: UnitRequirement, counts: Running, provisioned: pd.DataFrame) -> l
                 held = zones * _held(r, counts, block, lambda c, k=k, x=resource: c.further.get(x, (0.0, 0.0))[k])
                 out += _state(name, block, wanted, held)
     region = max(r.blocks, key=lambda b: (b.region_loss_demand, b.month, b.block))
-    frame = provisioned[(provisioned["month"] == region.month) & ~np.array(_is_spot(provisioned), dtype=bool)]
-    stands = frame.groupby("instance_type")["per_zone"].sum().to_dict()
-    held = r.zones * sum(stands.get(c.instance_type, 0) * c.zone_loss for c in r.candidates)
+    stands = [provisioned.get((region.month, c.instance_type), (0, 0))[0] for c in r.candidates]
+    held = r.zones * sum(count * c.zone_loss for count, c in zip(stands, r.candidates, strict=True))
     out += _state("taking over from a lost region", region, region.region_loss_demand, held)
     return out
 
