@@ -37,7 +37,7 @@ PRODUCT_ORDER = {"standard_ri": 0, "ec2_instance_sp": 1, "compute_sp": 2}
 
 # A year of a term: the provider sells 31,536,000 or 94,608,000 seconds, leap year or not (durationSeconds of its
 # offerings).
-_TERM_YEAR = timedelta(seconds=31_536_000)
+TERM_YEAR = timedelta(seconds=31_536_000)
 
 # One that was never cancelled.
 _NO_END = datetime(9999, 1, 1, tzinfo=UTC)
@@ -331,7 +331,7 @@ def _purchases(problem: MixProblem) -> tuple[Purchase, ...]:
     for o, offer in enumerate(problem.offers):
         for t, (month, hours) in enumerate(zip(problem.months, problem.month_hours, strict=True)):
             start, _ = month_window(month, hours, t == 0)
-            out.append(Purchase(o, t, start, start + offer.term_years * _TERM_YEAR))
+            out.append(Purchase(o, t, start, start + offer.term_years * TERM_YEAR))
     return tuple(out)
 
 

@@ -22,6 +22,9 @@ from capacity.optimize.explain import binding
 
 Counts = npt.NDArray[np.int64]
 
+# How the note on the penalty begins.
+PENALTY_NOTE = "the objective holds a switching penalty"
+
 # Floating point in sums of money: a bound above the cost by more than this share is a fault.
 _MONEY_TOLERANCE = 1e-6
 
@@ -148,7 +151,7 @@ def _notes(fleet: Fleet, penalty: float, billed: Bill) -> tuple[str, ...]:
     out = []
     if fleet.problem.switching_penalty_frac > 0:
         out.append(
-            f"the objective holds a switching penalty of {penalty:,.2f} USD that is not spend: an instance that runs "
+            f"{PENALTY_NOTE} of {penalty:,.2f} USD that is not spend: an instance that runs "
             f"today and no longer runs counts {fleet.problem.switching_penalty_frac:.1%} of its price"
         )
     if fleet.problem.quotas:

@@ -244,7 +244,12 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
     known = futures(ground.base, config, change)
     needs, lacking = fleet_needs(inputs, data, known, change, ground.seed, ground.discount_frac)
     pinned = _pinned(config, change, base_mix)
-    mix = solve_mix(inputs, needs, seed=ground.seed, pinned=pinned, progress=progress)
+    # What is around the plan is looked for once, for the base: scenarios are compared by what they are.
+    is_base = base_mix is None
+    mix, bought = _purchases(
+        solve_mix(inputs, needs, seed=ground.seed, pinned=pinned, progress=progress),
+        inputs, change, is_base, ground.seed, progress,
+    )  # fmt: skip
     outlooks = {
         u: outlook(data[u], known[u], needs.get(u), ground.base, mix, config.lead_times, inputs.as_of.date())
         for u in known
@@ -253,8 +258,6 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
     extra = {month: sum(x for (_, m), x in added.items() if m == month) for month in sorted({m for _, m in added})}
     spend, by_service = bill_days.spend_months(ground.base, ground.spend, config, extra)
     apart = bill_days.apart(ground.bill, spend, config.currency)
-    # What is around the plan is looked for once, for the base: scenarios are compared by what they are.
-    is_base = base_mix is None
     plan = assemble(
         Parts(
             inputs=inputs,
@@ -279,7 +282,7 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
             seed=ground.seed,
             judged=judge(mix, data, config, ground.seed, progress, around=is_base),
             reasons=reasons(mix, data, config, ground.seed, progress) if is_base else Reasons(),
-            purchases=_purchases(mix, inputs, change, is_base, progress),
+            purchases=bought,
             tie_services=ground.service_ties.frame if ground.service_ties else pd.DataFrame(),
             load_tests=ground.load_tests,
             plan_total=_total(ground, mix, config, by_service, apart),
@@ -296,11 +299,13 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
     return plan, replace(mix, needs={}) if mix else None
 
 
-def _purchases(mix: Mix | None, inputs: Inputs, change: Scenario, is_base: bool, tell: Progress) -> Purchases:
-    """Looked for in the base, and where the scenario says what may be bought."""
+def _purchases(
+    mix: Mix | None, inputs: Inputs, change: Scenario, is_base: bool, seed: int, tell: Progress
+) -> tuple[Mix | None, Purchases]:
+    """Looked for in the base, and where the scenario says what may be bought; with the mix that they are bought for."""
     if change.commitments is not None and not change.commitments.buy:
-        return declined()
-    return purchases(mix, inputs, tell) if is_base or change.commitments is not None else Purchases()
+        return mix, declined()
+    return purchases(mix, inputs, seed, tell) if is_base or change.commitments is not None else (mix, Purchases())
 
 
 def _total(

@@ -10,10 +10,20 @@ import pandas as pd
 
 from capacity import words
 from capacity.config import CommitmentPolicy, Config
-from capacity.domain import Floats, Offer, Unit
-from capacity.optimize.purchases import PurchasePlan, PurchasePolicy, Recommendation, evenly, recommend, usage_groups
+from capacity.domain import Floats, MixProblem, MixSolution, Offer, Unit
+from capacity.optimize.purchases import (
+    Joint,
+    Pair,
+    PurchasePlan,
+    PurchasePolicy,
+    PurchaseProblem,
+    Recommendation,
+    decide_jointly,
+    evenly,
+    usage_groups,
+)
 from capacity.pipeline.inputs import Inputs
-from capacity.pipeline.mix import Mix, UnitNeed, offers
+from capacity.pipeline.mix import Mix, UnitNeed, offers, solve_again
 from capacity.pipeline.progress import Progress, silent
 from capacity.plan import FRAMES
 
@@ -39,27 +49,84 @@ class Purchases:
     coverage_ahead: pd.DataFrame = field(default_factory=lambda: _empty("coverage_ahead"))
 
 
-def purchases(mix: Mix | None, inputs: Inputs, tell: Progress = silent) -> Purchases:
-    """What to buy for the fleet of ``mix``; nothing where ``optimize: commitments`` is absent.
+def purchases(mix: Mix | None, inputs: Inputs, seed: int = 1, tell: Progress = silent) -> tuple[Mix | None, Purchases]:
+    """What to buy for the fleet of ``mix``, and the mix for which it is bought.
 
-    The mix is planned at on-demand prices and owned commitments; purchases are then made for what it runs in each
-    future, and do not change it.
+    Nothing where ``optimize: commitments`` is absent. The mix comes planned at on-demand prices and owned commitments;
+    it is asked for again with purchases in mind, and changes only where it and its purchases are then cheaper together.
     """
     policy = inputs.config.optimize.commitments
     if mix is None or policy is None:
-        return Purchases()
+        return mix, Purchases()
     tell("commitments to buy", 0, 1)
-    planned = {(str(r), str(t)) for r, t in zip(mix.solution.running["region"], mix.solution.running["instance_type"],
-                                                strict=True)}  # fmt: skip
-    offered, missing = offers(inputs.prices, mix.problem.requirements, policy, planned)
+    offered, missing = _offers_for(mix, inputs, policy, mix.solution)
     refused = [(text.split(": ", 1)[0], text.split(": ", 1)[-1]) for text in missing]
     if not offered:
-        return Purchases(purchase_refusals=_refusals(refused))
-    asked = usage_groups(replace(mix.problem, offers=offered), mix.solution, demand_means(mix.needs, inputs.config))
-    found = recommend(replace(asked, policy=purchase_policy(policy, mix.problem.months)), _SECONDS)
+        return mix, Purchases(purchase_refusals=_refusals(refused))
+    if not (mix.solution.running["purchase"] == "on_demand").any():
+        nothing = [(o.id, "nothing of the plan runs on demand, and spot is covered by no commitment") for o in offered]
+        return mix, Purchases(purchase_refusals=_refusals([*refused, *nothing]))
+    joint = _jointly(mix, inputs, policy, seed)
     tell("commitments to buy", 1, 1)
+    found = joint.kept.plan
     refused += [(r.offer, r.reason) for r in found.refused]
-    return Purchases(_frame(found, offered), _refusals(refused), tuple(found.assumptions), _sizes(found), _ahead(found))
+    notes = (*found.assumptions, *_together(joint, inputs.config.currency))
+    kept = mix if joint.kept is joint.first else replace(mix, solution=joint.kept.solution)
+    return kept, Purchases(_frame(found), _refusals(refused), notes, _sizes(found), _ahead(found))
+
+
+def _offers_for(
+    mix: Mix, inputs: Inputs, policy: CommitmentPolicy, solution: MixSolution
+) -> tuple[tuple[Offer, ...], tuple[str, ...]]:
+    rows = zip(solution.running["region"], solution.running["instance_type"], strict=True)
+    return offers(inputs.prices, mix.problem.requirements, policy, {(str(r), str(t)) for r, t in rows})
+
+
+def _jointly(mix: Mix, inputs: Inputs, policy: CommitmentPolicy, seed: int) -> Joint:
+    config, problem = inputs.config, mix.problem
+    means, bought_by = demand_means(mix.needs, config), purchase_policy(policy, problem.months)
+    every = {(r.unit.region, c.instance_type) for r in problem.requirements for c in r.candidates if c.allowed}
+
+    def usage(solution: MixSolution) -> PurchaseProblem:
+        offered, _ = _offers_for(mix, inputs, policy, solution)
+        asked = usage_groups(replace(problem, offers=offered), solution, means)
+        return replace(asked, policy=bought_by)
+
+    def again(asked: MixProblem, seconds: float) -> MixSolution:
+        return solve_again(asked, config.optimize, seed, mix.memory, seconds)
+
+    return decide_jointly(
+        problem,
+        offers(inputs.prices, problem.requirements, policy, every)[0],
+        mix.solution,
+        usage,
+        again,
+        seconds=config.optimize.time_limit_seconds,
+        purchase_seconds=_SECONDS,
+        gap_frac=config.optimize.gap_frac,
+    )
+
+
+def _together(joint: Joint, currency: str) -> tuple[str, ...]:
+    """What asking for the mix again has brought, in words; a sentence in every case."""
+    until = joint.kept.plan.months[-1]
+    if joint.even:
+        return ("all types of each service may be had at one committed rate: no purchase makes another mix cheaper",)
+    if not joint.tried:
+        return ("the mix was not asked for again with purchases in mind: a limit of time",)
+    if joint.kept is joint.first:
+        times = "once more" if joint.tried == 1 else f"{joint.tried} times more"
+        return (f"the mix was asked for {times} with purchases in mind: none was cheaper together with its own",)
+
+    def said(of: Pair) -> str:
+        return f"{words.money(of.plan.cost.mean, currency)} expected, {words.money(of.plan.cost.p50, currency)} in P50"
+
+    frac = joint.saved_usd / joint.first.usd
+    return (
+        f"the mix is chosen for what it costs with purchases: until {until} it and they save "
+        f"{words.money(joint.saved_usd, currency)} ({frac:.1%}) over the cheapest mix on demand with purchases of its "
+        f"own; what commitments may cover costs {said(joint.kept)}, there {said(joint.first)}",
+    )
 
 
 def declined() -> Purchases:
@@ -95,7 +162,7 @@ def demand_means(needs: Mapping[Unit, UnitNeed], config: Config) -> dict[Unit, F
     return out
 
 
-def _frame(found: PurchasePlan, offered: tuple[Offer, ...]) -> pd.DataFrame:
+def _frame(found: PurchasePlan) -> pd.DataFrame:
     rows = [_row(r) for r in found.recommendations]
     return pd.DataFrame(rows, columns=list(FRAMES["purchases"]))
 

@@ -1,6 +1,7 @@
 """What to commit to: purchases under uncertain usage, by a two-stage programme over joint usage paths."""
 
 from capacity.optimize.purchases.decide import recommend
+from capacity.optimize.purchases.joint import Joint, Pair, decide_jointly
 from capacity.optimize.purchases.types import (
     CoverageAhead,
     PurchasePlan,
@@ -16,6 +17,8 @@ from capacity.optimize.purchases.usage import evenly, usage_groups
 
 __all__ = [
     "CoverageAhead",
+    "Joint",
+    "Pair",
     "PurchasePlan",
     "PurchasePolicy",
     "PurchaseProblem",
@@ -24,6 +27,7 @@ __all__ = [
     "Sized",
     "Spread",
     "UsageGroup",
+    "decide_jointly",
     "evenly",
     "recommend",
     "usage_groups",

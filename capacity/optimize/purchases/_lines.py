@@ -123,11 +123,16 @@ def setting_of(problem: PurchaseProblem) -> Setting:
     offers = [o for o in problem.offers if o.id not in {r.offer for r in refused}]
     buys = _buy_months(problem)
     least = max((b + 12 * o.term_years for b in buys for o in offers), default=len(problem.months))
-    horizon = horizon_of(problem, least)
+    horizon = horizon_of(problem, max(least, problem.least_months))
     pools = [_owned(c, problem, horizon.owned[i]) for i, c in enumerate(problem.commitments)]
     pools += [_offered(o, groups, len(horizon.hours)) for o in offers]
     columns = [c for i, p in enumerate(pools) if p.offer for b in buys for c in _columns(i, p, p.offer, b, horizon)]
     return Setting(problem, horizon, tuple(pools), tuple(columns), tuple(refused))
+
+
+def longest(problem: PurchaseProblem) -> int:
+    """Months until the last of all purchases that ``problem`` offers would have ended."""
+    return max((b + 12 * o.term_years for b in _buy_months(problem) for o in problem.offers), default=0)
 
 
 def steps_of(pools: Sequence[Pool]) -> list[Step]:
@@ -153,7 +158,9 @@ def _owned(commitment: Commitment, problem: PurchaseProblem, runs: Floats) -> Po
             f"no committed rate in (0, 1] for {commitment.product} {commitment.id}: give the price of covered usage as "
             "a share of on demand, or leave the commitment out; it is never guessed"
         )
-    uses = [(1 / g.usd_per_hour if is_ri else rate) if _covers(commitment, g) else math.inf for g in problem.groups]
+    uses = [
+        (1 / g.usd_per_hour if is_ri else rate) if covers_group(commitment, g) else math.inf for g in problem.groups
+    ]
     amount = float(commitment.count) if is_ri else commitment.hourly_usd
     return Pool(
         id=f"owned {commitment.id}",
@@ -168,11 +175,11 @@ def _owned(commitment: Commitment, problem: PurchaseProblem, runs: Floats) -> Po
 
 def _offered(offer: Offer, groups: Sequence[UsageGroup], lots: int) -> Pool:
     is_ri = offer.product == "standard_ri"
-    rate = np.array([offer.rate[g.instance_type] if _covers(offer, g) else math.inf for g in groups])
+    rate = np.array([offer.rate[g.instance_type] if covers_group(offer, g) else math.inf for g in groups])
     uses = np.array(
-        [1 / g.usd_per_hour if is_ri and _covers(offer, g) else x for g, x in zip(groups, rate, strict=True)]
+        [1 / g.usd_per_hour if is_ri and covers_group(offer, g) else x for g, x in zip(groups, rate, strict=True)]
     )
-    price = next(g.usd_per_hour for g in groups if _covers(offer, g))
+    price = next(g.usd_per_hour for g in groups if covers_group(offer, g))
     return Pool(
         id=offer.id,
         product=offer.product,
@@ -185,14 +192,14 @@ def _offered(offer: Offer, groups: Sequence[UsageGroup], lots: int) -> Pool:
     )
 
 
-def _covers(line: Commitment | Offer, group: UsageGroup) -> bool:
+def covers_group(line: Commitment | Offer, group: UsageGroup) -> bool:
     """The rule that owned commitments follow, asked for a type that runs."""
     candidate = Candidate(group.instance_type, group.family, "", 0, "", group.usd_per_hour, 0.0, 0.0)
     return eligible(line, group.account_id, group.region, candidate)
 
 
 def _refusal(offer: Offer, groups: Sequence[UsageGroup]) -> RefusedOffer | None:
-    covered = [g for g in groups if _covers(offer, g)]
+    covered = [g for g in groups if covers_group(offer, g)]
     types = sorted({g.instance_type for g in covered})
     missing = [t for t in types if t not in offer.rate]
     odd = [f"{t}: {offer.rate[t]:g}" for t in types if t in offer.rate and not 0 < offer.rate[t] < 1]

@@ -78,6 +78,8 @@ class PurchaseProblem:
         By id of an owned Savings Plan: the price of covered usage as a share of on demand.
     drift_a_year
         Standard deviation of the log level that usage may drift in a year beyond ``months``.
+    least_months
+        Usage is carried on to so many months at least, and always to the end of the longest term.
     """
 
     months: tuple[str, ...]
@@ -89,6 +91,7 @@ class PurchaseProblem:
     committed_rate: Mapping[str, float] = field(default_factory=dict, hash=False)
     policy: PurchasePolicy = field(default_factory=PurchasePolicy)
     drift_a_year: float = 0.2
+    least_months: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,15 @@ from capacity.pipeline.mix._need import UnitNeed, scaled_cost, unit_need
 from capacity.pipeline.mix._offers import offers
 from capacity.pipeline.mix._pools import pool_need
 from capacity.pipeline.mix._resources import resource_needs
-from capacity.pipeline.mix._solve import Mix, coverage_frame, pins, planned_safe, solve_mix, weekly_headroom
+from capacity.pipeline.mix._solve import (
+    Mix,
+    coverage_frame,
+    pins,
+    planned_safe,
+    solve_again,
+    solve_mix,
+    weekly_headroom,
+)
 
 __all__ = [
     "Mix",
@@ -24,6 +32,7 @@ __all__ = [
     "pool_need",
     "resource_needs",
     "scaled_cost",
+    "solve_again",
     "solve_mix",
     "tier_of",
     "unit_need",

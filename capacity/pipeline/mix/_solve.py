@@ -74,6 +74,18 @@ def solve_mix(
     )
 
 
+def solve_again(problem: MixProblem, settings: OptimizeConfig, seed: int, warm: Memory, seconds: float) -> MixSolution:
+    """Another problem of the same fleet within ``seconds``, by the same rules; ``warm`` is read and left as it is.
+
+    Raises
+    ------
+    InfeasiblePlanError, NoPlanInTimeError
+        See :mod:`capacity.errors`.
+    """
+    limit = min(seconds, settings.time_limit_seconds)
+    return _solved(problem, settings.model_copy(update={"time_limit_seconds": limit}), seed, warm.copy())
+
+
 def _solved(problem: MixProblem, settings: OptimizeConfig, seed: int, memory: Memory) -> MixSolution:
     limits = (settings.time_limit_seconds, settings.gap_frac, settings.solver, seed, memory)
     if settings.most_types is None:
