@@ -18,9 +18,11 @@ $(VENV)/.run: pyproject.toml constraints.txt
 	$(PIP) install -c constraints.txt -e .
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.run
+# One install, unless what runs is asked for beside it.
+$(VENV)/.dev: pyproject.toml constraints.txt $(if $(filter run app,$(MAKECMDGOALS)),$(VENV)/.run)
+	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -c constraints.txt -e '.[dev]'
-	touch $@
+	touch $(VENV)/.run $@
 
 run: $(VENV)/.run
 	$(BIN)/capacity demo --out $(OUT)
@@ -39,7 +41,8 @@ browser:
 	fi
 
 # Groups of tests are those of tests/conftest.py. A thread of linear algebra a process: more would wait for each other.
-PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+# Modules are compiled once, whatever the machine's habit: the tests start hundreds of processes that import them.
+PYTEST := PYTHONDONTWRITEBYTECODE= OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 test: $(VENV)/.dev browser
 	$(PYTEST)
@@ -61,8 +64,8 @@ wheel: $(VENV)/.dev
 	$(PIP) wheel -w dist --no-deps --no-build-isolation .
 
 # The wheel in a bare environment, outside the checkout; its demo is left in CAPACITY_DEMO where that names a folder.
-wheel-check: wheel
-	bash tests/packaging/try_wheel.sh dist/*.whl constraints.txt $(PYTHON)
+wheel-check:
+	bash tests/packaging/try_wheel.sh . $(PYTHON)
 
 fixtures: $(VENV)/.dev
 	$(BIN)/python -m fixtures.generate --out fixtures/data

@@ -1,18 +1,24 @@
 #!/usr/bin/env bash
-# The wheel in a bare environment, outside the checkout: the demo runs and the front end answers.
-# usage: try_wheel.sh WHEEL CONSTRAINTS PYTHON
+# The wheel of a checkout in a bare environment, outside the checkout: the demo runs and the front end answers.
+# usage: try_wheel.sh CHECKOUT PYTHON
 # CAPACITY_DEMO names a folder that the demo is written to, what it prints beside it as .txt: tests/pipeline/test_demo.py
-# reads them instead of making the demo again. Without it both are gone at the end.
+# reads them instead of making the demo again, once there is a .done beside it too, which comes at the end, however it
+# ends. Without CAPACITY_DEMO all are gone at the end.
 set -euo pipefail
-wheel=$(realpath "$1") constraints=$(realpath "$2") python=$3
+checkout=$(realpath "$1") python=$2
 bare=$(mktemp -d)
-server=
-trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$bare"' EXIT
-"$python" -m venv "$bare/venv"
-"$bare/venv/bin/python" -m pip --disable-pip-version-check -q install -c "$constraints" "$wheel"
-cd "$bare"
 plan=${CAPACITY_DEMO:-$bare/plan}
+server=
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; touch "$plan.done" 2>/dev/null || true; rm -rf "$bare"' EXIT
+"$python" -m venv "$bare/venv"
+pip=("$bare/venv/bin/python" -m pip --disable-pip-version-check -q)
+"${pip[@]}" wheel -w "$bare/dist" --no-deps "$checkout"
+# Few of the libraries' modules are imported here: those are compiled then, whatever the machine's habit.
+export PYTHONDONTWRITEBYTECODE=
+"${pip[@]}" install --no-compile -c "$checkout/constraints.txt" "$bare"/dist/*.whl
+cd "$bare"
 COLUMNS=120 "$bare/venv/bin/capacity" demo --out "$plan" >"$plan.txt"
+touch "$plan.done"
 head -n 5 "$plan.txt"
 "$bare/venv/bin/python" - <<'P'
 import capacity, pathlib, sys

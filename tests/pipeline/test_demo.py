@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,11 @@ from tests.report.test_printing import HIGH, WIDE, printed
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder that `capacity demo` wrote, and what it printed: the wheel's, where that was checked before."""
+    """The folder that `capacity demo` wrote, and what it printed; the wheel's, which is checked beside the tests."""
     if "CAPACITY_DEMO" in os.environ:
         out = Path(os.environ["CAPACITY_DEMO"])
+        while not out.with_suffix(".done").exists():
+            time.sleep(0.5)
         return out, out.with_suffix(".txt").read_text(encoding="utf-8")
     out = tmp_path_factory.mktemp("demo") / "plan"
     with pytest.MonkeyPatch.context() as patch:
