@@ -38,8 +38,11 @@ def busy(plan: Plan, unit: UnitPlan) -> None:
             left, right = st.columns([3, 2], gap="medium", vertical_alignment="center")
             with left:
                 ui.chart(
-                    charts.utilisation_weeks(weeks, unit.utilisation_frac, ui.theme()),
                     "Utilisation at each week's peak against the largest that is safe",
+                    charts.utilisation_weeks,
+                    weeks,
+                    unit.utilisation_frac,
+                    ui.theme(),
                 )
             right.text(_why(why))
         sources.line(plan, "usage", "fleet")
@@ -67,6 +70,8 @@ def calls(plan: Plan, unit: UnitPlan) -> None:
         for rows, words in ((into, "call it"), (out, "are called by it")):
             if len(rows) > charts.MAX_SIDE:
                 st.caption(f"The {charts.MAX_SIDE} of {len(rows)} that {words} with the most demand.")
-        chart = charts.calls_around(pd.concat([into, out], ignore_index=True), unit.service, unit.region, ui.theme())
-        ui.chart(chart, "The service between those that call it and those that it calls, with calls for each request")
+        ui.chart(
+            "The service between those that call it and those that it calls, with calls for each request",
+            charts.calls_around, pd.concat([into, out], ignore_index=True), unit.service, unit.region, ui.theme(),
+        )  # fmt: skip
         st.text(explained(into))

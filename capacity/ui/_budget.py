@@ -63,7 +63,7 @@ def _outlook(plan: Plan) -> None:
     sources.line(plan, "cost", "usage")
     left, right = st.columns([3, 2])
     with left, ui.card(_title(level, name), "Billed in full ink, forecast lighter, P10 to P90 as whiskers.", True):
-        ui.chart(charts.spend_budget(rows, ui.theme()), "Spend by period with its interval, and the budget")
+        ui.chart("Spend by period with its interval, and the budget", charts.spend_budget, rows, ui.theme())
     with right:
         _at_risk(outlook, currency)
     _periods(rows, currency)
@@ -209,7 +209,7 @@ def _older(plan: Plan) -> None:
         if not plan.spend:
             st.caption(NO_SPEND)
             return
-        ui.chart(charts.spend_months(plan.spend, ui.theme()), "Median spend of each coming month, and the budget")
+        ui.chart("Median spend of each coming month, and the budget", charts.spend_months, plan.spend, ui.theme())
         if plan.spend_note:
             st.text(fmt.sentence(plan.spend_note))
 

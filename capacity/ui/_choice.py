@@ -10,6 +10,8 @@ from capacity import charts
 from capacity.plan import Plan, UnitPlan
 from capacity.report import Table, planned
 from capacity.ui import _format as fmt
+from capacity.ui import _kept
+from capacity.ui import _rows as told
 from capacity.ui import _shown as shown
 from capacity.ui import _widgets as ui
 
@@ -20,7 +22,7 @@ def types(plan: Plan, unit: UnitPlan) -> None:
         return
     note = "On demand, a year: this service alone on other types, with all else kept."
     with ui.card("Why this type", note):
-        table = _without_unit(planned.type_choice(plan, unit))
+        table = _without_unit(_kept.result(planned.type_choice, plan, unit))
         extra = [r[3] for r in table.rows if r[3] is not None]
         most = max(extra, default=0.0)
         bars = st.column_config.ProgressColumn(
@@ -62,7 +64,7 @@ def _coverage(plan: Plan, unit: UnitPlan) -> None:
         if rows.empty:
             st.caption(planned.NO_COVERAGE)
             return
-        ui.chart(charts.coverage_months(rows, ui.theme()), "Coverage by month, promised and with one instance fewer")
+        ui.chart("Coverage by month, promised and with one instance fewer", charts.coverage_months, rows, ui.theme())
         table = _without_unit(planned.coverage(replace(plan, frames={"coverage": rows})))
         st.text(f"Tightest: {planned.coverage_said((unit.unit, *table.rows[0]))}.")
         widths = {"Month": 62, "Coverage": 66, "Headroom kept": 96, "A zone lost": 76, "Promised": 66, "Binds": 150,
@@ -74,7 +76,7 @@ def _load_test(row: tuple[object, ...], unit: UnitPlan) -> None:
     _, instance_type, low, safe, high, knee, tested, gamma, alpha, beta, flags = row
     amount = f"{fmt.quantity(_float(safe), unit.demand_unit)}, {_number(low)} to {_number(high)}"
     usl = f"γ {_number(gamma)}, α {_number(alpha)}, β {_number(beta)}"
-    ui.facts(
+    told.facts(
         [
             ("Instance type", str(instance_type)),
             ("Safe", amount),

@@ -15,6 +15,7 @@ from capacity.report import bought
 from capacity.ui import _data as data
 from capacity.ui import _format as fmt
 from capacity.ui import _frames as frames
+from capacity.ui import _kept
 from capacity.ui import _shown as shown
 from capacity.ui import _sources as sources
 from capacity.ui import _widgets as ui
@@ -110,11 +111,16 @@ def _did(plan: Plan, rows: pd.DataFrame, currency: str) -> None:
         with left, ui.card("Rates by month", _GUIDE, stretch=True):
             called = {v: k for k, v in products.items()}
             chosen = st.selectbox("Product", list(called), key="commitment_product", bind="query-params", width=240)
-            ui.chart(charts.commitment_rates(rows, ui.theme(), called.get(chosen or "", ALL)),
-                     "Coverage, utilisation and effective savings rate by month")  # fmt: skip
+            ui.chart(
+                "Coverage, utilisation and effective savings rate by month",
+                charts.commitment_rates,
+                rows,
+                ui.theme(),
+                called.get(chosen or "", ALL),
+            )
         note = "Each product over the usage that it could cover: shares of different usage, which do not add up."
         with right, ui.card("Coverage by product", note, stretch=True):
-            ui.chart(charts.commitment_coverage(rows, ui.theme(), currency), "Share covered by each product, by month")
+            ui.chart("Share covered by each product, by month", charts.commitment_coverage, rows, ui.theme(), currency)
         _months(plan, rows, currency)
     _ends(plan)
 
@@ -158,7 +164,7 @@ def _ends(plan: Plan) -> None:
 
 
 def _buy(plan: Plan) -> None:
-    purchases = bought.in_order(plan)
+    purchases = _kept.result(bought.in_order, plan)
     if purchases.empty:
         st.text(bought.nothing_to_buy(plan))
     else:
@@ -172,17 +178,29 @@ def _buy(plan: Plan) -> None:
         names = [bought.purchase_name(r) for r in purchases.to_dict("records")]
         note = "Each bar begins where the one before ended; beside it the month to buy in and when it has paid off."
         with ui.card("The purchase ladder", note):
-            ui.chart(charts.purchase_ladder(purchases, names, ui.theme(), plan.currency),
-                     "Commitments to buy in the order of buying, in money an hour")  # fmt: skip
+            ui.chart(
+                "Commitments to buy in the order of buying, in money an hour",
+                charts.purchase_ladder,
+                purchases,
+                names,
+                ui.theme(),
+                plan.currency,
+            )
         _ahead(plan)
         note = "Against the best size, had usage been known: in the future at P10 of usage, and in that at P90."
         with ui.card("Regret", note):
-            ui.chart(charts.purchase_regret(purchases, names, ui.theme(), plan.currency),
-                     "What each purchase costs beyond its best size if usage is low, and if it is high")  # fmt: skip
+            ui.chart(
+                "What each purchase costs beyond its best size if usage is low, and if it is high",
+                charts.purchase_regret,
+                purchases,
+                names,
+                ui.theme(),
+                plan.currency,
+            )
         _amounts(plan, purchases, names)
         _what_if(plan, purchases, names)
     _scenarios(plan)
-    refused = bought.refusals(plan)
+    refused = _kept.result(bought.refusals, plan)
     if refused.rows:
         with st.expander(f"Offers refused ({len(refused.rows)})"):
             shown.table(refused, "Offers that were not considered, and why", "", {"Offer": 380, "Why not": 700},
@@ -200,7 +218,7 @@ def _ahead(plan: Plan) -> None:
         months = frame["month"].nunique()
         if months > charts.MOST_MONTHS:
             st.caption(f"The first {charts.MOST_MONTHS} of {months} months.")
-        ui.chart(charts.coverage_ahead(frame, ui.theme()), "Share of usage covered by month and product, and the rest")
+        ui.chart("Share of usage covered by month and product, and the rest", charts.coverage_ahead, frame, ui.theme())
 
 
 def _amounts(plan: Plan, purchases: pd.DataFrame, names: list[str]) -> None:
@@ -222,8 +240,13 @@ def _amounts(plan: Plan, purchases: pd.DataFrame, names: list[str]) -> None:
         rows = frames.only(sizes, offer=offer, month=month)
         left, right = st.columns([1, 1], gap="medium", vertical_alignment="center")
         with left:
-            ui.chart(charts.purchase_sizes(rows, ui.theme(), plan.currency),
-                     "Saving by how much is bought, P10 to P90 of the futures and the median")  # fmt: skip
+            ui.chart(
+                "Saving by how much is bought, P10 to P90 of the futures and the median",
+                charts.purchase_sizes,
+                rows,
+                ui.theme(),
+                plan.currency,
+            )
         with right:
             ui.lines(sizes_words(rows, plan.currency))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from capacity import charts
@@ -9,7 +11,9 @@ from capacity.plan import CostMonth, Plan
 from capacity.ui import _costs as costs
 from capacity.ui import _format as fmt
 from capacity.ui import _frames as frames
+from capacity.ui import _kept
 from capacity.ui import _moved as moved
+from capacity.ui import _rows as told
 from capacity.ui import _sources as sources
 from capacity.ui import _tied as tied
 from capacity.ui import _unit_cost as unit_cost
@@ -93,7 +97,7 @@ def _allocation(plan: Plan, month: CostMonth) -> None:
     money = ui.money_column(month.currency, 2)
     with ui.card("Cost by service", stretch=True):
         ui.table(
-            costs.allocation(plan, month),
+            _kept.result(costs.allocation, plan, month),
             "Cost of each service in this month: direct, shared and total",
             {
                 "Service": st.column_config.TextColumn(width=170),
@@ -114,7 +118,7 @@ def _tie(plan: Plan, month: CostMonth) -> None:
         for tie in ties:
             st.badge(f"{'Ties' if tie.ties else 'Does not tie'} in {fmt.plain(tie.month)}",
                      color="green" if tie.ties else "red")  # fmt: skip
-            ui.facts(costs.tie_lines(tie))
+            told.facts(costs.tie_lines(tie))
             if plan.mix is not None:
                 st.caption(f"Modelled at {plan.mix.rates_of}.")
             ui.table(
@@ -132,4 +136,9 @@ def _stack(plan: Plan) -> None:
         if frame.empty:
             st.caption("No cost rows.")
             return
-        ui.chart(charts.cost_stack(frame, theme=ui.theme()), "Effective cost by month, stacked by service")
+        ui.chart("Effective cost by month, stacked by service", _stacked, plan, ui.theme())
+
+
+def _stacked(plan: Plan, theme: ui.ThemeName) -> Any:
+    """Of the plan, not of its frame: the decimals of a bill take long to tell from others."""
+    return charts.cost_stack(plan.frame("cost"), theme=theme)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,11 +80,31 @@ def read(folder: Path) -> Plan:
 
 def _read(folder: str, stamp: int) -> Plan:
     del stamp  # part of the key: another version of the file is another plan
+    global _plans_read
+    _plans_read += 1
     return plans_module.read(Path(folder))
 
 
 # A resource, not data: plans are frozen and their frames are only looked at, so sessions may share them.
 _cached_read: Callable[[str, int], Plan] = st.cache_resource(max_entries=24, show_spinner="Reading the plan")(_read)
+
+
+_plans_read = 0
+_settled = (0, 0)
+
+
+def settle() -> None:
+    """Leave modules and plans, which stay, out of the search for garbage.
+
+    Streamlit searches everything after every run of the script: hundreds of thousands of objects, a tenth of a second
+    in which nobody else is served.
+    """
+    global _settled
+    now = (len(sys.modules), _plans_read)
+    if now != _settled:
+        gc.collect()
+        gc.freeze()
+        _settled = now
 
 
 def bridge(first: Path, other: Path) -> Bridge | None:

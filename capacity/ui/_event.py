@@ -9,6 +9,8 @@ from capacity import charts
 from capacity.domain import EventVerdict
 from capacity.plan import EventSummary, Plan
 from capacity.ui import _format as fmt
+from capacity.ui import _kept
+from capacity.ui import _rows as told
 from capacity.ui import _sources as sources
 from capacity.ui import _tables as tables
 from capacity.ui import _widgets as ui
@@ -81,7 +83,7 @@ def _chart(event: EventSummary) -> None:
     with ui.card("Demand at the event against safe capacity"):
         if len(shown) < len(event.verdicts):
             st.caption(f"The {len(shown)} of {len(event.verdicts)} services least sure to hold.")
-        ui.chart(charts.event_bars(shown, theme=ui.theme()), "P95 demand of each service against its safe capacity")
+        ui.chart("P95 demand of each service against its safe capacity", charts.event_bars, shown, theme=ui.theme())
 
 
 def _timeline(plan: Plan, event: EventSummary) -> None:
@@ -95,8 +97,8 @@ def _timeline(plan: Plan, event: EventSummary) -> None:
         chosen = st.selectbox("Service", labels, key="event_service", width=320)
         verdict = by_label.get(chosen or "", ordered[0])
         unit = next((u.demand_unit for u in plan.units if u.unit == verdict.unit), "")
-        chart = charts.event_timeline(event, verdict, fmt.visible(unit), theme=ui.theme())
-        ui.chart(chart, "Demand through the event against what is safe as things are and with pre-scaling")
+        alt = "Demand through the event against what is safe as things are and with pre-scaling"
+        ui.chart(alt, charts.event_timeline, event, verdict, fmt.visible(unit), theme=ui.theme())
         st.caption(_scaling(event, verdict))
 
 
@@ -113,7 +115,7 @@ def _remedies(event: EventSummary) -> None:
     when = f"of {fmt.day(event.rates_as_of)}" if event.rates_as_of else "without a date"
     with ui.card("What to do, by date", f"Money is at on-demand rates {when}, before discounts and commitments."):
         ui.table(
-            tables.remedies(event),
+            _kept.result(tables.remedies, event),
             "Remedies with the last day to decide them",
             {
                 "Service": st.column_config.TextColumn(width=180),
@@ -130,7 +132,7 @@ def _verdicts(event: EventSummary) -> None:
     whole = st.column_config.NumberColumn(format="%,.0f")
     with ui.card("Answer by service"):
         ui.table(
-            tables.verdicts(event),
+            _kept.result(tables.verdicts, event),
             "GO or NO-GO of each service with its demand and capacity",
             {
                 "Service": st.column_config.TextColumn(width=160),
@@ -169,7 +171,7 @@ def _calls(event: EventSummary) -> None:
         "regions)."
     )
     with ui.card("How the event comes to each service", note):
-        ui.chart(charts.event_calls(event, theme=ui.theme()), "The call graph with what the event adds to each service")
+        ui.chart("The call graph with what the event adds to each service", charts.event_calls, event, theme=ui.theme())
 
 
 def _reasons(event: EventSummary) -> None:
@@ -177,10 +179,7 @@ def _reasons(event: EventSummary) -> None:
     if not failing:
         return
     with ui.card("Why not"):
-        for verdict in failing[:_REASONS_SHOWN]:
-            left, right = st.columns([2, 5], gap="small")
-            left.text(fmt.visible(str(verdict.unit)))
-            right.text(fmt.visible("; ".join(verdict.reasons)) or fmt.NONE)
+        told.named([(str(v.unit), "; ".join(v.reasons)) for v in failing[:_REASONS_SHOWN]])
         if len(failing) > _REASONS_SHOWN:
             st.caption(f"and {len(failing) - _REASONS_SHOWN} more, in the table above")
 

@@ -11,6 +11,7 @@ import streamlit as st
 from capacity import charts
 from capacity.plan import Finding, Plan, UnitPlan
 from capacity.ui import _format as fmt
+from capacity.ui import _rows as told
 from capacity.ui import _sources as sources
 from capacity.ui import _tables as tables
 from capacity.ui import _widgets as ui
@@ -195,8 +196,11 @@ def _headroom(plan: Plan, units: Sequence[UnitPlan]) -> None:
         if count > _HEATMAP_ROWS:
             st.caption(f"The {_HEATMAP_ROWS} of {count} services with the least headroom.")
         ui.chart(
-            charts.headroom_heatmap(frame, theme=ui.theme(), max_rows=_HEATMAP_ROWS),
             "Heat map of headroom, one row a service and one column a week",
+            charts.headroom_heatmap,
+            frame,
+            theme=ui.theme(),
+            max_rows=_HEATMAP_ROWS,
         )
         sources.line(plan, "usage", "fleet")
 
@@ -207,8 +211,10 @@ def _spend_chart(plan: Plan) -> None:
             st.caption("No closed month of the bill to forecast from.")
             return
         ui.chart(
-            charts.spend_months(plan.spend, theme=ui.theme()),
             "Forecast spend of the coming months with its interval, against the budget",
+            charts.spend_months,
+            plan.spend,
+            theme=ui.theme(),
         )
         st.text(fmt.sentence(plan.spend_note))
         sources.line(plan, "cost")
@@ -221,19 +227,15 @@ def _findings(plan: Plan, units: Sequence[UnitPlan]) -> None:
     with ui.card("Findings"):
         if not items:
             st.caption("No finding.")
-        for item in items[:_SHOWN_FINDINGS]:
-            _finding(item, plan.currency)
+        told.marked([_marked(item, plan.currency) for item in items[:_SHOWN_FINDINGS]], ui.theme() == "dark")
         if len(items) > _SHOWN_FINDINGS:
             with st.expander(f"All {len(items)} findings"):
                 columns = {"Finding": st.column_config.TextColumn(width=640)}
                 ui.table(tables.findings(items, plan.currency), "All findings", columns)
 
 
-def _finding(item: Finding, currency: str) -> None:
-    word, colour = _BADGES[item.severity]
-    left, middle, right = st.columns([1, 10, 3], gap="small")
-    left.badge(word, color=colour)
-    middle.text(fmt.visible(item.text))
+def _marked(item: Finding, currency: str) -> told.Marked:
+    word, tone = _BADGES[item.severity]
     by = f"by {fmt.day(item.by)}" if item.by else ""
     usd = fmt.money(item.usd, currency) if item.usd is not None else ""
-    right.text("  ".join(x for x in (usd, by) if x), text_alignment="right", width="stretch")
+    return told.Marked(word, tone, item.text, "  ".join(x for x in (usd, by) if x))

@@ -9,6 +9,7 @@ from capacity import charts
 from capacity.plan import Plan, UnitPlan
 from capacity.report import known
 from capacity.ui import _format as fmt
+from capacity.ui import _kept
 from capacity.ui import _shown as shown
 from capacity.ui import _widgets as ui
 
@@ -28,7 +29,7 @@ def why(plan: Plan, unit: UnitPlan) -> None:
         else:
             _parts(rows, unit)
         st.caption("Events, holidays and level shifts")
-        table = known.occasions(plan, unit)
+        table = _kept.result(known.occasions, plan, unit)
         widths = {"Service · region": 150, "Occasion": 190, "Known by": 90}
         shown.table(table, "What moved demand for a while, by how much, and how that is known",
                "None is known that moved this service's demand.", widths)  # fmt: skip
@@ -43,8 +44,11 @@ def _parts(rows: pd.DataFrame, unit: UnitPlan) -> None:
     chosen = st.radio("Taken apart", given, horizontal=True, key="parts") if len(given) > 1 else given[0]
     part = rows[rows["target"] == names[chosen or given[0]]]
     ui.chart(
-        charts.decomposition(part, fmt.visible(unit.demand_unit), theme=ui.theme()),
         "Demand taken apart: trend with what was measured, and the factors of week, year and events",
+        charts.decomposition,
+        part,
+        fmt.visible(unit.demand_unit),
+        theme=ui.theme(),
     )
 
 
@@ -54,14 +58,14 @@ def _parts(rows: pd.DataFrame, unit: UnitPlan) -> None:
 def promise(plan: Plan) -> None:
     """What the plan of about a quarter ago promised, against what came."""
     with ui.card("Last quarter's promise", "80% intervals of the plan of about a quarter ago, against what came."):
-        st.text(fmt.visible(known.kept(plan)))
-        table = known.promise(plan)
+        st.text(fmt.visible(_kept.result(known.kept, plan)))
+        table = _kept.result(known.promise, plan)
         if not table.rows:
             st.caption(known.WAITING)
             return
         for target, rows in known.promised(plan):
             st.caption(f"{known.TARGETS[target].capitalize()}, the furthest off first")
-            ui.chart(charts.promises(rows, theme=ui.theme()), "Promised interval and what came, by service")
+            ui.chart("Promised interval and what came, by service", charts.promises, rows, theme=ui.theme())
         widths = {"Service · region": 190, "Promised": 120, "For": 175, "Result": 110}
         shown.table(table, "Each promise and what came", "", widths)
 
@@ -69,8 +73,8 @@ def promise(plan: Plan) -> None:
 def anomalies(plan: Plan) -> None:
     """Days of late that were not to be expected, the gravest first."""
     with ui.card("What was odd of late", "Days of usage and spend far from what was to be expected, the rarest first."):
-        st.text(fmt.visible(known.judged(plan)))
-        table = known.anomalies(plan)
+        st.text(fmt.visible(_kept.result(known.judged, plan)))
+        table = _kept.result(known.anomalies, plan)
         if table.rows:
             widths = {"Service · region": 190, "Of": 100, "It was": 120, "Expected": 190, "Chance": 130}
             shown.table(table, "Days that were not to be expected, with size, chance and money", "", widths)
@@ -92,8 +96,8 @@ def totals(plan: Plan) -> None:
         period = left.selectbox("Period", periods, first, key="total_period") or periods[first]
         level = right.radio("Level", list(_LEVELS), 1, horizontal=True, key="total_level")
         rows = known.spend_rows(plan, _LEVELS[level or "Teams"], period)
-        ui.chart(charts.spend_totals(rows, theme=ui.theme()), f"Spend in {period} with its interval, by name")
-        table = known.team_quarters(plan)
+        ui.chart(f"Spend in {period} with its interval, by name", charts.spend_totals, rows, theme=ui.theme())
+        table = _kept.result(known.team_quarters, plan)
         shown.table(table, "Company and teams by quarter: P50 and its interval", "No quarter is whole.", {"Name": 200})
 
 
@@ -101,10 +105,12 @@ def spend_models(plan: Plan) -> None:
     """How each service's spend is forecast and why so, and what is kept apart from it."""
     with ui.card("How spend is forecast", "By what drives it, or by its own past: whichever was nearer before."):
         widths = {"Service": 170, "Month": 70, "Follows": 90, "Why": 470}
-        shown.table(known.spend_models(plan), "Forecast spend of each service in one month, its model and why",
+        shown.table(_kept.result(known.spend_models, plan),
+               "Forecast spend of each service in one month, its model and why",
                "No spend forecast by service.", widths, lines=4)  # fmt: skip
     with ui.card("Kept apart", "Tax, credits, refunds and one-off charges are not forecast with what runs."):
         widths = {"Part": 90, "In": 150, "During": 150, "Assumption": 420}
-        shown.table(known.apart_parts(plan), "Tax, credits, refunds and one-off charges: billed, and assumed to come",
+        shown.table(_kept.result(known.apart_parts, plan),
+               "Tax, credits, refunds and one-off charges: billed, and assumed to come",
                "Nothing is kept apart: no bill names a tax, credit, refund or one-off charge.", widths,
                lines=2)  # fmt: skip

@@ -10,6 +10,7 @@ from capacity.pipeline.priced import headroom_words
 from capacity.plan import Plan
 from capacity.report import bought, planned
 from capacity.ui import _format as fmt
+from capacity.ui import _kept
 from capacity.ui import _shown as shown
 from capacity.ui import _sources as sources
 from capacity.ui import _widgets as ui
@@ -70,7 +71,7 @@ def _coverage(plan: Plan) -> ui.Card:
         "nearest to what the tier promises: the least of the shares as planned, with the policy's headroom kept, and "
         "with a zone lost."
     )
-    rows = planned.coverage_units(plan).rows
+    rows = _kept.result(planned.coverage_units, plan).rows
     found, promised, binds = planned.least_covered(rows[0]) if rows else (None, None, "")
     if found is None:
         return ui.Card("Tightest coverage", fmt.NONE, "not simulated", "gray", help_text)
@@ -94,15 +95,21 @@ def _headroom_cost(plan: Plan) -> ui.Card:
 
 def _price(plan: Plan) -> None:
     with ui.card("Price of headroom", f"{bought.curve_said(plan)} The axis does not begin at 0."):
-        table = bought.cost_curve(plan)
+        table = _kept.result(bought.cost_curve, plan)
         if not table.rows:
             st.caption(bought.NO_CURVE)
             return
         left, right = st.columns([3, 2], gap="medium", vertical_alignment="center")
         with left:
             own = plan.mix.recommended_usd if plan.mix else None
-            ui.chart(charts.headroom_price(plan.frame("cost_curve"), ui.theme(), fmt.visible(plan.currency), own),
-                     "Cost of the fleet at each service level, with its proven bound, and of this plan")  # fmt: skip
+            ui.chart(
+                "Cost of the fleet at each service level, with its proven bound, and of this plan",
+                charts.headroom_price,
+                plan.frame("cost_curve"),
+                ui.theme(),
+                fmt.visible(plan.currency),
+                own,
+            )
         with right:
             widths = {"Futures fit": 78, "Costs": 80, "Proven bound": 88, "Gap": 58, "More than the first": 100}
             shown.table(table, "Cost and proven bound at each service level", "", widths, currency=plan.currency)
@@ -120,8 +127,13 @@ def _points(plan: Plan) -> None:
             return
         left, right = st.columns([3, 2], gap="medium", vertical_alignment="center")
         with left:
-            ui.chart(charts.headroom_moved(curve, ui.theme(), fmt.visible(plan.currency)),
-                     "Cost of the fleet by headroom, the plan's own marked")  # fmt: skip
+            ui.chart(
+                "Cost of the fleet by headroom, the plan's own marked",
+                charts.headroom_moved,
+                curve,
+                ui.theme(),
+                fmt.visible(plan.currency),
+            )
         with right:
             ui.lines(headroom_words(plan))
         sources.line(plan, "usage", "fleet")
@@ -137,16 +149,27 @@ def _headroom(plan: Plan) -> None:
         if frame.empty:
             st.caption(planned.NO_HEADROOM)
             return
-        st.text(planned.headroom_line(plan))
+        st.text(_kept.result(planned.headroom_line, plan))
         count = frame[["service", "region"]].drop_duplicates().shape[0]
         if count > _HEATMAP_ROWS:
             st.caption(f"The {_HEATMAP_ROWS} of {count} services with the least headroom.")
-        ui.chart(charts.headroom_months(frame, ui.theme(), _HEATMAP_ROWS),
-                 "Heat map of headroom by month: what runs beside what is planned, one row a service")  # fmt: skip
+        ui.chart(
+            "Heat map of headroom by month: what runs beside what is planned, one row a service",
+            charts.headroom_months,
+            frame,
+            ui.theme(),
+            _HEATMAP_ROWS,
+        )
         with st.expander(f"All {fmt.count(count, 'service')}: the month with the least headroom"):
             widths = {"Service · region": 290, "Least in": 80, "Months that do not hold": 155,
                       "What runs does not hold": 155, "What runs does not survive zone loss": 235}  # fmt: skip
-            shown.table(planned.headroom_units(plan), "Each service's month with the least headroom", "", widths, 12)
+            shown.table(
+                _kept.result(planned.headroom_units, plan),
+                "Each service's month with the least headroom",
+                "",
+                widths,
+                12,
+            )
 
 
 # --- what to buy ---------------------------------------------------------------------------------------------
@@ -154,17 +177,23 @@ def _headroom(plan: Plan) -> None:
 
 def _purchases(plan: Plan) -> None:
     with ui.card("What to buy", "Commitments, judged on joint futures of all usage over their whole term."):
-        table = bought.purchases(plan)
+        table = _kept.result(bought.purchases, plan)
         if not table.rows:
             st.text(bought.nothing_to_buy(plan))
         else:
             st.text(bought.buying_line(plan))
-            rows = bought.in_order(plan)
+            rows = _kept.result(bought.in_order, plan)
             names = [f"{bought.purchase_name(r)}, {r['month']}" for r in rows.to_dict("records")]
-            ui.chart(charts.purchase_savings(rows, names, ui.theme(), fmt.visible(plan.currency)),
-                     "What each commitment saves over its term, P10 to P90 of the futures and the mean")  # fmt: skip
+            ui.chart(
+                "What each commitment saves over its term, P10 to P90 of the futures and the mean",
+                charts.purchase_savings,
+                rows,
+                names,
+                ui.theme(),
+                fmt.visible(plan.currency),
+            )
             _purchase_table(plan)
-        refused = bought.refusals(plan)
+        refused = _kept.result(bought.refusals, plan)
         if refused.rows:
             with st.expander(f"Offers refused ({len(refused.rows)})"):
                 shown.table(refused, "Offers that were not considered, and why", "", {"Offer": 380, "Why not": 700},
@@ -182,8 +211,8 @@ def _purchase_table(plan: Plan) -> None:
         f"Amounts in {fmt.plain(plan.currency)}, over the term. {bought.SAVES} Regret: against the best size, had "
         "usage been known, at low (P10) and at high (P90) usage. A month later: what buying it then costs."
     )
-    shown.table(bought.purchases(plan), "Commitments to buy with cost, use, saving and regret", "", widths, lines=2,
-                instead={"Used, P10": used}, currency=plan.currency)  # fmt: skip
+    shown.table(_kept.result(bought.purchases, plan), "Commitments to buy with cost, use, saving and regret", "",
+                widths, lines=2, instead={"Used, P10": used}, currency=plan.currency)  # fmt: skip
 
 
 # --- what requirements cost, what else would do --------------------------------------------------------------
@@ -196,15 +225,20 @@ def _requirements(plan: Plan) -> None:
         if frame.empty:
             st.caption(bought.NO_PRICE)
             return
-        table = bought.requirement_prices(plan)
+        table = _kept.result(bought.requirement_prices, plan)
         if note := bought.not_priced(plan):
             st.caption(fmt.plain(note))
         if not table.rows:
             st.caption(bought.NO_PRICE)
             return
         ui.lines([row[5] for row in table.rows], most=_SHOWN_PRICES)
-        ui.chart(charts.requirement_prices(frame, ui.theme(), fmt.visible(plan.currency)),
-                 "What one step of each requirement costs a year, from low to high")  # fmt: skip
+        ui.chart(
+            "What one step of each requirement costs a year, from low to high",
+            charts.requirement_prices,
+            frame,
+            ui.theme(),
+            fmt.visible(plan.currency),
+        )
         widths = {"Of": 190, "Requirement": 200, "Moved by": 120, "From": 85, "To": 85, "In words": 420}
         with st.expander(f"All {fmt.count(len(table.rows), 'price')}, in words"):
             shown.table(table, "Each requirement's price a year, in words", "", widths, lines=2,
@@ -213,7 +247,7 @@ def _requirements(plan: Plan) -> None:
 
 def _alternatives(plan: Plan) -> None:
     with ui.card("Plans that cost nearly the same", "Verified like the plan itself, at most 1% dearer, and different."):
-        rows = bought.alternatives(plan).rows
+        rows = _kept.result(bought.alternatives, plan).rows
         if not rows:
             st.caption(bought.NO_ALTERNATIVE)
             return
@@ -228,8 +262,8 @@ def _alternatives(plan: Plan) -> None:
 
 def _shapes(plan: Plan) -> None:
     """Instances by family of this plan and the others, as bars and as numbers."""
-    shapes = bought.shapes(plan)
-    ui.chart(charts.fleet_shapes(shapes, ui.theme()), "Instances by family, one bar a plan")
+    shapes = _kept.result(bought.shapes, plan)
+    ui.chart("Instances by family, one bar a plan", charts.fleet_shapes, shapes, ui.theme())
     counts = charts.family_counts(shapes)
     if counts.empty:
         return
@@ -245,15 +279,20 @@ def _shapes(plan: Plan) -> None:
 def _total(plan: Plan) -> None:
     note = "All money of the plan's months: the fleet as planned, and what is forecast beside it."
     with ui.card("The plan's total", note):
-        table = planned.plan_total(plan)
+        table = _kept.result(planned.plan_total, plan)
         if not table.rows:
             st.caption(planned.NO_TOTAL)
             return
-        exact = planned.adds_up(plan)
+        exact = _kept.result(planned.adds_up, plan)
         st.badge("Adds up exactly" if exact else "Does not add up", color="green" if exact else "red",
                  icon=":material/check:" if exact else ":material/close:")  # fmt: skip
-        ui.chart(charts.plan_total(planned.total_parts(plan), ui.theme(), fmt.visible(plan.currency)),
-                 "All money of the plan by month and part")  # fmt: skip
+        ui.chart(
+            "All money of the plan by month and part",
+            charts.plan_total,
+            _kept.result(planned.total_parts, plan),
+            ui.theme(),
+            fmt.visible(plan.currency),
+        )
         whole = planned.with_total(table)
         shown.table(whole, "The plan's money by part and month, with its total", "", {"Part": 190}, most_rows=14,
                     currency=plan.currency)  # fmt: skip

@@ -130,8 +130,8 @@ def _said(one: Compared, rows: pd.DataFrame) -> None:
 
 
 def _chart(one: Compared, rows: pd.DataFrame, whose: str) -> None:
-    chart = charts.bridge_waterfall(rows, ui.theme(), (one.before, one.after), one.currency)
-    ui.chart(chart, f"Waterfall from {one.before} to {one.after}: {fmt.shorten(fmt.visible(whose), 40)}, term by term")
+    alt = f"Waterfall from {one.before} to {one.after}: {fmt.shorten(fmt.visible(whose), 40)}, term by term"
+    ui.chart(alt, charts.bridge_waterfall, rows, ui.theme(), (one.before, one.after), one.currency)
 
 
 def _parts(groups: pd.DataFrame, owners: list[str], one: Compared, term: str, chosen: pd.DataFrame | None) -> None:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from capacity.plan import Plan
 from capacity.report import planned
+from capacity.ui import _kept
 from capacity.ui import _shown as shown
 from capacity.ui import _widgets as ui
 
@@ -14,7 +15,7 @@ def ties(plan: Plan) -> None:
     """The model's price of each service's fleet of the newest closed month against its bill, the worst first."""
     note = "The model's price of the fleet that ran in the newest closed month, against its own rows of the bill."
     with ui.card("Tie to the bill by service", note):
-        table = planned.tie_services(plan)
+        table = _kept.result(planned.tie_services, plan)
         off = sum(r[6] == "does not tie" for r in table.rows)
         judged = sum(r[6] != "not compared" for r in table.rows)
         if table.rows:
@@ -35,7 +36,7 @@ def coverage(plan: Plan) -> None:
         "as planned, with the policy's headroom kept, and with a zone lost. The least of them binds."
     )
     with ui.card("Realised coverage", note):
-        table = planned.coverage_units(plan)
+        table = _kept.result(planned.coverage_units, plan)
         short = [r for r in table.rows if planned.short_of(r)]
         if table.rows:
             st.text(f"{len(table.rows) - len(short)} of {len(table.rows)} services keep what their tier promises in "

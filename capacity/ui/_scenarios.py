@@ -11,8 +11,9 @@ from capacity import charts, costs
 from capacity import scenario as scenarios
 from capacity.errors import CapacityError
 from capacity.plan import Plan
-from capacity.ui import _data, _edit, _sign_in, jobs
+from capacity.ui import _data, _edit, _kept, _sign_in, jobs
 from capacity.ui import _format as fmt
+from capacity.ui import _rows as told
 from capacity.ui import _tables as tables
 from capacity.ui import _widgets as ui
 
@@ -206,22 +207,19 @@ def _read_all(choices: Mapping[str, Path]) -> dict[str, Plan]:
 
 def _side_by_side(plans: Mapping[str, Plan], folders: Mapping[str, Path]) -> None:
     ordered = list(plans.values())
-    rows = scenarios.compare(ordered)
+    rows = _kept.result(scenarios.compare, ordered)
     if len({p.as_of for p in ordered}) > 1:
         text = "Run them again together: differences may come from the data, not from the scenario."
         st.warning(text, title="These plans are not as of the same moment", icon=":material/schedule:")
     with ui.card("What differs"):
-        for row in rows[1:]:
-            left, right = st.columns([2, 9], gap="small")
-            left.text(fmt.visible(row.scenario))
-            right.text(fmt.visible(row.sentence))
+        told.named([(row.scenario, row.sentence) for row in rows[1:]])
     with ui.card("Side by side"):
         ui.table(
-            tables.comparison(rows, ordered),
+            _kept.result(tables.comparison, rows, ordered),
             "Scenarios side by side: money, risk, headroom and the peak event",
             {"Question": st.column_config.TextColumn(width=190)},
         )
-        ui.chart(charts.scenario_compare(plans, theme=ui.theme()), "Money and smallest headroom of each scenario")
+        ui.chart("Money and smallest headroom of each scenario", charts.scenario_compare, plans, theme=ui.theme())
     _bridges(plans, folders)
     _by_service(ordered)
 
@@ -236,8 +234,8 @@ def _bridges(plans: Mapping[str, Plan], folders: Mapping[str, Path]) -> None:
     with ui.card("Why the money differs", "All money of the months that both plans have, against the first one."):
         for other, bridge in known:
             st.text(fmt.visible(other.scenario))
-            chart = charts.bridge_waterfall(bridge.total(), ui.theme(), bridge.months, first.currency)
-            ui.chart(chart, f"Money of {fmt.visible(other.scenario)} against the first scenario, term by term")
+            alt = f"Money of {fmt.visible(other.scenario)} against the first scenario, term by term"
+            ui.chart(alt, charts.bridge_waterfall, bridge.total(), ui.theme(), bridge.months, first.currency)
             ui.lines(costs.bridge_words(bridge))
 
 
@@ -248,15 +246,21 @@ def _by_service(plans: Sequence[Plan]) -> None:
     shares = {name: st.column_config.NumberColumn(format="percent", width=95) for name in names}
     left, right = st.columns(2)
     with left, ui.card("P50 date of the first limit", stretch=True):
-        ui.table(tables.first_dates(plans), "P50 dates by service and scenario", {"Service": service, **dates})
+        ui.table(
+            _kept.result(tables.first_dates, plans), "P50 dates by service and scenario", {"Service": service, **dates}
+        )
     with right, ui.card("Smallest headroom", stretch=True):
-        ui.table(tables.smallest_headroom(plans), "Headroom by service and scenario", {"Service": service, **shares})
+        ui.table(
+            _kept.result(tables.smallest_headroom, plans),
+            "Headroom by service and scenario",
+            {"Service": service, **shares},
+        )
     left, right = st.columns(2)
     with left:
         _unit_costs(plans, service)
     with right, ui.card("Recommended instances, end of the plan", stretch=True):
         ui.table(
-            tables.mix_totals(plans),
+            _kept.result(tables.mix_totals, plans),
             "Recommended instances by type and scenario",
             {"Instance type": st.column_config.TextColumn(width=120)},
             "No instances to choose.",
@@ -265,11 +269,15 @@ def _by_service(plans: Sequence[Plan]) -> None:
 
 def _unit_costs(plans: Sequence[Plan], service: object) -> None:
     """Unit cost ahead; the billed one, which no scenario moves, where a plan tells none."""
-    month, rows = scenarios.unit_costs(plans)
+    month, rows = _kept.result(scenarios.unit_costs, plans)
     if rows:
         with ui.card("Unit cost", f"Expected for {month}, the middle of the futures.", stretch=True):
-            ui.table(tables.unit_costs(plans, rows), "Unit cost by service and scenario", {"Service": service})
+            ui.table(
+                _kept.result(tables.unit_costs, plans, rows), "Unit cost by service and scenario", {"Service": service}
+            )
         return
     note = "As billed in the last closed month: these plans do not tell unit costs ahead."
     with ui.card("Cost per 1,000 units of demand", note, stretch=True):
-        ui.table(tables.billed_unit_costs(plans), "Unit cost by service and scenario", {"Service": service})
+        ui.table(
+            _kept.result(tables.billed_unit_costs, plans), "Unit cost by service and scenario", {"Service": service}
+        )

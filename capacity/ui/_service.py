@@ -15,7 +15,9 @@ from capacity.report.known import of_unit
 from capacity.ui import _around as around
 from capacity.ui import _choice as choice
 from capacity.ui import _format as fmt
+from capacity.ui import _kept
 from capacity.ui import _known as known
+from capacity.ui import _rows as told
 from capacity.ui import _sources as sources
 from capacity.ui import _tables as tables
 from capacity.ui import _widgets as ui
@@ -110,14 +112,20 @@ def _fan(plan: Plan, unit: UnitPlan) -> None:
         before = of_unit(plan.frame("past_forecast"), unit)
         before = before[before["metric"] == unit.demand_metric]
         ui.chart(
-            charts.fan(
-                forecast, history, _lines(unit), _dates(unit), fmt.visible(unit.demand_unit), theme=ui.theme(),
-                safe=unit.safe_now, events=_events(plan, unit), before=before,
-            ),
             "Fan chart of the daily peak demand with safe capacity, limits, events, saturation dates and the forecast "
             "of a quarter ago",
-        )  # fmt: skip
-        held = against(before, history)
+            charts.fan,
+            forecast,
+            history,
+            _lines(unit),
+            _dates(unit),
+            fmt.visible(unit.demand_unit),
+            theme=ui.theme(),
+            safe=unit.safe_now,
+            events=_events(plan, unit),
+            before=before,
+        )
+        held = _kept.result(against, before, history)
         st.text(fmt.visible(held.words) if held else "No forecast of about a quarter ago is known.")
         sources.line(plan, "usage", "fleet")
 
@@ -181,7 +189,7 @@ def _facts(unit: UnitPlan) -> None:
         ("Flags", fmt.listed(unit.flags)),
     ]
     with ui.card("What this rests on", stretch=True):
-        ui.facts(rows)
+        told.facts(rows)
 
 
 def _utilisation(unit: UnitPlan) -> str:
@@ -200,8 +208,8 @@ def _mix(plan: Plan, unit: UnitPlan) -> None:
         if frame.empty:
             st.caption("No instances to choose for this service.")
         else:
-            picture = charts.mix_compare([unit], currency=plan.currency, theme=ui.theme())
-            ui.chart(picture, "Instances by type, running and recommended")
+            alt = "Instances by type, running and recommended"
+            ui.chart(alt, charts.mix_compare, [unit], currency=plan.currency, theme=ui.theme())
             ui.table(frame, "Instances by type, now and in each month of the plan", _mix_columns(frame))
             st.text(tables.mix_cost(unit, plan.currency))
             if plan.mix is not None:
@@ -243,7 +251,7 @@ def _limits(plan: Plan, unit: UnitPlan) -> None:
         curves = of_unit(plan.frame("saturation"), unit)
         if any(x.within_horizon >= _NOTABLE for x in unit.limits) and not curves.empty:
             ui.chart(
-                charts.saturation_curves(curves, theme=ui.theme()), "Probability that each limit is passed, by day"
+                "Probability that each limit is passed, by day", charts.saturation_curves, curves, theme=ui.theme()
             )
 
 
@@ -254,10 +262,12 @@ def _load(plan: Plan, unit: UnitPlan) -> None:
             st.caption("No load blocks: nothing is provisioned for this service.")
             return
         ui.chart(
-            charts.load_duration(
-                frame, fmt.visible(unit.demand_unit), unit.safe_now.mid if unit.safe_now else None, theme=ui.theme()
-            ),
             "Load duration: hours of the horizon at or above each demand",
+            charts.load_duration,
+            frame,
+            fmt.visible(unit.demand_unit),
+            unit.safe_now.mid if unit.safe_now else None,
+            theme=ui.theme(),
         )
 
 
@@ -268,7 +278,7 @@ def _trend(plan: Plan, unit: UnitPlan) -> None:
         if frame.empty:
             st.caption("No bill is allocated to this service.")
             return
-        ui.chart(charts.unit_cost_trend(frame, [unit.service], theme=ui.theme()), "Unit cost by month")
+        ui.chart("Unit cost by month", charts.unit_cost_trend, frame, [unit.service], theme=ui.theme())
 
 
 def _excuses(plan: Plan, unit: UnitPlan) -> None:

@@ -76,6 +76,7 @@ def run() -> None:
     st.session_state[ui.PAGES] = dict(zip((info.key for info in PAGES), pages, strict=True))
     # A stranger is shown no way through the pages either; their addresses stay, so that links still lead there.
     st.navigation(pages, position="top" if _sign_in.is_admitted() else "hidden").run()
+    _data.settle()
     # Streamlit makes the page's own icon the tab's, and fetches it from a host of fonts: ours is set last.
     st.set_page_config(page_icon=str(_ICON))
 

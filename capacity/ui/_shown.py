@@ -10,6 +10,7 @@ import streamlit as st
 
 from capacity.report import Column, Table, say
 from capacity.ui import _format as fmt
+from capacity.ui import _kept
 from capacity.ui import _widgets as ui
 
 # Kinds that a reader sorts by number, and the digits that count; all else is shown in the report's own words.
@@ -69,4 +70,11 @@ def table(
     currency: str = "",
 ) -> None:
     """``shown`` as :func:`capacity.ui._widgets.table` draws it; ``instead`` replaces single column formats."""
-    ui.table(frame_of(shown), alt, {**columns(shown, widths, currency), **(instead or {})}, nothing, most_rows, lines)
+    ui.table(
+        _kept.result(frame_of, shown),
+        alt,
+        {**columns(shown, widths, currency), **(instead or {})},
+        nothing,
+        most_rows,
+        lines,
+    )

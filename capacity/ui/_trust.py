@@ -12,8 +12,10 @@ from capacity.pipeline.said_before import accuracy, accuracy_words
 from capacity.plan import MixSummary, Plan
 from capacity.report import planned
 from capacity.ui import _format as fmt
+from capacity.ui import _kept
 from capacity.ui import _known as known
 from capacity.ui import _proof as proof
+from capacity.ui import _rows as told
 from capacity.ui import _tables as tables
 from capacity.ui import _widgets as ui
 
@@ -77,7 +79,7 @@ def _before(plan: Plan) -> None:
         "error of the median over the mean. Leaned: above zero more came than was said."
     )
     with ui.card("Forecasts of a quarter ago", note):
-        frame = accuracy(plan)
+        frame = _kept.result(accuracy, plan)
         if said := accuracy_words(frame):
             st.text(said)
         shown = pd.DataFrame({
@@ -140,7 +142,7 @@ def _solver(plan: Plan) -> None:
         if plan.mix is None:
             st.caption("No service has instances to choose.")
             return
-        ui.facts(_solver_facts(plan.mix, plan.currency))
+        told.facts(_solver_facts(plan.mix, plan.currency))
         for title, texts in (("Binding", plan.mix.binding), ("Notes", plan.mix.notes)):
             if texts:
                 st.caption(title)
@@ -164,7 +166,7 @@ def _provenance(plan: Plan) -> None:
     made = plan.provenance
     versions = fmt.listed([f"{name} {number}" for name, number in sorted(made.store_versions.items())])
     with ui.card("What made this plan", stretch=True):
-        ui.facts(
+        told.facts(
             [
                 ("Config digest", made.config_digest),
                 ("Scenario", made.scenario),

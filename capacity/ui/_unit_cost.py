@@ -36,7 +36,7 @@ def trend(plan: Plan) -> None:
         usual = [fmt.visible(s) for s in costs.largest_services(plan, _MOST_LINES)]
         chosen = st.multiselect("Services", list(names), default=usual, key="trend", max_selections=_MOST_LINES)
         wanted = [names[c] for c in chosen if c in names] or [names[u] for u in usual]
-        ui.chart(charts.unit_cost_trend(frame, wanted, theme=ui.theme()), "Unit cost by month and service")
+        ui.chart("Unit cost by month and service", charts.unit_cost_trend, frame, wanted, theme=ui.theme())
 
 
 def draw(plan: Plan) -> None:
@@ -77,8 +77,14 @@ def _groups(plan: Plan, groups: pd.DataFrame) -> None:
     ahead = frames.only(ahead, currency=currency)
     unit = _unit(last)
     with ui.card(f"Unit cost by month, {fmt.plain(unit)}", "What was billed, then the median and P10 to P90 to come."):
-        ui.chart(charts.unit_cost_outlook(rows, ahead, wanted, ui.theme()),
-                 "Unit cost by month so far and to come, with its interval")  # fmt: skip
+        ui.chart(
+            "Unit cost by month so far and to come, with its interval",
+            charts.unit_cost_outlook,
+            rows,
+            ahead,
+            wanted,
+            ui.theme(),
+        )
         _basis(ahead, wanted)
     _table(last, month, currency, unit)
 
@@ -174,8 +180,13 @@ def _journeys(plan: Plan) -> None:
         rows = frames.only(rows, month=month)
         left, right = st.columns([1, 1], gap="medium")
         with left:
-            ui.chart(charts.journey_stack(rows, month, ui.theme()),
-                     f"Cost of 1,000 of each journey in {month}, by the services that they pay")  # fmt: skip
+            ui.chart(
+                f"Cost of 1,000 of each journey in {month}, by the services that they pay",
+                charts.journey_stack,
+                rows,
+                month,
+                ui.theme(),
+            )
             st.text(_unexplained(rows, currency, month))
         with right:
             heads = {

@@ -42,7 +42,7 @@ def _found(plan: Plan, waste: pd.DataFrame) -> None:
     )
     left, right = st.columns([1, 1])
     with left, ui.card("By kind", "An instance is counted once.", stretch=True):
-        ui.chart(charts.waste_by_kind(rows, ui.theme()), "Waste a month by kind and confidence")
+        ui.chart("Waste a month by kind and confidence", charts.waste_by_kind, rows, ui.theme())
     with right:
         _takers(rows, currency)
     _findings(rows, currency)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -12,6 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from capacity.plan import Plan, UnitPlan
+from capacity.ui import _drawn as drawn
 from capacity.ui import _format as fmt
 from capacity.words import unique
 
@@ -109,19 +110,9 @@ def money_column(currency: str, digits: int = 0) -> Any:
     return st.column_config.NumberColumn(format="dollar" if mark == "$" and digits == 2 else f"{mark}%,.{digits}f")
 
 
-def chart(spec: Any, alt: str) -> None:
-    """A chart of :mod:`capacity.charts`, which brings its own colours."""
-    st.altair_chart(_Checked(spec), theme=None, alt=alt)
-
-
-class _Checked:
-    """A chart that is not held against Vega-Lite's schema, which takes long; tests of the charts do that."""
-
-    def __init__(self, spec: Any) -> None:
-        self._spec = spec
-
-    def to_dict(self) -> Any:
-        return self._spec.to_dict(validate=False)
+def chart(alt: str, make: Callable[..., Any], *args: object, **named: object) -> None:
+    """What ``make``, a function of :mod:`capacity.charts`, draws of its arguments; it brings its own colours."""
+    st.vega_lite_chart(drawn.spec(make, *args, **named), theme=None, alt=alt)
 
 
 def link(key: str, text: str) -> None:
@@ -133,22 +124,12 @@ def link(key: str, text: str) -> None:
         st.page_link(page, label=text, icon=":material/arrow_forward:")
 
 
-def facts(rows: Sequence[tuple[str, str]]) -> None:
-    """What and its value, one under the other."""
-    with st.container(gap="xxsmall"):
-        for label, value in rows:
-            left, right = st.columns([2, 5], gap="small")
-            left.caption(label)
-            right.text(fmt.visible(value) or fmt.NONE)
-
-
 def lines(texts: Sequence[str], most: int = 8) -> None:
     """Sentences from data, one a line; the rest is counted."""
-    with st.container(gap="xxsmall"):
-        for text in texts[:most]:
-            st.text("• " + fmt.visible(text))
-        if len(texts) > most:
-            st.caption(f"and {len(texts) - most} more")
+    if texts:
+        st.text("\n".join(f"• {fmt.visible(text)}" for text in texts[:most]))
+    if len(texts) > most:
+        st.caption(f"and {len(texts) - most} more")
 
 
 def about(plan: Plan, scenario: str) -> None:

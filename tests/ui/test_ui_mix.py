@@ -15,6 +15,7 @@ from capacity.ui import launch
 from tests.factory import known_plan, make_plan, write_plan_dir
 from tests.factory_planned import ALTERNATIVES
 from tests.factory_planned import planned as filled
+from tests.ui import written
 
 PAGES = ("mix", "service", "trust", "cost", "fleet")
 KINDS: Mapping[str, dict[str, Any]] = {
@@ -53,7 +54,7 @@ def draw(folders: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch) -> Draw:
 def words(app: AppTest) -> str:
     said = [str(x.value) for kind in (app.subheader, app.caption, app.text, app.info) for x in kind]
     said += [f"{m.label} {m.value} {m.delta}" for m in app.metric]
-    return "\n".join(said)
+    return "\n".join([*said, *written.rows(app)])
 
 
 def tables(app: AppTest, column: str) -> list[pd.DataFrame]:

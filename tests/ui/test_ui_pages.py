@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from capacity.ui import launch
 from tests.factory import make_plan, write_plan_dir
+from tests.ui import written
 
 PAGES = ("fleet", "service", "mix", "scenarios", "cost", "event", "trust")
 Plans = Callable[[str], Path]
@@ -44,7 +45,7 @@ def words(app: AppTest) -> str:
     said = [str(item.value) for items in kinds for item in items]
     said += [str(getattr(item.proto, "title", "")) for items in (app.warning, app.error) for item in items]
     said += [f"{m.label} {m.value} {m.delta}" for m in app.metric]
-    return "\n".join(said)
+    return "\n".join([*said, *written.rows(app)])
 
 
 @pytest.mark.parametrize("key", PAGES)
