@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Literal
@@ -253,6 +253,13 @@ def rates(prices: pd.DataFrame, region: str, product: str) -> dict[str, float]:
     linux = _linux(prices)
     rows = linux[(linux["product"] == product) & (linux["region"] == region)]
     return dict(zip(rows["instance_type"].astype(str), rows["rate"].astype(float), strict=True))
+
+
+def lowest_rates(prices: pd.DataFrame, region: str, products: Collection[str]) -> dict[str, float]:
+    """The lowest $/h of any of ``products`` by instance type in ``region`` (Linux, shared tenancy)."""
+    rows = prices[(prices["region"] == region) & prices["product"].isin(list(products))]
+    lowest = _linux(rows).groupby("instance_type")["rate"].min()
+    return {str(name): float(rate) for name, rate in lowest.items()}
 
 
 # Products of the commitments frame that a plan applies, and what each is to the optimizer. Convertible Reserved

@@ -221,3 +221,20 @@ def test_every_burstable_type_of_the_catalogue_has_a_baseline() -> None:
 )  # fmt: skip
 def test_spot_quota_codes(family: str, code: str) -> None:
     assert spot_quota_code(family) == code
+
+
+def test_a_type_that_is_cheap_under_a_commitment_stays_although_others_better_it_on_demand() -> None:
+    known = catalogue.load()
+    types, rows = known.types, known.prices[known.prices["product"] == "on_demand"]
+    rates = dict(zip(rows["instance_type"], rows["rate"], strict=True))
+    one = "c6i.2xlarge"
+    plain, excuses = build_candidates(UNIT, _service(max_types=6), types, rates, _by_vcpu, [])
+    assert one not in {c.instance_type for c in plain}
+    assert next(e.reason for e in excuses if e.instance_type == one).startswith("dominated by")
+    rate = {name: 0.3 if name == one else 0.8 for name in rates}
+    kept, _ = build_candidates(UNIT, _service(max_types=6), types, rates, _by_vcpu, [], Terms(committed_rate=rate))
+    assert one in {c.instance_type for c in kept}
+    assert len(kept) == 6
+    # One rate for all is no reason to choose another.
+    even = Terms(committed_rate=dict.fromkeys(rates, 0.7))
+    assert build_candidates(UNIT, _service(max_types=6), types, rates, _by_vcpu, [], even) == (plain, excuses)

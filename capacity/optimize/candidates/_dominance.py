@@ -24,9 +24,10 @@ def non_dominated(
 ) -> tuple[Ints, list[Excuse]]:
     """Leave out a type that ``least_types`` others, of the same quota classes, better or equal in everything.
 
-    Everything is: price, spot price, vCPU, what it serves and holds in both states, and what of it is relied on as
-    spot. Exact without type-locked commitments: wherever the dominated type is used, a dominating one fits at no more
-    cost, and where ``least_types`` types must run beside each other, one of so many is free or the rest are enough.
+    Everything is: price (on demand, under commitments that may be bought, as spot), vCPU, what it serves and holds in
+    both states, and what of it is relied on as spot. Exact without owned type-locked commitments: wherever the
+    dominated type is used, a dominating one fits at no more cost, and where ``least_types`` types must run beside each
+    other, one of so many is free or the rest are enough.
     With spot it is exact but for the largest share: a better type may pass that by a part of an instance.
 
     Returns
@@ -93,6 +94,7 @@ def figures(admitted: Offered) -> Floats:
         -admitted.safe,
         -admitted.zone_loss,
         admitted.spot_usd,
+        admitted.committed_usd,
         admitted.spot_buffer,
         *(-column for held in admitted.further.values() for column in held.T),
     ]
@@ -147,6 +149,6 @@ def _no_worse(one: Candidate, than: Candidate, extra_frac: float) -> bool:
     if one.usd_per_hour > than.usd_per_hour * (1.0 + extra_frac) or one.quota_code != than.quota_code:
         return False
     both = figures(offered_of([one, than]))
-    # All but the price on demand, which may be so much higher, and that as spot.
-    both = both[:, [1, 2, 3, *range(5, both.shape[1])]]
+    # All but the price on demand, which may be so much higher, and those as spot and under commitments.
+    both = both[:, [1, 2, 3, *range(6, both.shape[1])]]
     return bool((both[0] <= both[1]).all())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from capacity.domain import Candidate, Floats, InstanceType
 from capacity.optimize.candidates._kinds import Bools, Ints, numbered
 from capacity.optimize.candidates._quota import quota_code, spot_quota_code
 from capacity.optimize.candidates._terms import Terms
+
+# Rates that differ by no more than this share are one.
+EVEN = 1e-3
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Offered:
         (n,) $/h as spot and the share that is not relied on; inf and 1 where there is no spot.
     has_spot
         (n,) whether it may be had as spot.
+    committed_usd
+        (n,) $/h under the best commitment that may be bought; that on demand where there is none.
     quotas, spot_quotas
         (n,) quota classes as numbers; those of spot count only where there is spot.
     """
@@ -43,6 +48,7 @@ class Offered:
     spot_usd: Floats
     spot_buffer: Floats
     has_spot: Bools
+    committed_usd: Floats
     quotas: Ints
     spot_quotas: Ints
 
@@ -53,6 +59,16 @@ class Offered:
     def binding(self) -> Floats:
         """(n,) the smaller of what is served in the two states."""
         return np.minimum(self.safe, self.zone_loss)
+
+    @property
+    def even(self) -> bool:
+        """Whether commitments leave the order of prices as it is: one rate for all."""
+        rate = self.committed_usd / self.usd
+        return not len(rate) or bool(np.ptp(rate) <= EVEN * rate.min())
+
+    def committed(self) -> Offered:
+        """The same at what they cost under commitments."""
+        return replace(self, usd=self.committed_usd)
 
     def take(self, at: Sequence[int] | Ints) -> Offered:
         """Those at these positions, in this order."""
@@ -67,6 +83,7 @@ class Offered:
             spot_usd=self.spot_usd[index],
             spot_buffer=self.spot_buffer[index],
             has_spot=self.has_spot[index],
+            committed_usd=self.committed_usd[index],
             quotas=self.quotas[index],
             spot_quotas=self.spot_quotas[index],
         )
@@ -84,6 +101,7 @@ def offered_of(candidates: Sequence[Candidate]) -> Offered:
         spot_usd=_floats([math.inf if c.spot_usd_per_hour is None else c.spot_usd_per_hour for c in candidates]),
         spot_buffer=_floats([1.0 if c.spot_usd_per_hour is None else c.spot_buffer_frac for c in candidates]),
         has_spot=np.array([c.spot_usd_per_hour is not None for c in candidates], dtype=bool),
+        committed_usd=_floats([c.usd_per_hour for c in candidates]),
         quotas=numbered([c.quota_code for c in candidates]),
         spot_quotas=numbered([c.spot_quota_code for c in candidates]),
     )

@@ -74,6 +74,9 @@ def _admitted(
         spot_usd=np.array([s.usd_per_hour if s else math.inf for s in spot], dtype=float),
         spot_buffer=np.array([s.buffer_frac if s else 1.0 for s in spot], dtype=float),
         has_spot=np.array([s is not None for s in spot], dtype=bool),
+        committed_usd=np.array(
+            [usd * terms.committed_rate.get(k.name, 1.0) for usd, k in zip(rates, chosen, strict=True)], dtype=float
+        ),
         quotas=kinds.quotas[found],
         spot_quotas=kinds.spot_quotas[found],
     )

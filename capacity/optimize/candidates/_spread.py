@@ -30,6 +30,8 @@ def spread(
 ) -> tuple[Ints, list[Excuse]]:
     """At most ``max_types``, chosen greedily by the mean cost of a cover over all needs, plus ``kept_types``.
 
+    Cost is that on demand, and as much that under the commitments that may be bought, where these have several rates.
+
     First come the largest type (a largest count may want it), the cheapest a unit (large needs), the one with the
     fewest vCPU a unit (tight quotas), the cheapest spot where there is spot, and the cheapest for each further
     resource. What is given back are positions, in order.
@@ -37,9 +39,11 @@ def spread(
     if not len(front):
         return np.zeros(0, dtype=np.intp), []
     max_types = service.candidates.max_types
-    costs = needs_and_costs(front, front, service, terms)
-    relative = np.minimum(costs / costs.min(axis=0), _TOO_SMALL)
-    first = [*_first(front, terms), *_first_spot(front, terms), *_first_further(front)]
+    priced = [front] if front.even else [front, front.committed()]
+    parts = [needs_and_costs(one, one, service, terms) for one in priced]
+    relative = np.concatenate([np.minimum(c / c.min(axis=0), _TOO_SMALL) for c in parts], axis=1)
+    first = [i for one in priced for i in _first(one, terms)]
+    first = [*first, *_first_spot(front, terms), *_first_further(front)]
     chosen = _greedy(relative, list(dict.fromkeys(first))[:max_types], min(max_types, len(front)))
     names = {front.names[i] for i in chosen} | set(kept_types)
     stays = np.array([name in names for name in front.names], dtype=bool)

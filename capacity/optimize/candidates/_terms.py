@@ -38,6 +38,9 @@ class Terms:
         directions in which needs grow, over which the spread is chosen.
     spot
         By type, where the unit may use spot.
+    committed_rate
+        By type: the lowest rate of the commitments that may be bought for it, as a share of on demand; 1 where there is
+        none. A type that is dear on demand and cheap under a commitment stays to be chosen.
     least_types
         So many different types must be able to run beside each other (as spot, or in all).
     nothing_reason
@@ -47,5 +50,6 @@ class Terms:
     further_of: FurtherOf = _nothing_further
     rays: tuple[Mapping[str, float], ...] = ()
     spot: Mapping[str, SpotTerms] = field(default_factory=dict)
+    committed_rate: Mapping[str, float] = field(default_factory=dict)
     least_types: int = 1
     nothing_reason: Callable[[InstanceType], str | None] = lambda kind: None

@@ -29,6 +29,7 @@ from capacity.pipeline.futures import Future
 from capacity.pipeline.inputs import Inputs, on_demand
 from capacity.pipeline.managed import is_managed
 from capacity.pipeline.mix._joint import Ints
+from capacity.pipeline.mix._offers import committed_rates
 from capacity.pipeline.mix._resources import resource_needs
 from capacity.pipeline.mix._spot import Spot, spot_of
 from capacity.saturation import ResourceNeed
@@ -74,6 +75,7 @@ class Market:
     usd_per_hour: Mapping[str, float]
     spot: Spot
     kept_types: frozenset[str]
+    committed_rate: Mapping[str, float] = field(default_factory=dict)
 
 
 def scaled_cost(cost: ResourceCost, factor: float) -> ResourceCost:
@@ -112,7 +114,8 @@ def market_of(
         for name, rate in known.items()
     }
     spot = Spot() if managed else spot_of(inputs, unit, service, tier)
-    return Market(types, usd, spot, frozenset({name for name, _ in running} | reserved))
+    rate = committed_rates(inputs.prices, unit.region, inputs.config.optimize.commitments, known)
+    return Market(types, usd, spot, frozenset({name for name, _ in running} | reserved), rate)
 
 
 def unit_need(
@@ -231,6 +234,7 @@ def _terms(blocks: tuple[LoadBlock, ...], further: tuple[ResourceNeed, ...], mar
         further_of=lambda kind: {r.resource: (r.held(kind), r.held(kind)) for r in further},
         rays=tuple(rays),
         spot=market.spot.terms,
+        committed_rate=market.committed_rate,
         least_types=least_types,
         nothing_reason=nothing,
     )

@@ -9,7 +9,7 @@ import pandas as pd
 
 from capacity.config import CommitmentPolicy
 from capacity.domain import Offer, PaymentOption, UnitRequirement
-from capacity.pipeline.inputs import on_demand, rates
+from capacity.pipeline.inputs import lowest_rates, on_demand, rates
 from capacity.pipeline.managed import is_managed
 
 # Share of the term's price that is paid on the day of purchase (AWS: partial upfront is about half).
@@ -63,6 +63,21 @@ def offers(
             name = ":".join(x for x in (word, scope, region) if x)
             found.append(Offer(name, kind, term, payment, scope, region, "", rate, _UPFRONT[payment]))
     return tuple(found), tuple(missing)
+
+
+def committed_rates(
+    prices: pd.DataFrame, region: str, policy: CommitmentPolicy | None, listed: Mapping[str, float]
+) -> dict[str, float]:
+    """The lowest rate of the policy's products by type, as a share of on demand (``listed``); below 1 alone."""
+    if policy is None:
+        return {}
+    products = [f"{kind}_{t}y_{payment}" for kind, t, payment in every(policy.products, policy.terms, policy.payments)]
+    found = lowest_rates(prices, region, products)
+    return {
+        name: usd / listed[name]
+        for name, usd in found.items()
+        if not is_managed(name) and 0 < usd < listed.get(name, 0.0)
+    }
 
 
 def _shares(prices: pd.DataFrame, region: str, word: str) -> list[tuple[Place, float]]:

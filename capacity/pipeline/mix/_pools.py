@@ -257,6 +257,7 @@ def _terms(
         further_of=further_of,
         rays=tuple({r: x / b.demand for r, x in b.further.items()} for b in (loaded[-1:] + loaded[:1])),
         spot=market.spot.terms,
+        committed_rate=market.committed_rate,
         least_types=least_types,
         nothing_reason=lambda kind: too_small_for(kind, pool),
     )

@@ -1,0 +1,59 @@
+"""A plan whose rates make another mix better: the mix that is kept, what is bought for it, and what is said of both."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from capacity import catalogue, config, pipeline
+from capacity.plan import Plan
+from tests import company
+
+AS_OF = company.AS_OF.to_pydatetime()
+BUY = "commitments: {products: [ec2_instance_sp], terms: [1], payments: [no_upfront], max_break_even_months: {1: 12}}"
+TEXT = company.CONFIG.replace("why_seconds: 0", f"why_seconds: 0, {BUY}").replace(
+    "past_origins: 2, paths: 200", "past_origins: 1, paths: 100"
+)
+# Never the cheapest on demand; far below all others under its plan.
+FAMILY, ITS_RATE, RATE = "c6i", 0.35, 0.8
+
+
+def _prices() -> pd.DataFrame:
+    known = catalogue.load().prices
+    known = known[known["product"] == "on_demand"]
+    usd = known["rate"].astype(float)
+    share = known["instance_type"].str.startswith(f"{FAMILY}.").map({True: ITS_RATE, False: RATE})
+    return pd.concat([known, known.assign(product="ec2_instance_sp_1y_no_upfront", rate=usd * share)])
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    folder = tmp_path_factory.mktemp("together")
+    text = TEXT.replace("scenarios: [more.yaml, arm.yaml]", "").replace(
+        "  - {kind: focus_files",
+        "  - {kind: files, name: prices, frame: prices, path: prices.csv}\n  - {kind: focus_files",
+    )
+    path = company.write(folder, config=text)
+    _prices().to_csv(folder / "prices.csv", index=False)
+    settings = config.load(path)
+    store = pipeline.open_store(settings)
+    pipeline.require_complete(pipeline.ingest(settings, store, AS_OF))
+    return pipeline.run(settings, store, as_of=AS_OF).plans[0]
+
+
+def test_the_mix_is_the_one_that_is_cheapest_with_what_is_bought_for_it(plan: Plan) -> None:
+    bought = plan.frame("purchases")
+    assert set(bought["scope"]) == {FAMILY}
+    mix = plan.frame("mix")
+    planned = mix[mix["instances"] > 0]
+    value = (planned["instances"] * planned["usd_per_hour"]).groupby(planned["instance_type"].str.split(".").str[0])
+    assert value.sum().idxmax() == FAMILY
+
+
+def test_what_it_saves_is_said_and_its_proof_is_of_the_fleet_on_demand(plan: Plan) -> None:
+    assert plan.mix is not None
+    (said,) = (n for n in plan.mix.notes if "with purchases" in n)
+    assert said.startswith("the mix is chosen for what it costs with purchases: until")
+    assert plan.mix.termination == "chosen for its cost with purchases"
+    assert plan.mix.bound <= plan.mix.objective
+    assert plan.mix.checks
