@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
@@ -22,6 +23,7 @@ from capacity.pipeline.explain import with_words
 from capacity.pipeline.freshness import refuse_stale_of
 from capacity.pipeline.futures import futures
 from capacity.pipeline.inputs import read_inputs
+from capacity.pipeline.load_tests import check_load_tests
 from capacity.pipeline.masks import units
 from capacity.pipeline.planning import prepare, versions_at
 from capacity.pipeline.progress import Progress, silent
@@ -37,12 +39,17 @@ def open_store(config: Config) -> Store:
 
 
 def ingest(config: Config, into: Store, now: datetime, progress: Progress = silent) -> IngestReport:
-    """Pull every source of the config into the store. Failures are in the report, source by source."""
+    """Pull every source of the config into the store. Failures are in the report, source by source.
+
+    Load tests are read beside them, as a plan will read them, and are reported alike.
+    """
     context = sources.Context(config.resolve, tuple(config.aws))
     built = [sources.build(s, context) for s in config.sources]
     if not built:
         raise ConfigError([f"{config.path}: no sources; name at least one under 'sources'"])
-    return store.ingest(built, into, now, lambda text: progress(text, 0, 0))
+    tests = check_load_tests(config)
+    found = store.ingest(built, into, now, lambda text: progress(text, 0, 0))
+    return replace(found, sources=(*found.sources, *tests))
 
 
 def require_complete(report: IngestReport) -> None:

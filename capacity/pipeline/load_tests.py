@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from capacity.config import Config, LoadTestConfig, ServiceConfig
-from capacity.errors import UsageError
+from capacity.errors import DataError, UsageError
 from capacity.plan import FRAMES
 from capacity.saturation import LoadTested, from_load_test
+from capacity.store import SourceReport
+
+if TYPE_CHECKING:
+    from capacity.sources.load_tests import LoadTestSteps
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,33 @@ class LoadTests:
         )
 
 
+def check_load_tests(config: Config) -> tuple[SourceReport, ...]:
+    """Every load test read as a plan will read it: a report each, with file and line of what is wrong.
+
+    Nothing of them is stored: each plan reads them anew.
+
+    Raises
+    ------
+    UsageError
+        As :func:`read_load_tests`.
+    """
+    return tuple(_report(config, service, test) for service, test in _tests(config))
+
+
+def _report(config: Config, service: ServiceConfig, test: LoadTestConfig) -> SourceReport:
+    notes: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
+    name = f"load test of {service.name} on {test.instance_type}"
+    try:
+        found = read_steps(config, test)
+        _tested(config, service, test, found)
+        held = f"{len(found.frame)} steady step{'s' if len(found.frame) != 1 else ''}"
+        notes = (*found.notes, f"{held}; each plan reads the files anew, nothing of them is stored")
+    except DataError as error:
+        failures = (f"{name}: {error}",)
+    return SourceReport(name, test.kind, (), (str(config.resolve(test.path)),), notes, failures)
+
+
 def read_load_tests(config: Config) -> LoadTests:
     """All load tests of all services.
 
@@ -45,16 +77,22 @@ def read_load_tests(config: Config) -> LoadTests:
         As :func:`capacity.sources.load_tests.read_load_test`.
     """
     found: dict[tuple[str, str], LoadTested] = {}
+    for service, test in _tests(config):
+        found[service.name, test.instance_type] = _tested(config, service, test, read_steps(config, test))
+    return LoadTests(found)
+
+
+def _tests(config: Config) -> list[tuple[ServiceConfig, LoadTestConfig]]:
+    """Every test of every service, once each and with an SLO to judge it by."""
+    out: list[tuple[ServiceConfig, LoadTestConfig]] = []
     for service in config.services:
         for test in service.load_tests:
-            key = (service.name, test.instance_type)
-            if key in found:
-                raise UsageError(
-                    f"{config.path}: services '{service.name}': load_tests: {test.instance_type} is tested twice; "
-                    "put the files of both into one path"
-                )
-            found[key] = _tested(config, service, test)
-    return LoadTests(found)
+            where = f"{config.path}: services '{service.name}': load_tests"
+            if any(s is service and t.instance_type == test.instance_type for s, t in out):
+                raise UsageError(f"{where}: {test.instance_type} is tested twice; put the files of both into one path")
+            _slo_ms(config, service, test)
+            out.append((service, test))
+    return out
 
 
 def with_load_tests(config: Config, tests: LoadTests) -> Config:
@@ -69,17 +107,25 @@ def with_load_tests(config: Config, tests: LoadTests) -> Config:
     return config.model_copy(update={"services": services})
 
 
-def _tested(config: Config, service: ServiceConfig, test: LoadTestConfig) -> LoadTested:
-    from capacity.sources.load_tests import read_load_test
-
+def _slo_ms(config: Config, service: ServiceConfig, test: LoadTestConfig) -> float:
     slo = test.slo_p99_ms or service.slo_p99_ms
     if slo is None:
         raise UsageError(
             f"{config.path}: services '{service.name}': load_tests {test.path}: nothing says what is good enough; "
             "give slo_p99_ms of the test or of the service"
         )
-    steps = read_load_test(test, config.resolve).frame
-    return from_load_test(steps, slo, test.instances, test.acceptable_error_frac)
+    return slo
+
+
+def read_steps(config: Config, test: LoadTestConfig) -> LoadTestSteps:
+    """The steady steps of one test, as its files hold them."""
+    from capacity.sources.load_tests import read_load_test
+
+    return read_load_test(test, config.resolve)
+
+
+def _tested(config: Config, service: ServiceConfig, test: LoadTestConfig, steps: LoadTestSteps) -> LoadTested:
+    return from_load_test(steps.frame, _slo_ms(config, service, test), test.instances, test.acceptable_error_frac)
 
 
 def _row(service: str, kind: str, t: LoadTested) -> tuple[object, ...]:

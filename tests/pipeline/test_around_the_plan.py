@@ -156,6 +156,31 @@ def test_a_load_test_without_an_slo_and_one_without_a_file(tmp_path_factory: pyt
         read_load_tests(with_test(tmp_path_factory, f"{twice}, {twice}"))
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("20,nonsense,40", "steps.csv, line 3"), (None, None)],
+)
+def test_ingest_reads_load_tests_too_and_names_file_and_line(
+    tmp_path_factory: pytest.TempPathFactory, line: str | None, said: str | None
+) -> None:
+    lines = TABLE.splitlines()
+    if line is not None:
+        lines[2] = line
+    test = "{path: steps.csv, kind: table, instance_type: m5.xlarge, slo_p99_ms: 100}"
+    settings = with_test(tmp_path_factory, test, "\n".join(lines) + "\n")
+    report = pipeline.ingest(settings, pipeline.open_store(settings), company.AS_OF.to_pydatetime())
+    found = report.sources[-1]
+    assert found.source == "load test of web on m5.xlarge"
+    # The other sources came all the same.
+    assert all(s.rows_read > 0 for s in report.sources[:-1])
+    if said is None:
+        assert not report.failed
+        assert any("steady step" in note for note in found.notes)
+    else:
+        assert report.failed == (found.source,)
+        assert said in found.failures[0]
+
+
 def test_the_frames_of_a_plan_without_a_mix_are_empty_and_whole() -> None:
     from capacity.pipeline.judged import Judged
     from capacity.pipeline.purchases import Purchases
