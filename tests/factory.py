@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,7 @@ from capacity.plan import (
     SpendMonth,
     UnitPlan,
 )
-from tests.factory_unit import AS_OF, CLOSED, END, HOSTILE, MONTHS, NAMES, START, Maker
+from tests.factory_unit import AS_OF, CLOSED, END, HOSTILE, MONTHS, NAMES, START, Maker, Rows
 
 
 def make_plan(
@@ -55,7 +56,7 @@ def make_plan(
         for i, (name, region) in enumerate(_unit_names(services, HOSTILE if ugly else names))
     ]
     units = tuple(m.unit_plan() for m in made)
-    frames = {name: _join(name, [m.frame(name) for m in made if m.has_rows(name)]) for name in FRAMES}
+    frames = {name: _frame(name, [r for m in made if m.has_rows(name) for r in m.rows(name)]) for name in FRAMES}
     frames.update(_money_frames(made, rng))
     costs = _cost_months(frames["cost"])
     spend = _spend(made)
@@ -118,9 +119,24 @@ def _unit_names(services: int, pool: Sequence[str]) -> list[tuple[str, str]]:
     return units + [(name, "eu-west-1") for name in names[::5]]
 
 
-def _join(name: str, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    filled = [p for p in parts if len(p)]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(FRAMES[name]))
+def _frame(name: str, rows: Rows) -> pd.DataFrame:
+    """The frame ``name`` of rows, or of blocks of columns, all of one kind: one frame, not one a unit."""
+    columns = list(FRAMES[name])
+    if not rows:
+        return pd.DataFrame(columns=columns)
+    if not any(isinstance(value, np.ndarray) for value in rows[0].values()):
+        return pd.DataFrame(rows).reindex(columns=columns)
+    sizes = [max(np.size(value) for value in block.values()) for block in rows]
+    return pd.DataFrame({c: _column([b[c] for b in rows], sizes) for c in rows[0]}).reindex(columns=columns)
+
+
+def _column(parts: Sequence[Any], sizes: Sequence[int]) -> pd.Index | np.ndarray:
+    """Blocks of a column one after the other, a single value as often as its block has rows."""
+    if isinstance(parts[0], pd.DatetimeIndex):
+        return parts[0][:0].append([part.repeat(n // len(part)) for part, n in zip(parts, sizes, strict=True)])
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    return np.repeat(np.asarray(parts, dtype=object if isinstance(parts[0], str) else None), sizes)
 
 
 # --- money ---------------------------------------------------------------------------------------------------

@@ -5,20 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from capacity.domain import Interval
-from capacity.plan import FRAMES, LimitOutlook, MixLine, UnitPlan
+from capacity.plan import LimitOutlook, MixLine, UnitPlan
 
 AS_OF = datetime(2026, 10, 5, 6, tzinfo=UTC)
 START, DAYS = date(2026, 10, 5), 182
 END = START + timedelta(days=DAYS - 1)
 DAY_INDEX = pd.date_range(str(START), periods=DAYS, freq="D", tz="UTC")
-MONTH_OF_DAY = DAY_INDEX.strftime("%Y-%m")
 BLOCKS = (("b1", 0.1, 1.0), ("b2", 0.25, 0.8), ("b3", 0.35, 0.6), ("b4", 0.3, 0.35))  # name, share of hours, load
 MONTHS = ("2026-10", "2026-11", "2026-12", "2027-01", "2027-02", "2027-03", "2027-04")
+_MONTH_OF_DAY = np.asarray(DAY_INDEX.strftime("%Y-%m"))
+_IN_MONTH = {month: month == _MONTH_OF_DAY for month in MONTHS}
 MONTH_HOURS = (27 * 24, 30 * 24, 31 * 24, 31 * 24, 28 * 24, 31 * 24, 4 * 24)
 CLOSED = ("2026-04", "2026-05", "2026-06", "2026-07", "2026-08", "2026-09")
 Z = {"q025": -1.96, "q05": -1.645, "q10": -1.282, "q50": 0.0, "q90": 1.282, "q95": 1.645, "q975": 1.96, "q99": 2.326}
@@ -43,6 +45,10 @@ HOSTILE = (
     "-3",
     "a\tb\nc",
 )
+
+ORIGIN = pd.DatetimeIndex(["2026-10-04"], tz="UTC").as_unit("s")
+PAST = pd.date_range(end="2026-10-04", periods=365, freq="D", tz="UTC")
+Rows = list[dict[str, Any]]
 
 
 # --- one unit ------------------------------------------------------------------------------------------------
@@ -79,7 +85,7 @@ class Maker:
         self.bill = [float(self.instances * self.old[2] * 730 * r.uniform(0.97, 1.03)) for _ in CLOSED]
 
     def _month(self, month: str) -> np.ndarray:
-        return np.asarray(self.median[month == MONTH_OF_DAY])
+        return np.asarray(self.median[_IN_MONTH[month]])
 
     def quantile(self, z: float) -> np.ndarray:
         return self.median * np.exp(z * self.sigma)
@@ -163,112 +169,103 @@ class Maker:
         """Whether units have rows in the frame: most frames are made without them."""
         return hasattr(self, f"_{name}")
 
-    def frame(self, name: str) -> pd.DataFrame:
-        rows = getattr(self, f"_{name}", None)
-        frame = pd.DataFrame(columns=list(FRAMES[name])) if rows is None else rows()
-        for column, value in (("service", self.service), ("region", self.region)):
-            if rows is not None and column in FRAMES[name]:
-                frame[column] = value
-        return frame.reindex(columns=list(FRAMES[name]))
+    def rows(self, name: str) -> Rows:
+        """What the unit has in the frame, as a list of rows or, where those are many, of blocks of columns."""
+        made = getattr(self, f"_{name}")()
+        for part in made:
+            part.update(service=self.service, region=self.region)
+        return list(made)
 
-    def _forecast(self) -> pd.DataFrame:
-        parts = []
-        for target, share in (("mean", 0.6), ("peak", 1.0)):
-            part = pd.DataFrame({q: self.quantile(z) * share for q, z in Z.items()}).assign(ts=self.ts, target=target)
-            parts.append(part.assign(metric="requests_per_second"))
+    def _forecast(self) -> Rows:
+        parts = [("requests_per_second", "mean", 0.6), ("requests_per_second", "peak", 1.0)]
         if self.kind == "vertical":
-            level = pd.DataFrame({q: self.quantile(z) for q, z in Z.items()}).assign(ts=self.ts, target="peak")
-            parts.append(level.assign(metric="connections"))
-        out = pd.concat(parts, ignore_index=True)
-        return out.assign(scenario="base" if self.scale == 1 else "other",
-                          origin_ts=pd.Timestamp("2026-10-04", tz="UTC"), model="weighted median")  # fmt: skip
+            parts.append(("connections", "peak", 1.0))
+        at = {"ts": self.ts, "scenario": "base" if self.scale == 1 else "other", "origin_ts": ORIGIN,
+              "model": "weighted median"}  # fmt: skip
+        return [
+            {**at, "metric": metric, "target": target} | {q: self.quantile(z) * share for q, z in Z.items()}
+            for metric, target, share in parts
+        ]
 
-    def _history(self) -> pd.DataFrame:
-        ts = pd.date_range(end="2026-10-04", periods=365, freq="D", tz="UTC")
+    def _history(self) -> Rows:
         t = np.arange(-365, 0)
         shape = np.exp(self.growth * t / 365) * (1 + 0.06 * np.sin(2 * np.pi * t / 7))
         noisy = self.peak * shape * np.exp(self.rng.normal(0, 0.03, 365))
-        parts = [
-            pd.DataFrame({"ts": ts, "metric": "requests_per_second", "target": target, "value": noisy * share})
+        parts: Rows = [
+            {"ts": PAST, "metric": "requests_per_second", "target": target, "value": noisy * share}
             for target, share in (("mean", 0.6), ("peak", 1.0))
         ]
         if self.kind == "vertical":
-            parts.append(pd.DataFrame({"ts": ts, "metric": "connections", "target": "peak", "value": noisy}))
-        return pd.concat(parts, ignore_index=True)
+            parts.append({"ts": PAST, "metric": "connections", "target": "peak", "value": noisy})
+        return parts
 
-    def _headroom(self) -> pd.DataFrame:
+    def _headroom(self) -> Rows:
         if not self.has_fleet:
-            return pd.DataFrame()
+            return []
         z = {0.9: 1.282, 0.95: 1.645, 0.99: 2.326}[self.level]
         weekly = self.quantile(z).reshape(26, 7).max(axis=1)
-        return pd.DataFrame({"week_start": self.ts[::7], "peak_quantile": weekly, "safe": self.safe,
-                             "headroom_frac": 1 - weekly / self.safe, "policy_frac": 0.2})  # fmt: skip
+        return [{"week_start": self.ts[::7], "peak_quantile": weekly, "safe": self.safe,
+                 "headroom_frac": 1 - weekly / self.safe, "policy_frac": 0.2}]  # fmt: skip
 
-    def _saturation(self) -> pd.DataFrame:
-        parts = [
-            pd.DataFrame({"limit_name": x.name, "ts": self.ts, "probability": self.probability(x.limit)})
-            for x in self.limits
-        ]
-        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    def _saturation(self) -> Rows:
+        return [{"limit_name": x.name, "ts": self.ts, "probability": self.probability(x.limit)} for x in self.limits]
 
-    def _blocks(self) -> pd.DataFrame:
-        rows = [
-            {"month": m, "block": b, "hours": h * part, "demand": float(self._month(m).max()) * load,
-             "required": float(self._month(m).max()) * load * 1.18}
+    def _blocks(self) -> Rows:
+        most = {m: float(self._month(m).max()) for m in MONTHS}
+        return [
+            {"month": m, "block": b, "hours": h * part, "demand": most[m] * load, "required": most[m] * load * 1.18}
             for m, h in zip(MONTHS, MONTH_HOURS, strict=True)
             for b, part, load in BLOCKS
-        ]  # fmt: skip
-        return pd.DataFrame(rows)
+        ]
 
-    def _mix(self) -> pd.DataFrame:
-        rows = [
+    def _mix(self) -> Rows:
+        return [
             {"month": m, "purchase": "on_demand", "instance_type": self.new[0], "per_zone": n // 3, "instances": n,
              "vcpu": n * self.new[1], "usd_per_hour": n * self.new[2]}
-            for m, n in zip(MONTHS, self.need, strict=True)
+            for m, n in zip(MONTHS, self.need, strict=True) if self.has_fleet
         ]  # fmt: skip
-        return pd.DataFrame(rows if self.has_fleet else [])
 
-    def _running(self) -> pd.DataFrame:
-        rows = [
+    def _running(self) -> Rows:
+        return [
             {"month": m, "block": b, "purchase": "on_demand", "instance_type": self.new[0], "per_zone": n // 3,
              "instances": n, "hours": h * part, "usd": n * self.new[2] * h * part}
-            for m, n, h in zip(MONTHS, self.need, MONTH_HOURS, strict=True)
+            for m, n, h in zip(MONTHS, self.need, MONTH_HOURS, strict=True) if self.has_fleet
             for b, part, _ in BLOCKS
         ]  # fmt: skip
-        return pd.DataFrame(rows if self.has_fleet else [])
 
-    def _spend_plan(self) -> pd.DataFrame:
-        rows = []
+    def _spend_plan(self) -> Rows:
+        rows: Rows = []
         for m, n, h in zip(MONTHS, self.need, MONTH_HOURS, strict=True):
             total = n * self.new[2] * h
             rows.append({"month": m, "on_demand_usd": total * 0.7, "spot_usd": 0.0, "committed_usd": total * 0.3,
                          "total_usd": total, "running_total_usd": self.instances * self.old[2] * h})  # fmt: skip
-        return pd.DataFrame(rows if self.has_fleet else [])
+        return rows if self.has_fleet else []
 
-    def _coverage(self) -> pd.DataFrame:
+    def _coverage(self) -> Rows:
         cover = min(0.999, self.level + 0.012)
-        rows = [{"month": m, "coverage_frac": cover, "required_frac": self.level} for m in MONTHS]
-        return pd.DataFrame(rows if self.has_fleet else [])
+        rows: Rows = [{"month": m, "coverage_frac": cover, "required_frac": self.level} for m in MONTHS]
+        return rows if self.has_fleet else []
 
-    def _excuses(self) -> pd.DataFrame:
-        rows = [
+    def _excuses(self) -> Rows:
+        rows: Rows = [
             {"instance_type": "m5.2xlarge", "reason": "dominated by m6i.2xlarge: no resource more, price not lower"},
             {"instance_type": "t3.2xlarge", "reason": "burstable: candidates.burstable is off"},
         ]
-        return pd.DataFrame(rows if self.has_fleet else [])
+        return rows if self.has_fleet else []
 
-    def _quality(self) -> pd.DataFrame:
+    def _quality(self) -> Rows:
         """Every third unit has something to tell; the first one something grave."""
         scope = f"{self.service}|{self.region} requests_per_second avg every 3600 s in 111122223333"
         row = {"severity": "error" if self.i == 0 else "info", "frame": "usage", "source": "telemetry", "scope": scope,
                "rule": "counter_reset" if self.i == 0 else "gaps", "rows": 3 + self.i, "of": 9000, "column": "value",
                "example": "2026-09-01 04:00Z: 12.5", "message": "3 points missing in 2 gaps (0.1%)"}  # fmt: skip
-        return pd.DataFrame([row] if self.i % 3 == 0 else [], columns=list(row))
+        return [row] if self.i % 3 == 0 else []
 
-    def _spend_forecast(self) -> pd.DataFrame:
+    def _spend_forecast(self) -> Rows:
         if self.region != "us-east-1" and self.i % 2 == 0:
-            return pd.DataFrame()
+            return []
         base = self.bill[-1]
-        k = np.arange(6)
-        return pd.DataFrame({"month": MONTHS[:6], "q10": base * (0.93 - 0.01 * k), "q50": base * (1 + 0.02 * k),
-                             "q90": base * (1.08 + 0.04 * k)})  # fmt: skip
+        return [
+            {"month": m, "q10": base * (0.93 - 0.01 * k), "q50": base * (1 + 0.02 * k), "q90": base * (1.08 + 0.04 * k)}
+            for k, m in enumerate(MONTHS[:6])
+        ]
