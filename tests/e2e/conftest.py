@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,23 @@ from tests.factory_planned import planned
 FULL = os.environ.get("CAPACITY_TEST_PROFILE") == "full"
 START_SECONDS = 60
 DRAWN_SECONDS = 60
+# How long a page stays as it is: one that was opened, and one whose server may not have heard of the change yet.
+OPEN_SECONDS, CHANGE_SECONDS = 0.5, 1.0
+TIMEOUT_MS = 30_000  # Playwright's own
+# The text of the page once it is drawn and stays as it is for a while, and whether that came to be in time.
+STILL = """async ([quiet, limit]) => {
+  const begin = Date.now();
+  let text = '', since = begin;
+  for (;;) {
+    const now = Date.now(), seen = document.querySelector('[data-testid=stMain]')?.innerText ?? '';
+    const busy = document.querySelector('[data-testid=stSkeleton]')
+      || !document.querySelector('[data-testid=stApp][data-test-script-state=notRunning]');
+    if (busy || !seen || seen !== text) { text = seen; since = now; }
+    else if (now - since >= quiet) return [text, true];
+    if (now - begin > limit) return [text, false];
+    await new Promise(go => setTimeout(go, 100));
+  }
+}"""
 
 
 def free_port() -> int:
@@ -89,7 +107,8 @@ class Reader:
     """One reader's browser window, with a record of every host it asked."""
 
     def __init__(self, browser: Any, scheme: str, width: int = 1280, height: int = 900) -> None:
-        self.context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": height})
+        self.size = {"width": width, "height": height}
+        self.context = browser.new_context(color_scheme=scheme, viewport=self.size)
         self.page = self.context.new_page()
         self.asked: list[str] = []
         self.faults: list[str] = []
@@ -100,9 +119,10 @@ class Reader:
     def open(self, address: str) -> str:
         """Go to ``address``, wait until all is drawn, and read the page's text."""
         self.page.goto(address)
-        return self.settle()
+        return self.settle(OPEN_SECONDS)
 
-    def settle(self) -> str:
+    def settle(self, seconds: float = CHANGE_SECONDS) -> str:
+        """Wait until all is drawn and has stayed so for ``seconds``, and read the page's text."""
         page = self.page
         # The title first: before the script begins, the page also says that no script is running.
         page.wait_for_selector("[data-testid=stMain] h1", timeout=60_000)
@@ -112,27 +132,34 @@ class Reader:
             ".every(c => c.querySelector('canvas, svg.marks, svg'))",
             timeout=60_000,
         )
-        return self._still()
+        return self._still(seconds)
 
-    def _still(self) -> str:
-        """The page's text once nothing is left to load and two readings half a second apart agree.
+    def _still(self, seconds: float) -> str:
+        """The page's text once nothing is left to load and it has not changed for ``seconds``.
 
         A script that has ended is not a page that is drawn: the parts of the front end that draw cards and tables are
         fetched when they are first needed, with a grey bar in their place.
         """
-        page, end = self.page, time.monotonic() + DRAWN_SECONDS
-        text = ""
-        while time.monotonic() < end:
-            page.wait_for_timeout(500)
-            before, text = text, str(page.inner_text("[data-testid=stMain]"))
-            loading = page.locator("[data-testid=stSkeleton]").count()
-            running = page.locator("[data-testid=stApp][data-test-script-state=notRunning]").count() == 0
-            if text and text == before and not loading and not running:
-                return text
-        raise AssertionError(f"the page is not drawn after {DRAWN_SECONDS} s: {text[-500:]}")
+        text, still = self.page.evaluate(STILL, [seconds * 1000, DRAWN_SECONDS * 1000])
+        assert still, f"the page is not drawn after {DRAWN_SECONDS} s: {text[-500:]}"
+        return str(text)
+
+    def leave(self) -> None:
+        """Forget all that happened in this window, as a new one."""
+        self.page.evaluate("() => { try { localStorage.clear(); sessionStorage.clear(); } catch { } }")
+        self.page.goto("about:blank")
+        self.context.clear_cookies()
+        self.page.set_viewport_size(self.size)
+        self.page.set_default_timeout(TIMEOUT_MS)
+        self.asked, self.faults = [], []
 
     def picture(self, path: Path) -> None:
-        """The whole page, however long: the window grows to it, since the page scrolls inside the window."""
+        """The whole page, however long: the window grows to it, since the page scrolls inside the window.
+
+        Only where CAPACITY_PICTURES names a folder: nobody else looks at it.
+        """
+        if "CAPACITY_PICTURES" not in os.environ:
+            return
         height = self.page.evaluate(
             "() => document.querySelector('[data-testid=stMain]').scrollHeight"
             " + document.querySelector('[data-testid=stMain]').getBoundingClientRect().top"
@@ -154,6 +181,17 @@ def assert_sound(one: Reader) -> None:
     assert not one.page.query_selector_all("[data-testid=stException]")
     assert not one.faults
     assert one.outside() == []
+
+
+def nameless(one: Reader) -> list[str]:
+    """Inputs and buttons of the main part that assistive technologies can say nothing of."""
+    found = one.page.evaluate(
+        "() => [...document.querySelectorAll('[data-testid=stMain] input, [data-testid=stMain] button')]"
+        ".filter(e => e.offsetParent && !e.getAttribute('aria-label') && !e.getAttribute('aria-labelledby')"
+        " && !(e.labels && e.labels.length) && !e.innerText.trim() && !e.title && e.type !== 'hidden')"
+        ".map(e => e.outerHTML.slice(0, 200))"
+    )
+    return list(found)
 
 
 def assert_fits(one: Reader) -> None:
@@ -196,14 +234,26 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def left(chromium: Any) -> Iterator[dict[tuple[str, int], list[Reader]]]:
+    """Windows whose readers have left: a page costs half in one that has drawn a page before."""
+    kept: dict[tuple[str, int], list[Reader]] = {}
+    yield kept
+    for one in chain.from_iterable(kept.values()):
+        one.context.close()
+
+
 @pytest.fixture
-def reader(chromium: Any) -> Iterator[Callable[..., Reader]]:
-    made: list[Reader] = []
+def reader(chromium: Any, left: dict[tuple[str, int], list[Reader]]) -> Iterator[Callable[..., Reader]]:
+    """A reader's window: nobody's before, as far as its page can tell, and nobody else's during the test."""
+    used: list[tuple[tuple[str, int], Reader]] = []
 
     def new(scheme: str = "light", width: int = 1280) -> Reader:
-        made.append(Reader(chromium, scheme, width))
-        return made[-1]
+        look = (scheme, width)
+        used.append((look, left[look].pop() if left.get(look) else Reader(chromium, scheme, width)))
+        return used[-1][1]
 
     yield new
-    for one in made:
-        one.context.close()
+    for look, one in used:
+        one.leave()
+        left.setdefault(look, []).append(one)

@@ -101,4 +101,3 @@ def test_pages_bear_it(place: Place, reader: Callable[..., Reader], pictures: Pa
                 assert grave_findings(one) == [], where
             if "CAPACITY_PICTURES" in os.environ:
                 one.picture(pictures / f"{where.replace(' ', '_')}.png")
-        one.context.close()

@@ -1,6 +1,6 @@
 """All pages in a real browser, served as ``capacity app`` serves them.
 
-Pictures go to the test's folder; CAPACITY_PICTURES names another one to look at them.
+Pictures are taken where CAPACITY_PICTURES names a folder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests import company
-from tests.e2e.conftest import FULL, Reader, assert_fits, assert_sound, written
+from tests.e2e.conftest import FULL, Reader, assert_fits, assert_sound, nameless, written
 
 pytestmark = pytest.mark.e2e
 
@@ -41,13 +41,16 @@ READ = tuple(PAGES) if FULL else ("", "service", "scenarios", "cost")
 DARK = ("", "service", "mix") if FULL else ("service",)
 
 
-def test_what_a_reader_must_find_in_light_and_dark(reader: Callable[..., Reader], address: str, pictures: Path) -> None:
+def test_what_a_reader_must_find_in_light_and_dark_and_all_inputs_have_names(
+    reader: Callable[..., Reader], address: str, pictures: Path
+) -> None:
     for scheme, pages in (("light", READ), ("dark", DARK)):
         one = reader(scheme)
         for page in pages:
             text = one.open(f"{address}/{page}")
             for wanted in (*PAGES[page], "Lindenshop", "as of 05 Oct 2026 06:00 UTC", "scenario base"):
                 assert wanted in text, (page, wanted)
+            assert nameless(one) == [], page
             assert_sound(one)
             assert_fits(one)
             one.picture(pictures / f"{page or 'fleet'}-{scheme}.png")
@@ -116,19 +119,6 @@ def test_a_link_reopens_the_same_comparison(reader: Callable[..., Reader], addre
     assert "compare=base" in link
     assert "compare=peak-plus-40" in link
     assert "costs $" in reader().open(link)
-
-
-def test_inputs_have_names_and_pictures_have_words(reader: Callable[..., Reader], address: str) -> None:
-    one = reader()
-    for page in READ:
-        one.open(f"{address}/{page}")
-        nameless = one.page.evaluate(
-            "() => [...document.querySelectorAll('[data-testid=stMain] input, [data-testid=stMain] button')]"
-            ".filter(e => e.offsetParent && !e.getAttribute('aria-label') && !e.getAttribute('aria-labelledby')"
-            " && !(e.labels && e.labels.length) && !e.innerText.trim() && !e.title && e.type !== 'hidden')"
-            ".map(e => e.outerHTML.slice(0, 200))"
-        )
-        assert nameless == [], page
 
 
 def test_run_button_tells_how_a_job_failed_and_keeps_the_plan(

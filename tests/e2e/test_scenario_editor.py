@@ -1,6 +1,6 @@
 """The scenario editor in a real browser: a scenario made by keyboard and mouse, saved, planned and compared.
 
-Pictures go to the test's folder; CAPACITY_PICTURES names another one to look at them.
+Pictures are taken where CAPACITY_PICTURES names a folder.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 
 from capacity import config, scenario
 from tests import company
-from tests.e2e.conftest import FULL, Reader
+from tests.e2e.conftest import FULL, Reader, nameless
 from tests.e2e.test_accessibility import grave_findings
 from tests.factory import make_plan, write_plan_dir
 
@@ -213,13 +213,7 @@ def test_every_field_of_the_editor_has_a_name(
         if part == "Commitments":
             one.page.get_by_text("Other rules", exact=True).click()
         one.settle()
-        nameless = one.page.evaluate(
-            "() => [...document.querySelectorAll('[data-testid=stMain] input, [data-testid=stMain] button')]"
-            ".filter(e => e.offsetParent && !e.getAttribute('aria-label') && !e.getAttribute('aria-labelledby')"
-            " && !(e.labels && e.labels.length) && !e.innerText.trim() && !e.title && e.type !== 'hidden')"
-            ".map(e => e.outerHTML.slice(0, 200))"
-        )
-        assert nameless == [], part
+        assert nameless(one) == [], part
         assert grave_findings(one) == [], part
         assert_sound(one)
         one.page.screenshot(path=str(pictures / f"scenario-part-{part.lower()}.png"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,8 +90,16 @@ class Watched:
 
 
 @pytest.fixture
-def watch(reader: Callable[..., Reader]) -> Callable[[], Watched]:
-    return lambda: Watched(reader())
+def watch(chromium: Any) -> Iterator[Callable[[], Watched]]:
+    """Watched readers, each in a window that nobody ever had."""
+    with ExitStack() as stack:
+
+        def new() -> Watched:
+            one = Watched(Reader(chromium, "light"))
+            stack.callback(one.reader.context.close)
+            return one
+
+        yield new
 
 
 def signed_in(one: Watched, place: Guarded, person: dict[str, Any], lie: str = "") -> str:
