@@ -33,7 +33,7 @@ def assemble(parts: Parts) -> Plan:
     """The plan of ``parts``, with its findings and frames."""
     inputs, config = parts.inputs, parts.inputs.config
     days = [f.peak.index for f in parts.known.values()]
-    units = tuple(_unit_plan(parts, unit) for unit in sorted(parts.known))
+    units = tuple(_unit_plan(parts, unit) for unit in parts.units)
     plan = Plan(
         company=config.company,
         currency=config.currency,
@@ -79,7 +79,7 @@ def _provenance(parts: Parts) -> Provenance:
 
 
 def _unit_plan(parts: Parts, unit: Unit) -> UnitPlan:
-    data, future, need = parts.data[unit], parts.known[unit], parts.needs.get(unit)
+    data, future, need = parts.data_of(unit), parts.future_of(unit), parts.needs.get(unit)
     peak, tier = future.peak, data.tier
     headroom = weekly_headroom(data, future, need.safe.normal.mid)["headroom_frac"] if need else None
     running_usd, recommended_usd = _unit_money(parts, unit)
@@ -167,9 +167,9 @@ def _of(frame: pd.DataFrame, unit: Unit) -> pd.DataFrame:
 
 def _unit_money(parts: Parts, unit: Unit) -> tuple[float, float]:
     """Money over the plan's months: the running fleet's and the recommended one's; a usage-priced bill is both."""
-    if parts.data[unit].service.kind == "usage_priced":
+    if parts.data_of(unit).service.kind == "usage_priced":
         rows = parts.spend_by_service[parts.spend_by_service["service"] == unit.service]
-        both = float(rows["q50"].sum()) / len(parts.data[unit].service.regions)
+        both = float(rows["q50"].sum()) / len(parts.data_of(unit).service.regions)
         return both, both
     if parts.mix is None:
         return 0.0, 0.0
@@ -198,8 +198,8 @@ def _why(parts: Parts, unit: Unit, need: UnitNeed | None) -> str:
         return words.price(amount, parts.inputs.config.currency)
 
     best = min(chosen, key=lambda name: price[name])
-    text = f"{best} costs {said(price[best])} an hour for 1,000 {parts.data[unit].unit_of_measure} of safe demand"
-    running = [t for t in by_type(parts.data[unit].running) if t in price and t not in chosen]
+    text = f"{best} costs {said(price[best])} an hour for 1,000 {parts.data_of(unit).unit_of_measure} of safe demand"
+    running = [t for t in by_type(parts.data_of(unit).running) if t in price and t not in chosen]
     if running:
         cheapest = min(running, key=lambda name: price[name])
         text += f", the running {cheapest} {said(price[cheapest])}"

@@ -21,7 +21,7 @@ def frames(parts: Parts) -> dict[str, pd.DataFrame]:
     built = {
         "forecast": _forecast_frame(parts),
         "history": _history_frame(parts),
-        "headroom": _stacked([_weeks(parts, u) for u in sorted(parts.needs) if u in parts.known], "headroom"),
+        "headroom": _stacked([_weeks(parts, u) for u in parts.units if u in parts.needs], "headroom"),
         "load_tests": parts.load_tests.frame(),
         "saturation": _stacked([pd.DataFrame({"service": u.service, "region": u.region, "limit_name": c.limit_name,
                                               "ts": c.index, "probability": c.probability})
@@ -68,8 +68,8 @@ def frames(parts: Parts) -> dict[str, pd.DataFrame]:
 
 
 def _weeks(parts: Parts, unit: Unit) -> pd.DataFrame:
-    weeks = weekly_headroom(parts.data[unit], parts.known[unit], parts.needs[unit].safe.normal.mid)
-    return weekly_utilisation(weeks, parts, unit)
+    weeks = weekly_headroom(parts.data_of(unit), parts.future_of(unit), parts.needs[unit].safe.normal.mid)
+    return weeks if unit in parts.pools else weekly_utilisation(weeks, parts, unit)
 
 
 def _in_shape(name: str, frame: pd.DataFrame) -> pd.DataFrame:
@@ -90,8 +90,8 @@ def _stacked(found: list[pd.DataFrame], name: str) -> pd.DataFrame:
 
 def _forecast_frame(parts: Parts) -> pd.DataFrame:
     found = []
-    for unit, future in sorted(parts.known.items()):
-        metric = parts.data[unit].service.demand_metric
+    for unit in parts.units:
+        future, metric = parts.future_of(unit), parts.data_of(unit).service.demand_metric
         for target, forecast in (("mean", future.mean), ("peak", future.peak)):
             found.append(_quantile_rows(forecast, unit, metric, target, parts.change.name))
     for (unit, metric), forecast in sorted(parts.base.limits.items()):
@@ -112,8 +112,8 @@ def _quantile_rows(forecast: SeriesForecast, unit: Unit, metric: str, target: st
 
 def _history_frame(parts: Parts) -> pd.DataFrame:
     found = []
-    for unit in sorted(parts.known):
-        data = parts.data[unit]
+    for unit in parts.units:
+        data = parts.data_of(unit)
         series = [("mean", data.service.demand_metric, data.mean), ("peak", data.service.demand_metric, data.peak)]
         series += [("peak", m, v) for m, v in sorted(data.limits.items()) if m != data.service.demand_metric]
         for target, metric, values in series:

@@ -6,7 +6,7 @@ Everything is taken from the plan's own frames and the paths that it was made fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -66,7 +66,7 @@ def judge(
     months = _stacked(headroom, "headroom_months").rename(columns={"peak_q": "peak"})
     solve = _solver(config, seed)
     judged = Judged(
-        coverage=_coverage(coverage, mix, config),
+        coverage=_coverage(coverage, mix, config, operated),
         headroom_months=months,
         cost_curve=cost_curve(partial(_at_level, mix, config.optimize.load_blocks, {}), solve, types_of=mix.solution),
     )
@@ -106,13 +106,14 @@ def operation(need: UnitNeed, data: UnitData, config: Config) -> Operation:
     )
 
 
-def _coverage(found: list[pd.DataFrame], mix: Mix, config: Config) -> pd.DataFrame:
-    """Realised coverage; of node pools, whose needs no single demand says, what the joint paths of vCPU say."""
+def _coverage(found: list[pd.DataFrame], mix: Mix, config: Config, operated: Collection[Unit]) -> pd.DataFrame:
+    """Realised coverage; of node pools of which nothing more is known, what the joint paths of vCPU say."""
     simulated = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
     if len(simulated):
         simulated = simulated.rename(columns={"service_level": "required_frac"})
     pools = {p.name: config.tier(p.tier).service_level for p in config.pools}
-    pooled = coverage_frame({u: n for u, n in mix.needs.items() if u.service in pools}, mix.solution)
+    left = {u: n for u, n in mix.needs.items() if u.service in pools and u not in operated}
+    pooled = coverage_frame(left, mix.solution)
     if len(pooled):
         pooled = pooled.assign(required_frac=pooled["service"].map(pools))
         simulated = pd.concat([simulated, pooled], ignore_index=True)

@@ -38,7 +38,10 @@ def outlook(
         curve = _curve(data.unit, fleet_limit_name(need.safe), need.safe.binding.mid, base.peak[data.unit], future)
         remedy, lead = fleet_remedy(data, need, future, mix, leads)
         found.append(
-            (_outlook(curve, "fleet", data.service.demand_metric, data.unit_of_measure, remedy, lead, today), curve)
+            (
+                limit_outlook(curve, "fleet", data.service.demand_metric, data.unit_of_measure, remedy, lead, today),
+                curve,
+            )
         )
     for hard in service.hard_limits:
         level = base.limits.get((data.unit, hard.metric))
@@ -46,7 +49,7 @@ def outlook(
             demand = hard.metric == service.demand_metric
             curve = _curve(data.unit, hard.metric, hard.limit, level, future if demand else None)
             found.append(
-                (_outlook(curve, "hard", hard.metric, hard.unit, hard.remedy, hard.lead_time_days, today), curve)
+                (limit_outlook(curve, "hard", hard.metric, hard.unit, hard.remedy, hard.lead_time_days, today), curve)
             )
     return Outlook(tuple(x for x, _ in found), tuple(c for _, c in found))
 
@@ -67,9 +70,10 @@ def _curve(unit: Unit, name: str, limit: float, known: SeriesForecast, future: F
     return saturation.from_probability(unit, name, limit, forecast.crossing(known, limit, paths), known.index)
 
 
-def _outlook(
+def limit_outlook(
     curve: Saturation, kind: Literal["fleet", "hard"], metric: str, measure: str, remedy: str, lead: int, today: date
 ) -> LimitOutlook:
+    """A curve's limit with its dates, and the last day to order its remedy."""
     orders = saturation.order_by(curve, [(remedy, lead)], today)
     return LimitOutlook(
         name=curve.limit_name,

@@ -18,6 +18,7 @@ from capacity.pipeline.load_tests import LoadTests
 from capacity.pipeline.mix import Mix, UnitNeed
 from capacity.pipeline.money import Money
 from capacity.pipeline.outlook import Outlook
+from capacity.pipeline.pool_units import PoolUnit
 from capacity.pipeline.purchases import Purchases
 from capacity.pipeline.reasons import Reasons
 from capacity.pipeline.totals import Added
@@ -59,3 +60,17 @@ class Parts:
     plan_total: pd.DataFrame = field(default_factory=pd.DataFrame)
     past: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     past_forecast: pd.DataFrame = field(default_factory=pd.DataFrame)
+    pools: Mapping[Unit, PoolUnit] = field(default_factory=dict)
+
+    @property
+    def units(self) -> list[Unit]:
+        """What the plan tells of: services by region, and node pools."""
+        return sorted([*self.known, *self.pools])
+
+    def data_of(self, unit: Unit) -> UnitData:
+        """What is known of a service or of a node pool."""
+        return self.data[unit] if unit not in self.pools else self.pools[unit].data
+
+    def future_of(self, unit: Unit) -> Future:
+        """The future of a service or of a node pool."""
+        return self.known[unit] if unit not in self.pools else self.pools[unit].future

@@ -35,6 +35,7 @@ from capacity.pipeline.mix import Mix, fleet_needs, pins, solve_mix
 from capacity.pipeline.outlook import outlook
 from capacity.pipeline.parts import Parts
 from capacity.pipeline.plan_total import plan_total
+from capacity.pipeline.pool_units import pool_outlook, pool_units
 from capacity.pipeline.progress import Progress, silent
 from capacity.pipeline.promises import keep
 from capacity.pipeline.purchases import Purchases, declined, purchases
@@ -254,6 +255,8 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
         u: outlook(data[u], known[u], needs.get(u), ground.base, mix, config.lead_times, inputs.as_of.date())
         for u in known
     }
+    pools = pool_units(inputs, data, needs, known)
+    outlooks |= {u: pool_outlook(p, needs[u], mix, config.lead_times, inputs) for u, p in pools.items()}
     added = _added_money(mix, base_mix)
     extra = {month: sum(x for (_, m), x in added.items() if m == month) for month in sorted({m for _, m in added})}
     spend, by_service = bill_days.spend_months(ground.base, ground.spend, config, extra)
@@ -280,7 +283,9 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
             ),
             problems=(*ground.problems, *lacking),
             seed=ground.seed,
-            judged=judge(mix, data, config, ground.seed, progress, around=is_base),
+            judged=judge(
+                mix, {**data, **{u: p.data for u, p in pools.items()}}, config, ground.seed, progress, around=is_base
+            ),
             reasons=reasons(mix, data, config, ground.seed, progress) if is_base else Reasons(),
             purchases=bought,
             tie_services=ground.service_ties.frame if ground.service_ties else pd.DataFrame(),
@@ -293,6 +298,7 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
             promise=ground.promise,
             past=ground.past,
             past_forecast=ground.past_forecast,
+            pools=pools,
         )
     )
     # The hours of every path are hundreds of megabytes and have done their work.

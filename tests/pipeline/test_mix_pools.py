@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capacity import catalogue, forecast
+from capacity import catalogue, config, forecast, pipeline
 from capacity.config import NodePoolConfig, PodConfig
 from capacity.domain import InstanceType, Unit
 from capacity.forecast.targets import HOURS
@@ -18,6 +18,7 @@ from capacity.pipeline.mix import UnitNeed, solve_mix, tier_of
 from capacity.pipeline.mix._joint import joint_levels, on_clock, shared_days
 from capacity.pipeline.mix._nodes import Shares, allocatable, holds, too_small_for
 from capacity.pipeline.planning import Ground
+from capacity.plan import Plan, UnitPlan
 from tests import company
 from tests.pipeline import mix_kit
 
@@ -230,3 +231,71 @@ def test_hours_are_put_on_one_clock() -> None:
     assert there[0, 2, 0] == hours[0, 1, 19]
     assert there[0, 0, 0] == hours[0, 0, 19]  # nothing is known of the evening before: the first day's
     assert on_clock(hours, days, "UTC", "UTC") is hours
+
+
+# --- in the plan -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    """The pool with nodes that run: 6 over 3 zones, far from even."""
+    folder = tmp_path_factory.mktemp("pooled") / "co"
+    folder.mkdir()
+    path = company.write(folder, config=TEXT)
+    nodes = pd.DataFrame(
+        [
+            {"ts": "2026-08-31T00:00:00Z", "account_id": "1", "service": "nodes", "region": "us-east-1", "zone": z,
+             "instance_type": "m5.4xlarge", "count": n, "min": 0, "max": 9, "purchase": "on_demand"}
+            for z, n in (("us-east-1a", 3), ("us-east-1b", 2), ("us-east-1c", 1))
+        ]
+    )  # fmt: skip
+    fleet = pd.read_csv(folder / "fleet.csv", dtype={"account_id": str})
+    pd.concat([fleet, nodes[fleet.columns]]).to_csv(folder / "fleet.csv", index=False)
+    settings = config.load(path)
+    store = pipeline.open_store(settings)
+    pipeline.require_complete(pipeline.ingest(settings, store, mix_kit.AS_OF))
+    return pipeline.run(settings, store, as_of=mix_kit.AS_OF).plans[0]
+
+
+def _pool(plan: Plan) -> UnitPlan:
+    return next(u for u in plan.units if u.unit == POOL)
+
+
+def test_a_pool_is_a_unit_of_the_plan_like_any_service(planned: Plan) -> None:
+    pool = _pool(planned)
+    assert (pool.tier, pool.demand_unit, pool.kind) == ("critical", "vCPU", "fleet")
+    assert [(x.instance_type, x.instances) for x in pool.running] == [("m5.4xlarge", 6)]
+    assert pool.recommended
+    assert pool.coverage_min_frac is not None
+    assert pool.coverage_min_frac >= pool.service_level - 0.02
+    assert pool.recommended_usd > 0
+    assert "web, api" in pool.forecast_reason
+
+
+def test_its_limit_is_what_is_left_without_its_largest_zone(planned: Plan) -> None:
+    pool = _pool(planned)
+    (limit,) = pool.limits
+    # 3 of 6 nodes of 16 vCPU are left, of which the system and the daemons take some.
+    assert 3 * 12 < limit.limit < 3 * 16
+    assert limit.name == "safe capacity, 1 zone lost"
+    assert pool.headroom_now_frac == pytest.approx(1 - pool.peak_recent / _all_up(planned))
+
+
+def _all_up(plan: Plan) -> float:
+    rows = plan.frame("headroom_months")
+    now = rows[(rows["service"] == "nodes") & (rows["month"] == "now")]
+    return float(now["safe_running"].iloc[0])
+
+
+def test_its_history_and_future_are_of_one_kind(planned: Plan) -> None:
+    """The joint requests of the past end where those of the future begin: nothing jumps by more than a day does."""
+    rows = planned.frame("forecast")
+    ahead = rows[(rows["service"] == "nodes") & (rows["target"] == "peak")].sort_values("ts")
+    seen = planned.frame("history")
+    past = seen[(seen["service"] == "nodes") & (seen["target"] == "peak")].sort_values("ts")["value"].iloc[-14:]
+    assert set(ahead["metric"]) == {"requested_vcpu"}
+    assert 0.7 * past.median() <= ahead["q50"].iloc[:14].median() <= 1.4 * past.median()
+    assert not planned.frame("headroom")[planned.frame("headroom")["service"] == "nodes"].empty
+    # Its services keep units of their own, and what they run is not counted twice.
+    assert {u.service for u in planned.units} >= {"web", "api", "nodes"}
+    assert "requested_vcpu" not in set(planned.frame("totals")["measure"])

@@ -8,7 +8,8 @@ are the commitments that could be bought, ``_solve`` poses and reads the problem
 from capacity.pipeline.mix._fleet import fleet_needs, pool_lines, tier_of
 from capacity.pipeline.mix._need import UnitNeed, scaled_cost, unit_need
 from capacity.pipeline.mix._offers import offers
-from capacity.pipeline.mix._pools import pool_need
+from capacity.pipeline.mix._pools import as_service as pool_service
+from capacity.pipeline.mix._pools import pod_count, pool_need
 from capacity.pipeline.mix._resources import resource_needs
 from capacity.pipeline.mix._solve import (
     Mix,
@@ -28,8 +29,10 @@ __all__ = [
     "offers",
     "pins",
     "planned_safe",
+    "pod_count",
     "pool_lines",
     "pool_need",
+    "pool_service",
     "resource_needs",
     "scaled_cost",
     "solve_again",

@@ -177,9 +177,15 @@ def _pods(
     for pod, own_days, hours in loads:
         own = source.data[Unit(pod.service, region)].service.time_zone
         there = on_clock(hours, own_days, own, clock)[:, own_days.get_indexer(days)]
-        pods = np.ceil(there / np.float32(pod.demand_per_pod) - np.float32(_HAIR))
-        out.append((pod, np.maximum(pods, np.float32(pod.min_pods))))
+        out.append((pod, pod_count(pod, there)))
     return out
+
+
+def pod_count(pod: PodConfig, demand: Paths) -> Paths:
+    """Whole pods for ``demand``, and never fewer than the least."""
+    pods = np.ceil(demand / np.float32(pod.demand_per_pod) - np.float32(_HAIR))
+    whole: Paths = np.maximum(pods, np.float32(pod.min_pods))
+    return whole
 
 
 def _shares(pool: NodePoolConfig, pods: Mapping[str, float]) -> Shares:
