@@ -15,10 +15,15 @@ from capacity.plan import Plan
 from capacity.plan_rows import saving_together
 from capacity.report._cells import Row, known, records, text, where
 from capacity.report._table import Column, Table, money, percent, sentence
+from capacity.scenario import BASE
 
 # What the column Saves holds each commitment against.
 SAVES = "Saves: against paying on demand for the planned fleet, beside what is owned; not counted in the plan's cost."
 NO_PURCHASE = "No commitment is worth buying, or none was looked for."
+OF_THE_BASE = (
+    "Commitments to buy, other sizes of them and the coverage to come are those of the base plan: a scenario's plan "
+    "has its own where it says what may be bought (commitments)."
+)
 NO_REFUSAL = "Every offer was considered."
 NO_OFFER = "No offer has a known rate: a rate that is not known is never guessed."
 NO_PLAN = "no plan exists"
@@ -111,7 +116,9 @@ def refusals(plan: Plan) -> Table:
 
 
 def nothing_to_buy(plan: Plan) -> str:
-    """Why there is no purchase: no rate is known where offers were refused, or nothing was worth it."""
+    """Why there is no purchase: a scenario's plan that asks for none, no known rate, or nothing was worth it."""
+    if plan.scenario != BASE and plan.frame("purchase_refusals").empty:
+        return OF_THE_BASE
     return NO_PURCHASE if plan.frame("purchase_refusals").empty else f"{NO_PURCHASE} {NO_OFFER}"
 
 

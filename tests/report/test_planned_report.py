@@ -87,6 +87,15 @@ def test_no_purchase_says_why(full: Plan) -> None:
     assert found["alternatives"].lines == [bought.NO_ALTERNATIVE]
 
 
+def test_a_scenario_that_asks_for_no_purchase_points_to_the_base(full: Plan) -> None:
+    bare = with_rows(with_rows(full, "purchases", []), "purchase_refusals", [])
+    assert bought.nothing_to_buy(bare) == bought.NO_PURCHASE
+    assert bought.nothing_to_buy(replace(bare, scenario="more")) == bought.OF_THE_BASE
+    # One that does ask says what came of it.
+    asked = replace(with_rows(full, "purchases", []), scenario="more")
+    assert bought.nothing_to_buy(asked).startswith(bought.NO_PURCHASE)
+
+
 @pytest.mark.parametrize("kind", [{"ugly": True}, {"services": 0}, {"services": 1}], ids=["ugly", "empty", "one"])
 def test_whatever_the_words_they_are_words(kind: dict[str, int]) -> None:
     html = render_html(filled(known_plan(**kind), ugly=True))  # type: ignore[arg-type]
