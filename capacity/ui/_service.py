@@ -15,6 +15,7 @@ from capacity.report.known import of_unit
 from capacity.ui import _around as around
 from capacity.ui import _choice as choice
 from capacity.ui import _format as fmt
+from capacity.ui import _frames as frames
 from capacity.ui import _kept
 from capacity.ui import _known as known
 from capacity.ui import _rows as told
@@ -35,23 +36,37 @@ def draw(plan: Plan) -> None:
     name = st.selectbox("Service and region", list(choices), ui.most_urgent(choices), key="unit", bind="query-params")
     unit = choices.get(name or "") or next(iter(choices.values()))
     ui.cards([_headroom_now(plan, unit), _headroom_min(plan, unit), _full(plan, unit), _unit_cost(plan, unit)])
+    frames.tabs(
+        "service_view",
+        {
+            "When it runs out": lambda: _outlook(plan, unit),
+            "Why demand looks so": lambda: _demand(plan, unit),
+            "Instances and cost": lambda: _instances(plan, unit),
+        },
+    )
+
+
+def _outlook(plan: Plan, unit: UnitPlan) -> None:
     _fan(plan, unit)
-    known.why(plan, unit)
+    _limits(plan, unit)
     left, right = st.columns(2)
     with left:
         _facts(unit)
     with right:
         _mix(plan, unit)
+
+
+def _demand(plan: Plan, unit: UnitPlan) -> None:
+    known.why(plan, unit)
+    _load(plan, unit)
+    around.calls(plan, unit)
+
+
+def _instances(plan: Plan, unit: UnitPlan) -> None:
     choice.types(plan, unit)
     choice.kept(plan, unit)
-    _limits(plan, unit)
-    left, right = st.columns(2)
-    with left:
-        _load(plan, unit)
-    with right:
-        _trend(plan, unit)
     around.busy(plan, unit)
-    around.calls(plan, unit)
+    _trend(plan, unit)
     _excuses(plan, unit)
 
 
@@ -257,7 +272,7 @@ def _limits(plan: Plan, unit: UnitPlan) -> None:
 
 def _load(plan: Plan, unit: UnitPlan) -> None:
     frame = of_unit(plan.frame("blocks"), unit)
-    with ui.card("Load through the horizon", stretch=True):
+    with ui.card("Load through the horizon"):
         if frame.empty:
             st.caption("No load blocks: nothing is provisioned for this service.")
             return
@@ -274,7 +289,7 @@ def _load(plan: Plan, unit: UnitPlan) -> None:
 def _trend(plan: Plan, unit: UnitPlan) -> None:
     frame = plan.frame("unit_cost")
     frame = frame[frame["service"] == unit.service]
-    with ui.card("Cost per 1,000 units of demand", "Of the service in all its regions, by closed month.", stretch=True):
+    with ui.card("Cost per 1,000 units of demand", "Of the service in all its regions, by closed month."):
         if frame.empty:
             st.caption("No bill is allocated to this service.")
             return

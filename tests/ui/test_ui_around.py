@@ -19,6 +19,7 @@ from tests.factory_around import around
 from tests.factory_planned import planned
 
 PAGES = ("fleet", "service", "mix", "commitments", "trust", "event")
+DEMAND, INSTANCES = "Why demand looks so", "Instances and cost"
 KINDS: Mapping[str, dict[str, Any]] = {
     "normal": {}, "ugly": {"ugly": True}, "empty": {"services": 0}, "one": {"services": 1}, "many": {"services": 300},
 }  # fmt: skip
@@ -54,7 +55,7 @@ def draw(folders: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch) -> Draw:
 
 
 def words(app: AppTest) -> str:
-    said = [str(x.value) for kind in (app.subheader, app.caption, app.text, app.info) for x in kind]
+    said = [str(x.value) for kind in (app.header, app.caption, app.text, app.info) for x in kind]
     said += [f"{m.label} {m.value} {m.delta} {m.help}" for m in app.metric]
     return "\n".join(said)
 
@@ -64,10 +65,12 @@ def table(app: AppTest, column: str) -> pd.DataFrame:
     return found
 
 
-@pytest.mark.parametrize("key", PAGES)
+@pytest.mark.parametrize(
+    ("key", "view"), [*((key, "") for key in PAGES), *(("service", view) for view in (DEMAND, INSTANCES))]
+)
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_page_draws_every_kind_of_plan(draw: Draw, key: str, kind: str) -> None:
-    app = draw(key, kind)
+def test_every_page_draws_every_kind_of_plan(draw: Draw, key: str, view: str, kind: str) -> None:
+    app = draw(key, kind, **({"service_view": view} if view else {}))
     assert not app.exception
     assert len(app.title) == 1
 
@@ -147,19 +150,21 @@ def test_limits_say_their_chance_within_a_quarter(draw: Draw) -> None:
 
 
 def test_why_it_may_be_so_busy_and_what_else_bounds_it(draw: Draw) -> None:
-    assert "The P99 wait must keep within 120 ms." in words(draw("service", unit="checkout/us-east-1"))
-    assert "is memory, not its vCPU" in words(draw("service", unit="search/us-east-1"))
+    assert "The P99 wait must keep within 120 ms." in words(
+        draw("service", unit="checkout/us-east-1", service_view=INSTANCES)
+    )
+    assert "is memory, not its vCPU" in words(draw("service", unit="search/us-east-1", service_view=INSTANCES))
     # A service that is priced by use has nothing to keep free.
-    assert _around.NO_FLEET in words(draw("service", unit="media-store/us-east-1"))
+    assert _around.NO_FLEET in words(draw("service", unit="media-store/us-east-1", service_view=INSTANCES))
 
 
 def test_calls_around_a_service_are_counted(draw: Draw) -> None:
     plan = around(planned(known_plan()))
     last = plan.units[-1].unit
-    said = words(draw("service", unit=str(last)))
+    said = words(draw("service", unit=str(last), service_view=DEMAND))
     assert "The 8 of 10 that call it with the most demand." in said
     assert "10 callers together explain" in said
-    assert _around.NO_CALLS in words(draw("service", "one"))
+    assert _around.NO_CALLS in words(draw("service", "one", service_view=DEMAND))
 
 
 # --- fleet plan, commitments, trust --------------------------------------------------------------------------

@@ -45,13 +45,14 @@ def draw(folders: Mapping[bool, Path], monkeypatch: pytest.MonkeyPatch) -> Draw:
         app = AppTest.from_function(script, args=(key,), default_timeout=60)
         app.query_params["unit"] = str(known_plan().units[0].unit)
         app.query_params["budget_view"] = "Spend to come"
+        app.query_params["service_view"] = "Why demand looks so"
         return app.run()
 
     return run
 
 
 def words(app: AppTest) -> str:
-    return "\n".join(str(x.value) for kind in (app.subheader, app.caption, app.text) for x in kind)
+    return "\n".join(str(x.value) for kind in (app.header, app.caption, app.text) for x in kind)
 
 
 def tables(app: AppTest, column: str) -> list[pd.DataFrame]:
@@ -63,7 +64,7 @@ def tables(app: AppTest, column: str) -> list[pd.DataFrame]:
 def test_every_page_draws_what_is_known(draw: Draw, key: str, well_named: bool) -> None:
     app = draw(key, well_named)
     assert not app.exception
-    for item in [*app.caption, *app.subheader]:
+    for item in [*app.caption, *app.header]:
         assert "<img" not in str(item.value).replace("\\<", "")
 
 
@@ -105,6 +106,7 @@ def test_an_older_plan_says_what_it_does_not_know(monkeypatch: pytest.MonkeyPatc
     for key in PAGES:
         app = AppTest.from_function(script, args=(key,), default_timeout=60)
         app.query_params["budget_view"] = "Spend to come"
+        app.query_params["service_view"] = "Why demand looks so"
         said[key] = words(app.run())
     assert "Not explained: there is too little history" in said["service"]
     assert "Nothing stored yet to look back on" in said["trust"]

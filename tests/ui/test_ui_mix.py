@@ -18,6 +18,7 @@ from tests.factory_planned import planned as filled
 from tests.ui import written
 
 PAGES = ("mix", "service", "trust", "cost", "fleet")
+VIEWS = ("Why demand looks so", "Instances and cost")
 KINDS: Mapping[str, dict[str, Any]] = {
     "normal": {}, "ugly": {"ugly": True}, "empty": {"services": 0}, "one": {"services": 1}, "many": {"services": 120},
 }  # fmt: skip
@@ -40,19 +41,19 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
 
 @pytest.fixture
 def draw(folders: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch) -> Draw:
-    def run(key: str, kind: str = "normal", folder: Path | None = None, unit: str = "") -> AppTest:
+    def run(key: str, kind: str = "normal", folder: Path | None = None, unit: str = "", **query: str) -> AppTest:
         monkeypatch.setenv(launch.PLANS, str(folder or folders[kind]))
         monkeypatch.delenv(launch.CONFIG, raising=False)
         app = AppTest.from_function(script, args=(key,), default_timeout=60)
-        if unit:
-            app.query_params["unit"] = unit
+        for name, value in {**({"unit": unit} if unit else {}), **query}.items():
+            app.query_params[name] = value
         return app.run()
 
     return run
 
 
 def words(app: AppTest) -> str:
-    said = [str(x.value) for kind in (app.subheader, app.caption, app.text, app.info) for x in kind]
+    said = [str(x.value) for kind in (app.header, app.caption, app.text, app.info) for x in kind]
     said += [f"{m.label} {m.value} {m.delta}" for m in app.metric]
     return "\n".join([*said, *written.rows(app)])
 
@@ -62,11 +63,11 @@ def tables(app: AppTest, column: str) -> list[pd.DataFrame]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("key", PAGES)
-def test_every_page_draws_every_kind_of_plan(draw: Draw, key: str, kind: str) -> None:
-    app = draw(key, kind)
+@pytest.mark.parametrize(("key", "view"), [*((key, "") for key in PAGES), *(("service", view) for view in VIEWS)])
+def test_every_page_draws_every_kind_of_plan(draw: Draw, key: str, view: str, kind: str) -> None:
+    app = draw(key, kind, **({"service_view": view} if view else {}))
     assert not app.exception
-    for item in [*app.markdown, *app.caption, *app.subheader, *app.info]:
+    for item in [*app.markdown, *app.caption, *app.header, *app.info]:
         assert "<img" not in str(item.value).replace("\\<", "")
         assert "![](" not in str(item.value)
     for metric in app.metric:
@@ -130,7 +131,7 @@ def test_what_is_not_known_is_said(draw: Draw, tmp_path: Path) -> None:
 
 
 def test_the_service_page_says_why_this_type(draw: Draw) -> None:
-    app = draw("service", unit="checkout/us-east-1")
+    app = draw("service", unit="checkout/us-east-1", service_view="Instances and cost")
     types = next(t for t in tables(app, "Costs more"))
     assert types["Costs more"].iloc[0] == 0
     assert list(types["Costs more"].dropna()) == sorted(types["Costs more"].dropna())
@@ -138,7 +139,7 @@ def test_the_service_page_says_why_this_type(draw: Draw) -> None:
     assert "Tightest: " in said
     assert "Load tests" in said
     assert "34 at once: more at once serve less" in said
-    other = words(draw("service", unit="media-store/us-east-1"))
+    other = words(draw("service", unit="media-store/us-east-1", service_view="Instances and cost"))
     assert "Why this type" not in other
 
 
