@@ -149,6 +149,28 @@ def test_a_warm_start_takes_columns_over_and_plans_as_well() -> None:
     assert cold.objective < warm.objective
 
 
+def test_bundles_of_a_tight_quota_are_left_to_the_next_solve_of_what_did_not_change() -> None:
+    p = replace(big_problem(20, months=1), quotas=(quota(620.0),))
+    memory = Memory()
+    cold = verified(p, by_columns(p, memory)).status
+    left = dict(memory.bundles)
+    assert left
+    assert all(own for own in left.values())
+    first = p.requirements[0]
+    grown = replace(first, blocks=tuple(replace(b, demand=1.1 * b.demand) for b in first.blocks))
+    changed = replace(p, requirements=(grown, *p.requirements[1:]), quotas=(quota(630.0),))
+    copied = memory.copy()
+    warm, anew = (verified(changed, by_columns(changed, m)).status for m in (memory, Memory()))
+    assert warm.objective == pytest.approx(anew.objective, rel=0.01)
+    assert warm.bound <= anew.objective
+    assert len(memory.bundles) == len(left) + 1
+    # What another solve adds does not come into a copy; the same solve from it is as good as the first.
+    assert copied.bundles == left
+    again = verified(p, by_columns(p, copied)).status
+    assert again.objective <= cold.objective * 1.002
+    assert again.bound <= cold.objective
+
+
 def test_the_same_fleet_gives_the_same_plan_in_any_order() -> None:
     p = big_problem(12, months=1)
     rng = np.random.default_rng(5)

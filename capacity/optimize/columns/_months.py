@@ -47,6 +47,8 @@ _MIP_SECONDS = (0.1, 0.4, 1.5)
 _CLOSE_SHARE = 0.2
 # Bundles of a month that are bettered in a round (twice as many in the first), of so many that are cheapest then.
 _STARTS, _LOOKED_AT = 1, 4
+# Bundles of a month that are left to the next solve.
+_LEFT = 6
 # How far from the best duals to the master's months are priced.
 _TOWARDS = 0.5
 # For a month whose fleets have too many parts to be bettered step by step, in every third round.
@@ -115,10 +117,20 @@ def choose_months(
             break
         other = _chosen(months, search, until, gap_frac)
         choice = other if other is not None and other.usd <= choice.usd else choice
+    _leave_behind(months)
     if choice is None:
         return None
     bundles = _bundles_of(months, choice)
     return (bundles, choice) if quotas_hold(part, bundles) else None
+
+
+def _leave_behind(months: _Months) -> None:
+    """The cheapest bundles of each month that a quota minds, for the next solve."""
+    part = months.part
+    part.bundles = {}
+    if months.relaxed is not None:
+        best = _cheapest_bundles(months, months.relaxed.duals)
+        part.bundles = {key: [b for _, b in own[:_LEFT]] for key, own in best.items() if _is_open(part, key)}
 
 
 def _chosen(months: _Months, search: Searcher, until: float, gap_frac: float) -> Choice | None:
@@ -181,14 +193,15 @@ def _grow(months: _Months, free: dict[Key, Bundle | None], duals: Floats) -> Non
     by_lane = np.argsort(columns.lane, kind="stable")
     edges = np.searchsorted(columns.lane[by_lane], np.arange(part.lanes + 1))
     without = np.where([name[0] in ("quota", "spot quota") for name in part.coupling.names], 0.0, duals)
-    frugal = frugal_covers(part, without)
+    wanted = {(at, t) for at, u in enumerate(part.units) for t, _ in month_lanes(u) if _is_grown(part, free, at, t)}
+    frugal = frugal_covers(part, without, {at for at, _ in wanted})
     for at, u in enumerate(part.units):
         prices = lane_prices(part.coupling, u, without)
         for t, lanes in month_lanes(u):
             part.ends.check()
             known = free[at, t]
-            own = [] if known is None else [known]
-            if known is None or _concerned(part, u, t):
+            own = part.bundles.get((at, t), []) + ([] if known is None else [known])
+            if (at, t) in wanted:
                 offset = int(part.offsets[at])
                 found = [by_lane[edges[offset + int(k)] : edges[offset + int(k) + 1]] for k in lanes]
                 further = [
@@ -199,6 +212,11 @@ def _grow(months: _Months, free: dict[Key, Bundle | None], duals: Floats) -> Non
                 own = bundles_of(part.fleet, u, lanes, part.covers[u.s], prices, further, scarce, own)
             for b in own:
                 months.add((at, t), b)
+
+
+def _is_grown(part: Part, free: dict[Key, Bundle | None], at: int, t: int) -> bool:
+    """Whether bundles are grown of a month: what an earlier solve left behind is as good."""
+    return (free[at, t] is None or _concerned(part, part.units[at], t)) and (at, t) not in part.bundles
 
 
 def _with(known: tuple[Counts, Counts], more: list[Counts]) -> tuple[Counts, Counts]:
@@ -244,7 +262,8 @@ def _better(months: _Months, until: float, gap_frac: float) -> Floats | None:
     """
     part = months.part
     keys = [k for k in months.keys if _is_open(part, k)]
-    centre, centre_usd = None, -math.inf
+    # What lanes prove at their best duals, months prove there too.
+    centre, centre_usd = (part.duals, part.bound) if math.isfinite(part.bound) else (None, -math.inf)
     for number in range(_ROUNDS):
         relaxed = months.relaxed
         if relaxed is None or part.ends.clock() > until:
@@ -256,7 +275,9 @@ def _better(months: _Months, until: float, gap_frac: float) -> Floats | None:
         for key in keys:
             if part.ends.clock() > until:
                 break
-            least[key] = min(least[key], _better_month(months, key, known[key], duals, number))
+            # What an earlier solve left behind is bettered already.
+            turn = max(number, int(key in part.bundles))
+            least[key] = min(least[key], _better_month(months, key, known[key], duals, turn))
         value = lagrangian_usd(part.coupling, duals, np.array([*least.values()]))
         if value > centre_usd:
             centre, centre_usd = duals, value

@@ -147,17 +147,25 @@ def _one_row(m: Month, parts: _Parts, fleet: Counts) -> Floats:
     need, weight = m.need[0] * (1 - _WHOLE), m.weight[0]
     for kinds in np.unique(m.kinds):
         lanes = np.flatnonzero(m.kinds == kinds)
+        known: dict[bytes, tuple[Floats, Floats]] = {}
         for q in range(_ADDED + 1):
-            for brings, types in ((0, ~new), (int(q > 0), new)):
-                fits = np.flatnonzero((parts.kinds + brings >= kinds) & (size + q >= m.least))
-                order = fits[np.argsort(parts.held[fits, 0], kind="stable")]
-                usd = parts.usd[np.ix_(order, lanes)]
-                least = np.minimum.accumulate(usd[::-1], axis=0)[::-1]
-                least = np.concatenate([least, np.full((1, len(lanes)), np.inf)])
-                missing = need[None, lanes] - q * weight[types][:, None]
-                found = least[np.searchsorted(parts.held[order, 0], missing), np.arange(len(lanes))]
-                out[q][np.ix_(np.flatnonzero(types), lanes)] = found
+            for brings, types in ((0, np.flatnonzero(~new)), (int(q > 0), np.flatnonzero(new))):
+                fits = (parts.kinds + brings >= kinds) & (size + q >= m.least)
+                key = fits.tobytes()
+                if key not in known:
+                    known[key] = _least_of(parts, np.flatnonzero(fits), lanes)
+                held, least = known[key]
+                at = np.searchsorted(held, need[None, lanes] - q * weight[types][:, None])
+                out[q][np.ix_(types, lanes)] = least[at, np.arange(len(lanes))]
     return out
+
+
+def _least_of(parts: _Parts, fits: Counts, lanes: Counts) -> tuple[Floats, Floats]:
+    """(N,) what the parts ``fits`` hold, in order, and (N + 1, lanes) the least cost of those that hold as much."""
+    order = fits[np.argsort(parts.held[fits, 0], kind="stable")]
+    least = np.full((len(order) + 1, len(lanes)), np.inf)
+    np.minimum.accumulate(parts.usd[np.ix_(order[::-1], lanes)], axis=0, out=least[-2::-1])
+    return parts.held[order, 0], least
 
 
 def _any_rows(m: Month, parts: _Parts, fleet: Counts) -> Floats:

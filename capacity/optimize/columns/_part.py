@@ -10,6 +10,7 @@ import numpy as np
 from capacity.domain import Floats
 from capacity.optimize._clock import Deadline
 from capacity.optimize._fleet import Fleet
+from capacity.optimize.columns._bundles import Bundle
 from capacity.optimize.columns._coupling import Coupling, coupling_of
 from capacity.optimize.columns._covers import Covers
 from capacity.optimize.columns._lanes import Counts, Lanes, lanes_of
@@ -21,6 +22,7 @@ class Part:
     """Units' lanes of some months, what couples them, and the columns found so far.
 
     ``closed`` are lanes that were solved as MIPs at ``duals``, ``least`` what each lane costs at least then.
+    ``bundles`` are those of units' months (position, month) that an earlier solve left behind; then those it leaves.
     ``ends`` is when all that is done for the part has to end; its clock is the one that all limits are in.
     """
 
@@ -39,6 +41,7 @@ class Part:
     closed: set[int] = field(default_factory=set)
     seen: set[bytes] = field(default_factory=set)
     broken: set[int] = field(default_factory=set)
+    bundles: dict[tuple[int, int], list[Bundle]] = field(default_factory=dict)
     ends: Deadline = field(default_factory=Deadline.never)
 
     @property

@@ -8,12 +8,14 @@ from hashlib import blake2b
 import numpy as np
 
 from capacity.domain import Unit, UnitRequirement
+from capacity.optimize.columns._bundles import Bundle
 from capacity.optimize.columns._covers import Covers
 from capacity.optimize.columns._lanes import Counts, Lanes
 from capacity.optimize.columns._master import Table, table_of
 from capacity.optimize.columns._part import Part, is_new
 
-# Covers of a unit's lanes are kept for the next solve where there are at most so many lanes: 30 kB each.
+# Covers of a unit's lanes and bundles of its months are kept for the next solve where there are at most so many lanes:
+# 30 kB each.
 _REMEMBERED_LANES = 5_000
 
 
@@ -30,6 +32,8 @@ class Memory:
     columns: dict[bytes, tuple[list[Counts], list[Counts], Counts]] = field(default_factory=dict)
     kept: dict[tuple[str, ...], Counts] = field(default_factory=dict)
     covers: dict[bytes, list[Covers]] = field(default_factory=dict)
+    # Of a unit's months (by content and position) that a quota minds: the bundles that are cheapest at the last prices.
+    bundles: dict[tuple[bytes, int], list[Bundle]] = field(default_factory=dict)
     # Of a rule of few types a service: the rule, the unit, the unit with the types that are left to it.
     narrowed: dict[Unit, tuple[tuple[object, ...], UnitRequirement, UnitRequirement]] = field(default_factory=dict)
     few_types: list[Memory] = field(default_factory=list)
@@ -44,8 +48,9 @@ class Memory:
         """The same, apart: each scenario starts from its base, not from the scenario before it."""
         few = [m.copy() for m in self.few_types]
         return Memory(
-            dict(self.duals), dict(self.columns), dict(self.kept), dict(self.covers), dict(self.narrowed), few
-        )
+            dict(self.duals), dict(self.columns), dict(self.kept), dict(self.covers), dict(self.bundles),
+            dict(self.narrowed), few,
+        )  # fmt: skip
 
 
 def content_of(u: Lanes) -> bytes:
@@ -90,9 +95,20 @@ def remember(part: Part, memory: Memory) -> None:
             memory.covers[key] = part.covers[u.s]
 
 
+def remember_bundles(part: Part, memory: Memory) -> None:
+    """After the choice among whole months, where there was one."""
+    if part.lanes <= _REMEMBERED_LANES:
+        content = {at: content_of(part.units[at]) for at in {at for at, _ in part.bundles}}
+        memory.bundles |= {(content[at], t): own for (at, t), own in part.bundles.items()}
+
+
 def recall(part: Part, memory: Memory) -> None:
     if not memory.columns:
         return
+    for at, u in enumerate(part.units if memory.bundles else ()):
+        content = content_of(u)
+        own = {(at, int(t)): memory.bundles.get((content, int(t)), []) for t in np.unique(u.months)}
+        part.bundles |= {key: found for key, found in own.items() if found}
     for u, offset in zip(part.units, part.offsets, strict=False):
         known = memory.columns.get(content_of(u))
         if known is None or not len(known[2]):

@@ -16,23 +16,23 @@ from capacity.optimize._trim import trim
 from capacity.optimize.columns._bundles import Bundle, provisioned
 from capacity.optimize.columns._choice import Choice, Searcher, choose, sub_table, worth_having
 from capacity.optimize.columns._lanes import Counts, follows_load
-from capacity.optimize.columns._loose import better, tighten
 from capacity.optimize.columns._master import Table
 from capacity.optimize.columns._months import CHOICE_SHARE, ROUNDING_SECONDS, choose_months
 from capacity.optimize.columns._part import Part, part_of
 from capacity.optimize.columns._quotas import Key, broken_of, month_lanes, quotas_hold
-from capacity.optimize.columns.memory import Memory
+from capacity.optimize.columns._whole import settle, tighten
+from capacity.optimize.columns.memory import Memory, remember, remember_bundles
 from capacity.optimize.columns.rounds import generate, prove
 
 # Of the gap that is asked for, what the relaxation and its bound may use.
 _PROOF_SHARE = 0.4
-# Of the time: rounds, then proof; the rest is for the last choice.
-_ROUNDS_UNTIL, _BETTER_UNTIL = 0.33, 0.5
+# Of the time: rounds with covers of two types, then with lanes searched whole; the rest is for the last choice.
+_ROUNDS_UNTIL, _SETTLED_UNTIL = 0.25, 0.5
 # Of the time that is then left: until when lanes are proven more closely, at first, and where they keep the quotas.
 _LANES_UNTIL, _PROOF_UNTIL = 0.4, 0.8
 _FIRST_SHARES = 3
-# A round that betters the master by no more than this share of the gap that is asked for is the last.
-_SETTLED_SHARE = 0.05
+# Rounds end where bound and master are this share of the gap that is asked for apart.
+_SETTLED_SHARE = 0.1
 
 
 @dataclass
@@ -92,6 +92,7 @@ def plan_by_columns(
         late = _is_late(part, memory, now, until, gap_frac)
         part.ends = ends.later(ROUNDING_SECONDS)
         ending = _settled(part, counts, search, until, gap_frac)
+        remember_bundles(part, memory)
         bound += max(part.bound, float(floor[months].sum()))
         rounds += part.history
         complete &= ending is not None
@@ -141,8 +142,10 @@ def _work_out(part: Part, memory: Memory, now: float, until: float, gap_frac: fl
     generate(part, memory, now + _ROUNDS_UNTIL * span)
     if part.relaxed is None:
         part.relaxed = part.master.solve(min(5.0, part.ends.left))
-    better(part, now + _BETTER_UNTIL * span, _SETTLED_SHARE * gap_frac)
-    part.least = prove(part)
+    settle(part, now + _SETTLED_UNTIL * span, _SETTLED_SHARE * gap_frac)
+    if not np.isfinite(part.bound):
+        part.least = prove(part)
+    remember(part, memory)
 
 
 # --- the last choice ---------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ priced, and what was narrowed away by mistake comes back.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 
 import numpy as np
@@ -17,18 +18,17 @@ from capacity.optimize.columns._coupling import lane_prices
 from capacity.optimize.columns._covers import Covers, counts_of, covers_of, priced
 from capacity.optimize.columns._deep import deep_sacks, walked
 from capacity.optimize.columns._lanes import Counts, Lanes, follows_load
-from capacity.optimize.columns._master import Master, Relaxed, lagrangian_usd, table_of
+from capacity.optimize.columns._master import Master, lagrangian_usd, table_of
 from capacity.optimize.columns._part import Part, add_columns
 from capacity.optimize.columns._paying import may_pay
 from capacity.optimize.columns._split import concerned, split
-from capacity.optimize.columns.memory import Memory, any_month, content_of, recall, remember, types_of
+from capacity.optimize.columns.memory import Memory, any_month, content_of, recall, types_of
 
 # Types a unit's covers are made of: 12 cost .6 % over all types, 16 .25 % (measured); what is missed comes back later.
 KEPT_TYPES = 16
 MOST_ROUNDS = 24
 # Times that all types are priced once more: new types move the duals, and these may want others.
 _WIDENINGS = 4
-_DEEP_ROUNDS = 4
 # Times that quotas are split anew, while the relaxation gains so much by it.
 _SPLITS, _SPLIT_WORTH = 4, 1e-3
 # A gap of the restricted master to what its own covers could still bring, below which duals have settled.
@@ -48,7 +48,6 @@ def generate(part: Part, memory: Memory, deadline: float, settled_frac: float = 
         _rounds(part, deadline, settled_frac, widen=False)
         if part.relaxed.usd - before <= _SPLIT_WORTH * abs(before):
             break
-    remember(part, memory)
 
 
 def _resplit(part: Part) -> bool:
@@ -101,53 +100,20 @@ def _rounds(part: Part, deadline: float, settled_frac: float, widen: bool) -> No
             if not left or part.ends.clock() > deadline or not _widen(part, relaxed.duals):
                 break
             left, best_usd = left - 1, -np.inf
-    for _ in range(_DEEP_ROUNDS):
-        if part.relaxed is None or part.ends.clock() > deadline or not _deepen(part, part.relaxed):
-            break
-        relaxed = part.master.solve(deadline - part.ends.clock())
-        if relaxed is None:
-            break
-        lifted = part.relaxed.usd - relaxed.usd
-        part.relaxed, best = relaxed, relaxed.duals
-        if lifted <= settled_frac * abs(relaxed.usd):
-            break
     part.duals = best
 
 
-def _deepen(part: Part, relaxed: Relaxed) -> int:
-    """Add covers of any number of types that pay at the master's duals; how many."""
-    sacks, places = [], []
-    for u, offset in zip(part.units, part.offsets, strict=False):
-        free = np.flatnonzero((u.need > 0).any(axis=0) & ~u.fixed)
-        if len(free) and not u.requirement.vertical:
-            usd, _ = lane_prices(part.coupling, u, relaxed.duals)
-            sacks.append(deep_sacks(u, part.kept[u.s], usd, np.asarray(free)))
-            places.append((u, int(offset), np.asarray(free), usd))
-    if not sacks:
-        return 0
-    counts, added, begin = walked(stacked(sacks), cells_of(part), part.ends), 0, 0
-    for u, offset, lanes, usd in places:
-        kept, own = part.kept[u.s], counts[begin : begin + len(lanes)]
-        begin += len(lanes)
-        running = np.zeros((len(u.hours), len(u.types)), dtype=np.int64)
-        running[np.ix_(lanes, kept)] = own[:, : len(kept)]
-        nothing = np.zeros_like(running)
-        cost = (usd.T * running).sum(axis=1) + u.leave_cost(running)
-        dual = relaxed.lane_duals[offset : offset + len(cost)]
-        pays = np.isin(np.arange(len(cost)), lanes) & u.allows(running, nothing)
-        pays &= cost < dual - 1e-6 * np.maximum(np.abs(dual), 1.0)
-        added += add_columns(part, u, offset, np.flatnonzero(pays), running, nothing)
-    return added
+def frugal_covers(part: Part, duals: Floats, some: Collection[int]) -> dict[tuple[int, int], list[Counts]]:
+    """(unit, lane), by position -> covers of any number of types where a provisioned vCPU is dear, and very dear.
 
-
-def frugal_covers(part: Part, duals: Floats) -> dict[tuple[int, int], list[Counts]]:
-    """(unit, lane), by position -> covers of any number of types where a provisioned vCPU is dear, and very dear."""
+    Of ``some`` units, by position.
+    """
     out: dict[tuple[int, int], list[Counts]] = {}
     for times in (0.5, 30.0):
         sacks, places = [], []
         for at, u in enumerate(part.units):
             free = np.flatnonzero((u.need > 0).any(axis=0) & ~u.fixed & u.peak)
-            if u.requirement.vertical or not len(free):
+            if at not in some or u.requirement.vertical or not len(free):
                 continue
             vcpu = np.array([c.vcpu for c in u.candidates], dtype=float)
             usd, _ = lane_prices(part.coupling, u, duals)
