@@ -188,7 +188,7 @@ def _why(parts: Parts, unit: Unit, need: UnitNeed | None) -> str:
     planned = _recommended(parts, unit, need)
     if not planned or need is None:
         return "no instances to choose"
-    usd = {c.instance_type: c.usd_per_hour for c in need.requirement.candidates}
+    usd, how = _prices_of_choice(parts, unit, need)
     price = {name: 1000.0 * usd[name] / safe for name, safe in need.safe_of.items() if safe > 0}
     chosen = [x.instance_type for x in planned[max(planned)] if x.instance_type in price]
     if not chosen:
@@ -198,7 +198,9 @@ def _why(parts: Parts, unit: Unit, need: UnitNeed | None) -> str:
         return words.price(amount, parts.inputs.config.currency)
 
     best = min(chosen, key=lambda name: price[name])
-    text = f"{best} costs {said(price[best])} an hour for 1,000 {parts.data_of(unit).unit_of_measure} of safe demand"
+    text = (
+        f"{best} costs {said(price[best])} an hour for 1,000 {parts.data_of(unit).unit_of_measure} of safe demand{how}"
+    )
     running = [t for t in by_type(parts.data_of(unit).running) if t in price and t not in chosen]
     if running:
         cheapest = min(running, key=lambda name: price[name])
@@ -210,6 +212,15 @@ def _why(parts: Parts, unit: Unit, need: UnitNeed | None) -> str:
     if next_price < price[best]:
         return f"{text}; {name} at {said(next_price)} is cheaper a unit, but not in whole instances for this load"
     return f"{text}; next best {name} at {said(next_price)}"
+
+
+def _prices_of_choice(parts: Parts, unit: Unit, need: UnitNeed) -> tuple[dict[str, float], str]:
+    """$/h by type that the mix was chosen by, and how they are called where they are not those on demand."""
+    seen_as = parts.purchases.seen_as
+    if seen_as is None:
+        return {c.instance_type: c.usd_per_hour for c in need.requirement.candidates}, ""
+    asked = next(r for r in seen_as.problem.requirements if r.unit == unit)
+    return {c.instance_type: c.usd_per_hour for c in asked.candidates}, ", with commitments to buy"
 
 
 def _latest_unit_cost(money: Money, service: str) -> Decimal | None:

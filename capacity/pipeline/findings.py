@@ -8,6 +8,7 @@ from datetime import date
 
 import pandas as pd
 
+from capacity.optimize.purchases import TOGETHER
 from capacity.pipeline import watch
 from capacity.pipeline.finops.budget_words import budget_findings, record_findings, sku_findings
 from capacity.pipeline.finops.words import review_findings
@@ -156,6 +157,8 @@ def _mix(plan: Plan) -> Iterator[Finding]:
     share = abs(saving) / plan.mix.running_usd if plan.mix.running_usd else 0.0
     span = f"{plan.mix.months[0]} to {plan.mix.months[-1]}" if plan.mix.months else "the horizon"
     proven = f"proven within {max(plan.mix.gap_frac, 0.0):.1%} of the best of any mix"
+    if TOGETHER in plan.mix.termination:
+        proven = f"it is {TOGETHER}, which are beside this; on demand it is {proven}"
     amount = f"{money(abs(saving), plan.currency)} ({share:.0%})"
     verb, word = ("costs", "less") if saving >= 0 else ("needs", "more")
     text = f"the recommended mix {verb} {amount} {word} than the running fleet, {span}; {proven}"

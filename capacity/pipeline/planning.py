@@ -286,7 +286,7 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
             judged=judge(
                 mix, {**data, **{u: p.data for u, p in pools.items()}}, config, ground.seed, progress, around=is_base
             ),
-            reasons=reasons(mix, data, config, ground.seed, progress) if is_base else Reasons(),
+            reasons=reasons(bought.seen_as or mix, data, config, ground.seed, progress) if is_base else Reasons(),
             purchases=bought,
             tie_services=ground.service_ties.frame if ground.service_ties else pd.DataFrame(),
             load_tests=ground.load_tests,

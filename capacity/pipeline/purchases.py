@@ -39,7 +39,8 @@ def _empty(name: str) -> pd.DataFrame:
 class Purchases:
     """Frames ``purchases``, ``purchase_refusals``, ``purchase_sizes`` and ``coverage_ahead``.
 
-    ``notes`` say what was assumed.
+    ``notes`` say what was assumed. ``seen_as`` is the mix as it was asked for, at prices that hold purchases, where it
+    is another than the cheapest on demand: what explains it is worked out there.
     """
 
     purchases: pd.DataFrame = field(default_factory=lambda: _empty("purchases"))
@@ -47,6 +48,7 @@ class Purchases:
     notes: tuple[str, ...] = ()
     purchase_sizes: pd.DataFrame = field(default_factory=lambda: _empty("purchase_sizes"))
     coverage_ahead: pd.DataFrame = field(default_factory=lambda: _empty("coverage_ahead"))
+    seen_as: Mix | None = None
 
 
 def purchases(mix: Mix | None, inputs: Inputs, seed: int = 1, tell: Progress = silent) -> tuple[Mix | None, Purchases]:
@@ -71,8 +73,11 @@ def purchases(mix: Mix | None, inputs: Inputs, seed: int = 1, tell: Progress = s
     found = joint.kept.plan
     refused += [(r.offer, r.reason) for r in found.refused]
     notes = (*found.assumptions, *_together(joint, inputs.config.currency))
-    kept = mix if joint.kept is joint.first else replace(mix, solution=joint.kept.solution)
-    return kept, Purchases(_frame(found), _refusals(refused), notes, _sizes(found), _ahead(found))
+    kept, seen_as = mix, None
+    if joint.kept.asked_as is not None and joint.kept.answer is not None:
+        kept = replace(mix, solution=joint.kept.solution)
+        seen_as = replace(mix, problem=joint.kept.asked_as, solution=joint.kept.answer)
+    return kept, Purchases(_frame(found), _refusals(refused), notes, _sizes(found), _ahead(found), seen_as)
 
 
 def _offers_for(

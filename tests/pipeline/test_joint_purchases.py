@@ -11,7 +11,7 @@ from tests import company
 
 AS_OF = company.AS_OF.to_pydatetime()
 BUY = "commitments: {products: [ec2_instance_sp], terms: [1], payments: [no_upfront], max_break_even_months: {1: 12}}"
-TEXT = company.CONFIG.replace("why_seconds: 0", f"why_seconds: 0, {BUY}").replace(
+TEXT = company.CONFIG.replace("why_seconds: 0", f"why_seconds: 2, {BUY}").replace(
     "past_origins: 2, paths: 200", "past_origins: 1, paths: 100"
 )
 # Never the cheapest on demand; far below all others under its plan.
@@ -55,5 +55,14 @@ def test_what_it_saves_is_said_and_its_proof_is_of_the_fleet_on_demand(plan: Pla
     (said,) = (n for n in plan.mix.notes if "with purchases" in n)
     assert said.startswith("the mix is chosen for what it costs with purchases: until")
     assert plan.mix.termination == "chosen for its cost with purchases"
+    assert any("it is chosen for its cost with purchases" in f.text for f in plan.findings)
     assert plan.mix.bound <= plan.mix.objective
     assert plan.mix.checks
+
+
+def test_what_explains_it_is_worked_out_at_the_prices_that_it_was_chosen_by(plan: Plan) -> None:
+    alternatives, types = plan.frame("alternatives"), plan.frame("type_choice")
+    # At on-demand prices there would be plans that cost a tenth less than the one that is recommended.
+    assert (alternatives["extra_frac"] > -0.01).all()
+    assert (types["extra_frac"] > -0.01).all()
+    assert all(u.why.count("with commitments to buy") == 1 for u in plan.units if u.recommended)

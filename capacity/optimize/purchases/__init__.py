@@ -1,5 +1,6 @@
 """What to commit to: purchases under uncertain usage, by a two-stage programme over joint usage paths."""
 
+from capacity.optimize.purchases._feedback import TOGETHER
 from capacity.optimize.purchases.decide import recommend
 from capacity.optimize.purchases.joint import Joint, Pair, decide_jointly
 from capacity.optimize.purchases.types import (
@@ -16,6 +17,7 @@ from capacity.optimize.purchases.types import (
 from capacity.optimize.purchases.usage import evenly, usage_groups
 
 __all__ = [
+    "TOGETHER",
     "CoverageAhead",
     "Joint",
     "Pair",

@@ -23,6 +23,9 @@ from capacity.optimize.purchases.types import PurchasePlan, PurchaseProblem
 _EVEN = 1e-3
 _CENT = 0.01
 
+# How the search for a mix that was asked for with purchases in mind has ended: its gap on demand is no fault of it.
+TOGETHER = "chosen for its cost with purchases"
+
 
 def is_even(problem: MixProblem, offers: Sequence[Offer]) -> bool:
     """Whether every unit's types may all be had at one rate: then commitments leave their order of prices as it is."""
@@ -178,7 +181,7 @@ def as_asked(problem: MixProblem, found: MixSolution, first: MixSolution, gap_fr
     notes = tuple(n for n in found.notes if not n.startswith(PENALTY_NOTE) and n not in first.notes)
     proof = Proof(
         bound=first.status.bound,
-        termination=ended[0] if ended else "chosen for its cost with purchases",
+        termination="; ".join((*ended[:1], TOGETHER)),
         gap_frac=gap_frac,
         solver=found.status.solver,
         began=-found.status.runtime_seconds - first.status.runtime_seconds,

@@ -42,13 +42,16 @@ class Pair:
 
     ``usd`` is what the choice is made by: the purchases' objective (what runs on demand, what is owned, what is bought,
     over the months of ``plan`` and weighed by the policy's risk), spot and idle reservations carried on to the same
-    end, and the switching penalty.
+    end, and the switching penalty. ``asked_as`` is the problem whose ``answer`` the mix is, at prices or with inventory
+    that hold purchases; None of the first.
     """
 
     solution: MixSolution
     asked: PurchaseProblem
     plan: PurchasePlan
     usd: float
+    asked_as: MixProblem | None = None
+    answer: MixSolution | None = None
 
 
 @dataclass(frozen=True)
@@ -114,13 +117,13 @@ def decide_jointly(
         if until.passed:
             break
         asked = as_owned(problem, best.asked, best.plan) if number else as_priced(problem, offers, best.asked)
-        found, tried = _answer(problem, asked, first, solve, until, gap_frac), tried + 1
-        if found is None or _counts(found) in seen:
+        answer, tried = _answer(problem, asked, first, solve, until, gap_frac), tried + 1
+        if answer is None or _counts(answer[1]) in seen:
             continue
-        seen.append(_counts(found))
-        other = pair_of(problem, found, usage, min(max(until.left, 1.0), purchase_seconds))
+        seen.append(_counts(answer[1]))
+        other = pair_of(problem, answer[1], usage, min(max(until.left, 1.0), purchase_seconds))
         if other.usd < best.usd * (1.0 - _WORTH_FRAC):
-            best = other
+            best = replace(other, asked_as=asked, answer=answer[0])
     return Joint(best, pair, tried, even)
 
 
@@ -136,13 +139,14 @@ def pair_of(problem: MixProblem, solution: MixSolution, usage: Usage, seconds: f
 
 def _answer(
     problem: MixProblem, asked: MixProblem, first: MixSolution, solve: Solve, until: Deadline, gap_frac: float
-) -> MixSolution | None:
-    """The mix of ``asked`` as a plan of ``problem``; None where none was found, or nothing of it could be covered."""
+) -> tuple[MixSolution, MixSolution] | None:
+    """The mix of ``asked``, and it as a plan of ``problem``; None where there is none, or nothing could be covered."""
     try:
-        found = as_asked(problem, solve(asked, _MIX_SHARE * until.left), first, gap_frac)
+        answer = solve(asked, _MIX_SHARE * until.left)
+        found = as_asked(problem, answer, first, gap_frac)
     except PlanError:
         return None
-    return found if (found.running["purchase"] == "on_demand").any() else None
+    return (answer, found) if (found.running["purchase"] == "on_demand").any() else None
 
 
 def _beside_usd(solution: MixSolution, asked: PurchaseProblem, plan: PurchasePlan) -> float:
