@@ -193,7 +193,9 @@ def _without_idle_types(fleet: Fleet) -> tuple[Fleet, tuple[str, ...]]:
             out.append(r)
     if not changed:
         return fleet, ()
-    note = f"types that hold nothing of what is needed are left out ({'; '.join(changed)})"
+    note = (
+        f"types that hold nothing of some need are left out; the bound is of plans without them ({'; '.join(changed)})"
+    )
     return fleet_of(replace(fleet.problem, requirements=tuple(out))), (note,)
 
 
