@@ -22,6 +22,7 @@ from capacity.optimize.explain._groups import (
     counts_towards,
     quota_words,
 )
+from capacity.optimize.explain._least import least_vcpu
 from capacity.optimize.explain._nothing import nothing_may_serve
 from capacity.optimize.explain._probe import Probe, minimal, part_of
 from capacity.optimize.explain._screen import Witness, witness
@@ -168,7 +169,10 @@ class Needs:
 
 def _least_vcpu(probe: Probe, groups: Sequence[Group] | None = None) -> float:
     quota = next((g for g in probe.groups() if g[0] in ("quota", "spot_quota")), None)
-    least = probe.least_use(quota, groups) if quota else 0.0
+    if quota is None:
+        return 0.0
+    known = least_vcpu(probe.fleet, probe.fleet.problem.quotas[0], probe.groups() if groups is None else groups)
+    least = probe.least_use(quota, groups) if known is None else known
     # vCPU are whole: a bound just below a whole number is that number.
     return math.ceil(least - 1e-6) if math.isfinite(least) else least
 
