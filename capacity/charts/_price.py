@@ -60,14 +60,18 @@ def headroom_price(
     spans = base.transform_calculate(key=f"'{keys[1]}'").mark_bar(width=26)
     points = base.transform_calculate(key=f"'{keys[0]}'")
     # Costs rise with the level, so right of a point and below it there is room.
-    text = base.mark_text(align="left", baseline="top", dx=7, dy=7, fontSize=11, color=ink.text, lineBreak="\n")
+    place = {"align": "left", "baseline": "top", "dx": 7, "dy": 7, "fontSize": 11, "lineBreak": "\n"}
+    text = base.mark_text(**place, color=ink.text)
+    # The plan's own cost may pass through a label: behind its letters the rule is left out.
+    behind = base.mark_text(**place, color=ink.text, stroke=ink.ground, strokeWidth=5, strokeJoin="round", aria=False)
     cost = alt.Y("cost:Q", scale=y, title=title, axis=_money_axis())
     layers = [
         spans.encode(y=cost, y2=alt.Y2("bound:Q"), color=colour),
+        *_own_cost(own, cost, ink),
+        behind.encode(y=cost, text=alt.Text("label:N")),
         points.mark_line(strokeWidth=2).encode(y=cost, color=colour),
         points.mark_point(size=80, filled=True, opacity=1).encode(y=cost, color=colour),
         text.encode(y=cost, text=alt.Text("label:N")),
-        *_own_cost(own, cost, ink),
     ]
     return styled(alt.layer(*layers), theme, 250)
 

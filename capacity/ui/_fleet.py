@@ -162,17 +162,17 @@ def _decisions(plan: Plan, units: Sequence[UnitPlan]) -> None:
 def _decision_columns(plan: Plan) -> dict[str, Any]:
     money = f"{fmt.sign(plan.currency)}%,.0f"
     days = {
-        name: st.column_config.DateColumn(format="DD MMM YYYY", width=82)
+        name: st.column_config.DateColumn(format="DD MMM YYYY", width=80)
         for name in ("P10 date", "P50 date", "P90 date", "Order by")
     }
     return {
-        "Service": st.column_config.TextColumn(width=146),
-        "Limit": st.column_config.TextColumn(width=98),
-        "In a quarter": ui.chance("In a quarter", "Probability that the limit is passed within 91 days"),
-        "At stake": st.column_config.NumberColumn(format=money, width=70, help=tables.AT_STAKE),
-        "Risk × money": st.column_config.NumberColumn(format=money, width=88, help="What the rows are ranked by"),
+        "Service": st.column_config.TextColumn(width=174),
+        "Limit": st.column_config.TextColumn(width=116),
+        "In a quarter": ui.chance("In a quarter", "Probability that the limit is passed within 91 days", 84),
+        "At stake": st.column_config.NumberColumn(format=money, width=66, help=tables.AT_STAKE),
+        "Risk × money": st.column_config.NumberColumn(format=money, width=82, help="What the rows are ranked by"),
         **days,
-        "Status": st.column_config.TextColumn(width=60),
+        "Status": st.column_config.TextColumn(width=50),
         "Remedy": st.column_config.TextColumn(width=226),
         "Tier": st.column_config.TextColumn(width=68),
         "Chance": ui.chance("In the horizon", "Probability that the limit is passed within the horizon"),

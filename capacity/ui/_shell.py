@@ -60,6 +60,9 @@ PAGES = (
 )  # fmt: skip
 
 
+# The first page is served at "/", and Streamlit knows it by no other address; people type its name all the same, so a
+# page of that name leads there, and the first one has a name that nobody types.
+_FIRST, _ROOT = "fleet", "root"
 # Before Streamlit refuses a foreign page that knocks, it asks a host of the internet for this machine's address, to see
 # whether the page comes from here. No setting keeps it from that, and nobody is to be asked.
 net_util.get_external_ip = lambda: None
@@ -69,16 +72,25 @@ def run() -> None:
     """The body of the script."""
     st.set_page_config(page_title="Capacity", page_icon=str(_ICON), layout="wide")
     pages = [
-        st.Page(_page(info), title=info.title, icon=info.icon, url_path=info.key, default=info.key == "fleet",
-                help=info.help)
+        st.Page(_page(info), title=info.title, icon=info.icon, url_path=_ROOT if info.key == _FIRST else info.key,
+                default=info.key == _FIRST, help=info.help)
         for info in PAGES
     ]  # fmt: skip
     st.session_state[ui.PAGES] = dict(zip((info.key for info in PAGES), pages, strict=True))
+    first = next(i for i, info in enumerate(PAGES) if info.key == _FIRST)
+    by_name = st.Page(_to(pages[first]), title=PAGES[first].title, url_path=_FIRST, visibility="hidden")
     # A stranger is shown no way through the pages either; their addresses stay, so that links still lead there.
-    st.navigation(pages, position="top" if _sign_in.is_admitted() else "hidden").run()
+    st.navigation([*pages, by_name], position="top" if _sign_in.is_admitted() else "hidden").run()
     _data.settle()
     # Streamlit makes the page's own icon the tab's, and fetches it from a host of fonts: ours is set last.
     st.set_page_config(page_icon=str(_ICON))
+
+
+def _to(page: st.Page) -> Callable[[], None]:
+    def elsewhere() -> None:
+        st.switch_page(page, query_params=st.query_params.to_dict())
+
+    return elsewhere
 
 
 def _page(info: PageInfo) -> Callable[[], None]:

@@ -62,7 +62,7 @@ def cards(items: Sequence[Card]) -> None:
 def card(title: str, note: str = "", stretch: bool = False) -> Iterator[None]:
     """A bordered part of the page under a heading of ours."""
     with st.container(border=True, height="stretch" if stretch else "content"):
-        st.subheader(title, anchor=False)
+        st.header(title, anchor=False)  # the page's title is above it: no level is left out
         if note:
             st.caption(note)
         yield
@@ -97,10 +97,10 @@ def _dates(frame: pd.DataFrame) -> dict[str, Any]:
     return {name: st.column_config.DateColumn(format="DD MMM YYYY", width=88) for name in names}
 
 
-def chance(label: str, help_text: str) -> Any:
+def chance(label: str, help_text: str, width: int = 100) -> Any:
     """A column of probabilities as bars with their percent."""
     return st.column_config.ProgressColumn(
-        label, min_value=0.0, max_value=1.0, format="percent", help=help_text, width=100
+        label, min_value=0.0, max_value=1.0, format="percent", help=help_text, width=width
     )
 
 

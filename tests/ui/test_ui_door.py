@@ -32,7 +32,7 @@ def drawn(app: AppTest) -> tuple[list[str], list[str]]:
     """Titles and errors; all else must be nothing."""
     app.run()
     assert not app.exception
-    shown = [*app.metric, *app.dataframe, *app.text, *app.caption, *app.selectbox, *app.subheader]
+    shown = [*app.metric, *app.dataframe, *app.text, *app.caption, *app.selectbox, *app.header]
     assert not shown
     return [t.value for t in app.title], [e.value for e in app.error]
 

@@ -73,7 +73,7 @@ def draw(folders: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch) -> Draw:
 
 
 def words(app: AppTest) -> str:
-    said = [str(x.value) for kind in (app.subheader, app.caption, app.text, app.info) for x in kind]
+    said = [str(x.value) for kind in (app.header, app.caption, app.text, app.info) for x in kind]
     said += [f"{m.label} {m.value} {m.delta}" for m in app.metric]
     # What is not markdown comes escaped where markdown is read.
     return "\n".join(said).replace("\\", "").replace("\u2060", "")
@@ -97,7 +97,7 @@ GROWS = ("What moved", "Unit cost", "Whose cost", "Against budget", "How good it
 def test_every_view_draws_every_kind_of_plan(draw: Draw, key: str, state: str, view: str, kind: str) -> None:
     app = draw(key, kind, **{state: view})
     assert not app.exception
-    for item in [*app.markdown, *app.caption, *app.subheader, *app.info]:
+    for item in [*app.markdown, *app.caption, *app.header, *app.info]:
         assert "<img" not in str(item.value).replace("\\<", "")
         assert "![](" not in str(item.value)
     for metric in app.metric:

@@ -41,7 +41,7 @@ def draw(plans: Plans, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest
 
 def words(app: AppTest) -> str:
     """All that a page says, one piece a line."""
-    kinds = (app.title, app.subheader, app.caption, app.text, app.info, app.warning, app.error, app.success, app.code)
+    kinds = (app.title, app.header, app.caption, app.text, app.info, app.warning, app.error, app.success, app.code)
     said = [str(item.value) for items in kinds for item in items]
     said += [str(getattr(item.proto, "title", "")) for items in (app.warning, app.error) for item in items]
     said += [f"{m.label} {m.value} {m.delta}" for m in app.metric]
@@ -85,7 +85,7 @@ def test_a_broken_plan_is_said_not_shown(draw: Callable[..., AppTest], key: str,
 def test_names_from_data_never_pass_markdown(draw: Callable[..., AppTest], key: str) -> None:
     """What markdown would turn into a tag or an image comes escaped, or as text."""
     app = draw(key, "ugly")
-    read_as_markdown = [*app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.success, *app.subheader]
+    read_as_markdown = [*app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.success, *app.header]
     for item in read_as_markdown:
         assert "![](" not in str(item.value)
         assert "<img" not in str(item.value).replace("\\<", "")
