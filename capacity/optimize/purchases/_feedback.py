@@ -29,17 +29,27 @@ TOGETHER = "chosen for its cost with purchases"
 
 def is_even(problem: MixProblem, offers: Sequence[Offer]) -> bool:
     """Whether every unit's types may all be had at one rate: then commitments leave their order of prices as it is."""
+    best = best_rates(problem, offers)
     for r in problem.requirements:
-        rates = [best_rate(offers, r, c) for c in r.candidates if c.allowed]
+        rates = [best[r.unit, c.instance_type] for c in r.candidates if c.allowed]
         if rates and max(rates) - min(rates) > _EVEN * min(rates):
             return False
     return True
 
 
-def best_rate(offers: Sequence[Offer], requirement: UnitRequirement, candidate: Candidate) -> float:
-    """The lowest rate that any of ``offers`` has for it, as a share of on demand; 1 where none may cover it."""
-    known = [rate for o in offers if (rate := offered_rate(o, requirement, candidate)) is not None]
-    return min(known, default=1.0)
+def best_rates(problem: MixProblem, offers: Sequence[Offer]) -> dict[tuple[Unit, str], float]:
+    """(unit, type) -> the lowest rate of any of ``offers``, as a share of on demand; 1 where none may cover it."""
+    known: dict[tuple[str, str, str], float] = {}
+    out = {}
+    for r in problem.requirements:
+        for c in r.candidates:
+            # Units of an account and region have the same offers for a type.
+            key = (r.account_id, r.unit.region, c.instance_type)
+            if key not in known:
+                rates = (offered_rate(o, r, c) for o in offers)
+                known[key] = min((rate for rate in rates if rate is not None), default=1.0)
+            out[r.unit, c.instance_type] = known[key]
+    return out
 
 
 # --- priced ------------------------------------------------------------------------------------------------
@@ -82,11 +92,11 @@ def as_priced(problem: MixProblem, offers: Sequence[Offer], asked: PurchaseProbl
     Rates of owned Savings Plans rise as prices fall, so that they still cover as many instances.
     """
     factor: dict[tuple[str, float], float] = {}
-    shape = _by_region(asked)
+    shape, best = _by_region(asked), best_rates(problem, offers)
     hours = np.array(asked.hours)
 
     def of(r: UnitRequirement, c: Candidate) -> float:
-        rate, region = best_rate(offers, r, c), r.unit.region
+        rate, region = best[r.unit, c.instance_type], r.unit.region
         if rate >= 1 or region not in shape:
             return 1.0
         if (region, rate) not in factor:
