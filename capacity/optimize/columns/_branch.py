@@ -155,7 +155,6 @@ class _Batch:
             t = len(p.usd)
             self.weight[k, : len(p.weight), :t], self.usd[k, :t], self.room[k, :t] = p.weight, p.usd, p.room
             self.kind[k, :t], self.as_spot[k, :t] = p.kind, p.as_spot
-        self.usd = np.where((self.weight > 0).any(axis=1), self.usd, np.inf)
         self.least, self.most = np.array([p.least for p in problems]), np.array([p.most for p in problems])
         self.kinds = np.array([p.kinds for p in problems])
         self.spot_kinds = np.array([p.spot_kinds for p in problems])
@@ -177,7 +176,8 @@ class _Batch:
         self.layers = int(max(self.least.max(initial=0), self.kinds.max(initial=0)))
         weight = np.einsum("lbr,lrt->lbt", self.blend, self.weight).reshape(lanes * count, width)
         price = (self.usd[:, None, :] + self.room_usd[:, :, None] * self.room[:, None, :]).reshape(weight.shape)
-        used = np.where(np.isfinite(price), weight, 0.0)
+        # What holds nothing may still be asked for as an instance or a kind: then it counts as the least there is.
+        used = np.where(np.isfinite(price), np.maximum(weight, _WHOLE if self.layers > 1 else 0.0), 0.0)
         grid, _, cell = grid_of(used, up=True, cells=_CELLS if rows == 1 else _CELLS_OF_MANY)
         self.cell = cell.reshape(lanes, count)
         top = int(np.ceil(1.0 / cell.min(initial=1.0)) + 1)
@@ -278,7 +278,8 @@ class _Batch:
     def _margin(self) -> Floats:
         """(lanes,) what a branch must promise less than, to be followed."""
         reach = self.margin_frac if self.margin_frac > 0 else -_CLOSE_FRAC
-        return np.where(np.isfinite(self.known), self.known + reach * np.abs(self.known), np.inf)
+        known = np.where(np.isfinite(self.known), self.known, 0.0)
+        return np.where(np.isfinite(self.known), known + reach * np.abs(known), np.inf)
 
     def _followed(self, nodes: _Nodes) -> _Nodes:
         promise = nodes.usd + self._to_come(nodes)
