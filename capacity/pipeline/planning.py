@@ -256,6 +256,7 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
         for u in known
     }
     pools = pool_units(inputs, data, needs, known)
+    operated = {**data, **{u: p.data for u, p in pools.items()}}
     outlooks |= {u: pool_outlook(p, needs[u], mix, config.lead_times, inputs) for u, p in pools.items()}
     added = _added_money(mix, base_mix)
     extra = {month: sum(x for (_, m), x in added.items() if m == month) for month in sorted({m for _, m in added})}
@@ -283,10 +284,8 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
             ),
             problems=(*ground.problems, *lacking),
             seed=ground.seed,
-            judged=judge(
-                mix, {**data, **{u: p.data for u, p in pools.items()}}, config, ground.seed, progress, around=is_base
-            ),
-            reasons=reasons(bought.seen_as or mix, data, config, ground.seed, progress) if is_base else Reasons(),
+            judged=judge(mix, operated, config, ground.seed, progress, around=is_base),
+            reasons=reasons(bought.seen_as or mix, operated, config, ground.seed, progress) if is_base else Reasons(),
             purchases=bought,
             tie_services=ground.service_ties.frame if ground.service_ties else pd.DataFrame(),
             load_tests=ground.load_tests,

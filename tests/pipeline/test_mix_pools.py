@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from capacity.pipeline.mix._joint import joint_levels, on_clock, shared_days
 from capacity.pipeline.mix._nodes import Shares, allocatable, holds, too_small_for
 from capacity.pipeline.planning import Ground
 from capacity.plan import Plan, UnitPlan
+from capacity.report.handover import karpenter
+from capacity.report.handover._base import Options
 from tests import company
 from tests.pipeline import mix_kit
 
@@ -270,6 +273,11 @@ def test_a_pool_is_a_unit_of_the_plan_like_any_service(planned: Plan) -> None:
     assert pool.coverage_min_frac >= pool.service_level - 0.02
     assert pool.recommended_usd > 0
     assert "web, api" in pool.forecast_reason
+
+
+def test_its_nodes_are_handed_over_as_any_group_s(planned: Plan) -> None:
+    pools = json.loads(karpenter.render(planned, Options()).files["karpenter_nodepools.json"])
+    assert any(p["metadata"]["name"].startswith("nodes-us-east-1") for p in pools["items"])
 
 
 def test_its_limit_is_what_is_left_without_its_largest_zone(planned: Plan) -> None:
