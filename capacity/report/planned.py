@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from capacity.charts import unit_label
+from capacity.optimize.purchases import TOGETHER
 from capacity.plan import MixSummary, Plan, UnitPlan
 from capacity.report import bought
 from capacity.report._cells import Row, amount, decimal, known, records, text, true, where
@@ -352,7 +353,10 @@ def proof(mix: MixSummary) -> str:
     if gap < 5e-7:
         return "verified plan; proven the best possible"
     digits = 1 if gap >= 0.001 else 2 if gap >= 0.0001 else 4
-    return f"verified plan; at most {percent(gap, digits)} above the best possible"
+    said = f"at most {percent(gap, digits)} above the best possible"
+    if TOGETHER in mix.termination:
+        return f"verified plan; {TOGETHER}: on demand {said}"
+    return f"verified plan; {said}"
 
 
 def sheets(plan: Plan) -> list[Table]:

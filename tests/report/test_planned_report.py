@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from capacity.optimize.purchases import TOGETHER
 from capacity.plan import FRAMES, MixSummary, Plan
 from capacity.report import bought, planned, render_html, write_workbook
 from capacity.report._sections import planned_sections
@@ -242,6 +243,13 @@ def test_one_phrase_says_how_far_a_plan_is_proven(full: Plan, status: str, gap: 
     mix: MixSummary | None = full.mix
     assert mix is not None
     assert planned.proof(replace(mix, status=status, gap_frac=gap)) == said
+
+
+def test_a_mix_chosen_with_its_purchases_is_not_held_against_the_best_on_demand_alone(full: Plan) -> None:
+    assert full.mix is not None
+    mix = replace(full.mix, status="feasible", gap_frac=0.2, termination=f"time limit reached; {TOGETHER}")
+    said = "verified plan; chosen for its cost with purchases: on demand at most 20.0% above the best possible"
+    assert planned.proof(mix) == said
 
 
 def test_the_least_headroom_of_each_unit_and_the_months_that_do_not_hold(full: Plan) -> None:
