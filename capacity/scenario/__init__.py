@@ -20,6 +20,7 @@ from capacity.scenario._models import (
     TierOverlay,
     base,
 )
+from capacity.scenario._moves import delete, rename
 from capacity.scenario._reading import (
     Checked,
     Fault,
@@ -63,6 +64,7 @@ __all__ = [
     "base",
     "check",
     "compare",
+    "delete",
     "demand_added",
     "demand_factor",
     "digest",
@@ -78,6 +80,7 @@ __all__ = [
     "overlay_config",
     "paths",
     "price_factor",
+    "rename",
     "save",
     "stored",
     "survey",

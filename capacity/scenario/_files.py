@@ -181,11 +181,12 @@ def _new(partial: Path, path: Path, mine: str) -> None:
         ) from None  # fmt: skip
 
 
-def _keep(path: Path, replaces: Stored) -> None:
+def _keep(path: Path, replaces: Stored) -> Path:
     """The version that is replaced, under a name of its own; once for each version."""
     kept = path.with_name(f"{path.name}.{replaces.digest[:_DIGITS]}.bak")
     with contextlib.suppress(FileExistsError):
         _link(path, kept)
+    return kept
 
 
 def _link(source: Path, target: Path) -> None:

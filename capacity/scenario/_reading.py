@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from capacity import strict_yaml
+from capacity import catalogue, strict_yaml
 from capacity.config import Config, describe
-from capacity.errors import ConfigError
+from capacity.errors import CapacityError, ConfigError
 from capacity.scenario._models import BASE, Scenario
 from capacity.scenario._transforms import overlay_config
 
@@ -122,7 +123,7 @@ def _overlay_fault(error: Mapping[str, Any], document: strict_yaml.Document) -> 
 
 
 def _dangling(scenario: Scenario, config: Config) -> list[tuple[strict_yaml.Loc, str]]:
-    """Services, regions and tiers that the config does not have."""
+    """Services, regions and tiers that the config does not have, families that its catalogue does not."""
     services = [s.name for s in config.services]
     regions = sorted({r for s in config.services for r in s.regions})
     tiers = [t.name for t in config.tiers]
@@ -136,6 +137,8 @@ def _dangling(scenario: Scenario, config: Config) -> list[tuple[strict_yaml.Loc,
             out.append((("launches", i), f"no service '{launch.service}' in region '{launch.region}'"))
     for i, tier in enumerate(scenario.policy.tiers if scenario.policy else []):
         out += _unknown(("policy", "tiers", i, "name"), "tier", [tier.name], tiers)
+    for i, price in enumerate(scenario.prices):
+        out += _no_family(("prices", i, "families"), price.families, config)
     lost = scenario.failure.region if scenario.failure else None
     return out + _unknown(("failure", "region"), "region", [lost] if lost is not None else [], regions)
 
@@ -145,6 +148,27 @@ def _unknown(
 ) -> list[tuple[strict_yaml.Loc, str]]:
     allowed = sorted(known)
     return [(loc, f"no {kind} '{n}'; known: {', '.join(allowed)}") for n in named or () if n not in allowed]
+
+
+def _no_family(loc: strict_yaml.Loc, named: Iterable[str] | None, config: Config) -> list[tuple[strict_yaml.Loc, str]]:
+    """Families that no type of the catalogue is of: a price of theirs would change nothing."""
+    wanted = list(named or ())
+    known = _families(config) if wanted else set()
+    out = []
+    for name in wanted if known else ():
+        if name not in known:
+            near = ", ".join(difflib.get_close_matches(name, sorted(known), 5, 0.5))
+            out.append((loc, f"no instance type is of family '{name}'; near it: {near or 'none'}"))
+    return out
+
+
+def _families(config: Config) -> set[str]:
+    """None where the catalogue cannot be read: a plan says what is wrong with it."""
+    try:
+        types = catalogue.load(config.resolve(config.catalogue) if config.catalogue else None).types
+    except CapacityError:
+        return set()
+    return {t.family for t in types.values()}
 
 
 # --- the scenarios of a config -----------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from capacity import scenario, strict_yaml
 from capacity.config import Config
 from capacity.errors import CapacityError
 from capacity.scenario import Stored
-from capacity.ui import _data, _edit_parts, _edit_save, _sign_in
+from capacity.ui import _data, _edit_away, _edit_parts, _edit_save, _sign_in
 from capacity.ui import _edit_rows as edit
 from capacity.ui import _format as fmt
 from capacity.ui import _widgets as ui
@@ -77,6 +77,11 @@ def _choose(path: Path, config: Config) -> None:
                 _open(path, config, known.files.get(name or ""), copy=True)
         if st.button("New", icon=":material/add:", key="edit_new"):
             _begin(path, None, {})
+        if known.files:
+            _edit_away.buttons(path, config, known.files.get(name or ""))
+    if said := _edit_away.question(path, config):
+        st.session_state[_SAVED] = said
+        st.rerun()
 
 
 def _open(path: Path, config: Config, file: Path | None, *, copy: bool = False) -> None:
@@ -95,6 +100,7 @@ def _open(path: Path, config: Config, file: Path | None, *, copy: bool = False) 
 
 
 def _begin(path: Path, stored: Stored | None, plain: Mapping[str, Any]) -> None:
+    _edit_away.forget()
     number = st.session_state[_COUNT] = st.session_state.get(_COUNT, 0) + 1
     st.session_state[_OPENED] = Opened(number, path, stored, plain)
     st.rerun()
@@ -222,6 +228,7 @@ def _reload(opened: Opened, config: Config) -> None:
         _close()
         return
     plain = strict_yaml.loads(scenario.to_yaml(stored.scenario)).data
+    _edit_away.forget()
     number = st.session_state[_COUNT] = st.session_state.get(_COUNT, 0) + 1
     st.session_state[_OPENED] = Opened(number, opened.config, stored, plain)
 

@@ -173,7 +173,7 @@ def _decision_columns(plan: Plan) -> dict[str, Any]:
         "Risk × money": st.column_config.NumberColumn(format=money, width=82, help="What the rows are ranked by"),
         **days,
         "Status": st.column_config.TextColumn(width=50),
-        "Remedy": st.column_config.TextColumn(width=226),
+        "Remedy": st.column_config.TextColumn(width=218),
         "Tier": st.column_config.TextColumn(width=68),
         "Chance": ui.chance("In the horizon", "Probability that the limit is passed within the horizon"),
     }

@@ -23,6 +23,8 @@ days = st.dates(date(2020, 1, 1), date(2040, 1, 1)).map(str)
 services = st.lists(st.sampled_from(SERVICES), min_size=1, max_size=3, unique=True)
 regions = st.just(list(REGIONS))
 families = st.lists(names, min_size=1, max_size=3)
+# A price is of families that there are.
+sold = st.lists(st.sampled_from(["m6g", "c5", "r5", "c6i"]), min_size=1, max_size=3)
 moments = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)).map(lambda t: t.replace(tzinfo=UTC).isoformat())
 
 
@@ -72,7 +74,7 @@ contents = optional(
         "launches": several(optional({"service": st.just("web"), "region": st.just("us-east-1"), "from": days,
                                       "add": positive}, {})),
         "efficiency": several(optional({"factor": positive}, {"services": services})),
-        "prices": several(optional({"multiplier": positive}, {"families": families})),
+        "prices": several(optional({"multiplier": positive}, {"families": sold})),
         "failure": st.one_of(st.just({"region": "us-east-1"}), st.integers(0, 3).map(lambda z: {"zones": z})),
         "migration": several(_migration),
         "policy": _tier.map(lambda t: {"tiers": [t]}),
