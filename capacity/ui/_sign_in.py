@@ -19,6 +19,18 @@ _REFUSED: Mapping[str, str] = {
     "not allowed": "You are signed in, but not among those who may read this plan. Ask whoever serves it to add you.",
     "too long ago": "You signed in too long ago. Sign in again.",
 }
+# The provider sends everybody back to "/". The page that was asked for waits in the reader's own browser, in this tab
+# alone, and is only ever taken for a page of this server: one name after one slash.
+_KEEP = """<script>try {
+  const asked = location.pathname + location.search;
+  if (location.pathname === "/") sessionStorage.removeItem("capacity-asked");
+  else sessionStorage.setItem("capacity-asked", asked);
+} catch {}</script>"""
+_RETURN = """<script>try {
+  const asked = sessionStorage.getItem("capacity-asked");
+  sessionStorage.removeItem("capacity-asked");
+  if (location.pathname === "/" && /^\\/[a-z]+([?]|$)/.test(asked || "")) location.replace(asked);
+} catch {}</script>"""
 
 
 def is_admitted() -> bool:
@@ -48,6 +60,7 @@ def door() -> None:
         _sign_out()
     else:
         st.text("This plan is for those who are let in.")
+    st.html(_KEEP, unsafe_allow_javascript=True)
     if who.refused in ("stranger", "too long ago") and st.button("Sign in", type="primary", icon=":material/login:"):
         st.login(sign_in.provider)
 
@@ -56,6 +69,7 @@ def who_reads() -> None:
     """Who is signed in, and the way out; nothing where no sign-in is configured."""
     if not _is_configured():
         return
+    st.html(_RETURN, unsafe_allow_javascript=True)
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
         st.text(fmt.shorten(fmt.visible(author()), 60))
         _sign_out()

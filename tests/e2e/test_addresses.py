@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
@@ -24,5 +25,5 @@ def test_the_first_page_is_found_by_its_name_and_headings_leave_out_no_level(
     assert one.page.get_by_role("dialog").count() == 0
     levels = one.page.evaluate(LEVELS)
     assert levels[0] == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
     assert not one.faults

@@ -111,6 +111,37 @@ def signed_in(one: Watched, place: Guarded, person: dict[str, Any], lie: str = "
     return one.reader.settle()
 
 
+def test_who_asked_for_a_page_comes_to_it_after_signing_in(guarded: Guarded, watch: Callable[[], Watched]) -> None:
+    one = watch()
+    page = one.reader.page
+    guarded.provider.person, guarded.provider.lie = ADA, ""
+    asked = f"{guarded.address}/cost?cost_view=Unit+cost"
+    one.reader.open(asked)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(asked)
+    assert "Cost to serve" in one.reader.settle()
+    # Once: whoever goes to the first page later stays there.
+    one.reader.open(guarded.address)
+    assert page.url == f"{guarded.address}/"
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["//evil.example/", "https://evil.example/", "/\\\\evil.example", "/service/../x"]
+)
+def test_nothing_but_a_page_of_this_server_is_gone_to(
+    guarded: Guarded, watch: Callable[[], Watched], elsewhere: str
+) -> None:
+    one = watch()
+    guarded.provider.person, guarded.provider.lie = ADA, ""
+    one.reader.open(guarded.address)
+    one.reader.page.evaluate("to => sessionStorage.setItem('capacity-asked', to)", elsewhere)
+    with one.reader.page.expect_navigation(url=f"{guarded.address}/"):
+        one.reader.page.get_by_role("button", name="Sign in").click()
+    one.reader.settle()
+    assert one.reader.page.url == f"{guarded.address}/"
+    assert not [a for a in one.reader.asked if "evil" in a]
+
+
 def test_a_stranger_sees_and_is_sent_nothing_on_any_page(guarded: Guarded, watch: Callable[[], Watched]) -> None:
     one = watch()
     for info in PAGES if FULL else (PAGES[0], PAGES[-1]):
