@@ -38,7 +38,7 @@ from capacity.pipeline.plan_total import plan_total
 from capacity.pipeline.pool_units import pool_outlook, pool_units
 from capacity.pipeline.progress import Progress, silent
 from capacity.pipeline.promises import keep
-from capacity.pipeline.purchases import Purchases, declined, purchases
+from capacity.pipeline.purchases import Purchases, as_in_base, declined, purchases
 from capacity.pipeline.reasons import Reasons, reasons
 from capacity.pipeline.said_before import said_before
 from capacity.pipeline.watch import watch
@@ -249,7 +249,7 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
     is_base = base_mix is None
     mix, bought = _purchases(
         solve_mix(inputs, needs, seed=ground.seed, pinned=pinned, progress=progress),
-        inputs, change, is_base, ground.seed, progress,
+        inputs, change, base_mix, ground.seed, progress,
     )  # fmt: skip
     outlooks = {
         u: outlook(data[u], known[u], needs.get(u), ground.base, mix, config.lead_times, inputs.as_of.date())
@@ -305,12 +305,14 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
 
 
 def _purchases(
-    mix: Mix | None, inputs: Inputs, change: Scenario, is_base: bool, seed: int, tell: Progress
+    mix: Mix | None, inputs: Inputs, change: Scenario, base_mix: Mix | None, seed: int, tell: Progress
 ) -> tuple[Mix | None, Purchases]:
     """Looked for in the base, and where the scenario says what may be bought; with the mix that they are bought for."""
     if change.commitments is not None and not change.commitments.buy:
         return mix, declined()
-    return purchases(mix, inputs, seed, tell) if is_base or change.commitments is not None else (mix, Purchases())
+    if base_mix is None or change.commitments is not None:
+        return purchases(mix, inputs, seed, tell)
+    return as_in_base(mix, base_mix, inputs, seed)
 
 
 def _total(

@@ -11,6 +11,7 @@ import pandas as pd
 from capacity import words
 from capacity.config import CommitmentPolicy, Config
 from capacity.domain import Floats, MixProblem, MixSolution, Offer, Unit
+from capacity.errors import PlanError
 from capacity.optimize.purchases import (
     Joint,
     Pair,
@@ -18,6 +19,8 @@ from capacity.optimize.purchases import (
     PurchasePolicy,
     PurchaseProblem,
     Recommendation,
+    as_asked,
+    as_before,
     decide_jointly,
     evenly,
     usage_groups,
@@ -75,7 +78,7 @@ def purchases(mix: Mix | None, inputs: Inputs, seed: int = 1, tell: Progress = s
     notes = (*found.assumptions, *_together(joint, inputs.config.currency))
     kept, seen_as = mix, None
     if joint.kept.asked_as is not None and joint.kept.answer is not None:
-        kept = replace(mix, solution=joint.kept.solution)
+        kept = replace(mix, solution=joint.kept.solution, asked_as=joint.kept.asked_as)
         seen_as = replace(mix, problem=joint.kept.asked_as, solution=joint.kept.answer)
     return kept, Purchases(_frame(found), _refusals(refused), notes, _sizes(found), _ahead(found), seen_as)
 
@@ -132,6 +135,24 @@ def _together(joint: Joint, currency: str) -> tuple[str, ...]:
         f"{words.money(joint.saved_usd, currency)} ({frac:.1%}) over the cheapest mix on demand with purchases of its "
         f"own; what commitments may cover costs {said(joint.kept)}, there {said(joint.first)}",
     )
+
+
+def as_in_base(mix: Mix | None, base: Mix | None, inputs: Inputs, seed: int) -> tuple[Mix | None, Purchases]:
+    """A scenario's mix held to the prices of its base, where that was chosen with purchases; nothing is bought anew.
+
+    Else what the scenario changes would be chosen by other prices than what it leaves alone, and the difference taken
+    for the scenario's. Where no such mix is found, the one that is there stays.
+    """
+    if mix is None or base is None or base.asked_as is None:
+        return mix, Purchases()
+    config, asked = inputs.config, as_before(mix.problem, base.problem, base.asked_as)
+    try:
+        answer = solve_again(asked, config.optimize, seed, mix.memory, config.optimize.time_limit_seconds)
+        found = as_asked(mix.problem, answer, mix.solution, config.optimize.gap_frac)
+    except PlanError:
+        return mix, Purchases()
+    seen_as = replace(mix, problem=asked, solution=answer)
+    return replace(mix, solution=found, asked_as=asked), Purchases(seen_as=seen_as)
 
 
 def declined() -> Purchases:

@@ -15,7 +15,7 @@ from capacity.domain import Candidate, MixProblem, MixSolution, Offer, Unit
 from capacity.errors import NoPlanInTimeError
 from capacity.optimize import check, solve
 from capacity.optimize.purchases import Joint, PurchasePolicy, PurchaseProblem, decide_jointly, usage_groups
-from capacity.optimize.purchases._feedback import as_owned, as_priced, is_even, price_factor
+from capacity.optimize.purchases._feedback import as_before, as_owned, as_priced, is_even, price_factor
 from capacity.optimize.purchases.joint import pair_of
 from tests.optimize.makers import ACCOUNT, MONTHS, REGION, candidate, commitment, problem, unit
 from tests.optimize.purchase_makers import ANY_BREAK_EVEN, offer
@@ -179,6 +179,24 @@ def test_owned_plans_cover_as_many_instances_at_prices_with_purchases_in_mind() 
     assert usd["m5.large"] == PLAIN.usd_per_hour
     assert usd["m7g.large"] == pytest.approx(0.105 * 0.6)
     assert 0.12 / priced.committed_rate["k"] / usd["m7g.large"] == pytest.approx(0.12 / 0.5 / 0.105)
+
+
+def test_a_problem_asked_for_as_before_is_the_same_again_and_follows_its_own_prices() -> None:
+    held = commitment("k", "ec2_instance_sp", "m7g", hourly=0.12, account=ACCOUNT)
+    p = replace(_steady(PLAIN, CHEAP_LATER), commitments=(held,), committed_rate={"k": 0.5})
+    asked = as_priced(p, [OFFER], usage_groups(replace(p, offers=(OFFER,)), solve(p, gap_frac=0.0), {}))
+    again = as_before(p, p, asked)
+    assert [c.usd_per_hour for c in again.requirements[0].candidates] == pytest.approx(
+        [c.usd_per_hour for c in asked.requirements[0].candidates]
+    )
+    assert again.committed_rate == asked.committed_rate
+    # A scenario whose prices are twice as high is asked for at twice the prices.
+    (r,) = p.requirements
+    dear = replace(r, candidates=tuple(replace(c, usd_per_hour=2 * c.usd_per_hour) for c in r.candidates))
+    doubled = as_before(replace(p, requirements=(dear,)), p, asked)
+    assert [c.usd_per_hour for c in doubled.requirements[0].candidates] == pytest.approx(
+        [2 * c.usd_per_hour for c in asked.requirements[0].candidates]
+    )
 
 
 @given(st.lists(st.floats(0.0, 100.0), min_size=1, max_size=12), st.floats(0.05, 0.95))

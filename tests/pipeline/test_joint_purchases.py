@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from capacity import catalogue, config, pipeline
+from capacity.pipeline.planning import Run
 from capacity.plan import Plan
 from tests import company
 
@@ -27,9 +28,9 @@ def _prices() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("together")
-    text = TEXT.replace("scenarios: [more.yaml, arm.yaml]", "").replace(
+    text = TEXT.replace("scenarios: [more.yaml, arm.yaml]", "scenarios: [more.yaml]").replace(
         "  - {kind: focus_files",
         "  - {kind: files, name: prices, frame: prices, path: prices.csv}\n  - {kind: focus_files",
     )
@@ -38,16 +39,26 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     settings = config.load(path)
     store = pipeline.open_store(settings)
     pipeline.require_complete(pipeline.ingest(settings, store, AS_OF))
-    return pipeline.run(settings, store, as_of=AS_OF).plans[0]
+    return pipeline.run(settings, store, scenarios=pipeline.all_scenarios(settings), as_of=AS_OF)
+
+
+@pytest.fixture(scope="module")
+def plan(planned: Run) -> Plan:
+    return planned.plans[0]
+
+
+def _value_by_family(plan: Plan) -> pd.Series:
+    mix = plan.frame("mix")
+    running = mix[mix["instances"] > 0]
+    return (
+        (running["instances"] * running["usd_per_hour"]).groupby(running["instance_type"].str.split(".").str[0]).sum()
+    )
 
 
 def test_the_mix_is_the_one_that_is_cheapest_with_what_is_bought_for_it(plan: Plan) -> None:
     bought = plan.frame("purchases")
     assert set(bought["scope"]) == {FAMILY}
-    mix = plan.frame("mix")
-    planned = mix[mix["instances"] > 0]
-    value = (planned["instances"] * planned["usd_per_hour"]).groupby(planned["instance_type"].str.split(".").str[0])
-    assert value.sum().idxmax() == FAMILY
+    assert _value_by_family(plan).idxmax() == FAMILY
 
 
 def test_what_it_saves_is_said_and_its_proof_is_of_the_fleet_on_demand(plan: Plan) -> None:
@@ -66,3 +77,14 @@ def test_what_explains_it_is_worked_out_at_the_prices_that_it_was_chosen_by(plan
     assert (alternatives["extra_frac"] > -0.01).all()
     assert (types["extra_frac"] > -0.01).all()
     assert all(u.why.count("with commitments to buy") == 1 for u in plan.units if u.recommended)
+
+
+def test_a_scenario_is_chosen_by_the_prices_of_its_base(planned: Run) -> None:
+    """Half again as much of web: it costs more, where at on-demand prices other types would have made it cheaper."""
+    base, more = planned.plans
+    assert more.scenario == "more"
+    assert set(_value_by_family(more).index) == set(_value_by_family(base).index)
+    assert more.mix is not None
+    assert base.mix is not None
+    assert more.mix.recommended_usd > base.mix.recommended_usd
+    assert "with purchases" in more.mix.termination

@@ -1,6 +1,6 @@
 """What to commit to: purchases under uncertain usage, by a two-stage programme over joint usage paths."""
 
-from capacity.optimize.purchases._feedback import TOGETHER
+from capacity.optimize.purchases._feedback import TOGETHER, as_asked, as_before
 from capacity.optimize.purchases.decide import recommend
 from capacity.optimize.purchases.joint import Joint, Pair, decide_jointly
 from capacity.optimize.purchases.types import (
@@ -29,6 +29,8 @@ __all__ = [
     "Sized",
     "Spread",
     "UsageGroup",
+    "as_asked",
+    "as_before",
     "decide_jointly",
     "evenly",
     "recommend",

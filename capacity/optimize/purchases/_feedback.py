@@ -138,6 +138,33 @@ def _raised(problem: MixProblem, owned: Commitment, factors: Mapping[tuple[Unit,
     return min(problem.committed_rate[owned.id] / mean, 1.0)
 
 
+def as_before(problem: MixProblem, known: MixProblem, asked: MixProblem) -> MixProblem:
+    """``problem`` as ``known`` was asked for (``asked``): a scenario is held to the prices of its base.
+
+    Prices move by the same share by region and type; commitments are those that were there, or taken to be.
+    """
+    pairs = [
+        ((r.unit.region, c.instance_type), seen.usd_per_hour / c.usd_per_hour)
+        for r, s in zip(known.requirements, asked.requirements, strict=True)
+        for c, seen in zip(r.candidates, s.candidates, strict=True)
+        if c.usd_per_hour > 0
+    ]
+    times = dict(pairs)
+    units = tuple(
+        replace(
+            r,
+            candidates=tuple(
+                replace(c, usd_per_hour=c.usd_per_hour * times.get((r.unit.region, c.instance_type), 1.0))
+                for c in r.candidates
+            ),
+        )
+        for r in problem.requirements
+    )
+    return replace(
+        problem, requirements=units, commitments=asked.commitments, committed_rate=dict(asked.committed_rate)
+    )
+
+
 # --- owned -------------------------------------------------------------------------------------------------
 
 

@@ -32,6 +32,8 @@ class Mix:
     solution: MixSolution
     running_spend: pd.DataFrame
     memory: Memory = field(default_factory=Memory)
+    # As it was asked for with purchases in mind, where it is another than the cheapest on demand.
+    asked_as: MixProblem | None = None
 
 
 def solve_mix(
