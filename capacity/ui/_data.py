@@ -102,6 +102,7 @@ def settle() -> None:
     global _settled
     now = (len(sys.modules), _plans_read)
     if now != _settled:
+        gc.unfreeze()  # what was left out before and is gone since
         gc.collect()
         gc.freeze()
         _settled = now

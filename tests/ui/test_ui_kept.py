@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
+from capacity.ui import _data
 from capacity.ui import _drawn as drawn
 from capacity.ui import _kept as kept
 from tests.ui import written
@@ -80,6 +83,32 @@ def _rows(spec: dict[str, Any]) -> list[float]:
     assert isinstance(table, pa.Table)
     amounts: list[float] = table.column("amount").to_pylist()
     return amounts
+
+
+def test_what_stays_is_left_out_of_the_search_for_garbage_and_what_goes_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Ring:
+        def __init__(self) -> None:
+            self.itself = self
+
+    monkeypatch.setattr(_data, "_settled", (0, 0))
+    gone = weakref.ref(Ring())
+    gc.disable()  # it runs where it likes otherwise
+    try:
+        _data.settle()
+        assert gc.get_freeze_count() > 10_000
+        kept_back = Ring()
+        later = weakref.ref(kept_back)
+        del kept_back
+        _data.settle()  # nothing new: it does not search again
+        assert later() is not None
+        gc.collect()
+        assert later() is None
+        assert gone() is None
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 def _page(text: str) -> None:
