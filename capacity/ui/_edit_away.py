@@ -53,7 +53,7 @@ def question(path: Path, config: Config) -> str:
 def _rename(read: Stored, config: Config) -> str:
     old = read.scenario.name
     name = st.text_input("New name", old, max_chars=_MOST_LETTERS, key="edit_new_name")
-    st.caption("A plan that was made under the old name keeps it until the scenario is planned again.")
+    st.caption("A plan that was made under the old name stays under that name; plan the new one to have its own.")
     if not _confirmed("Rename", ":material/label:"):
         return ""
     try:

@@ -15,7 +15,7 @@ import streamlit as st
 from capacity.charts import INKS
 from capacity.ui import _format as fmt
 
-_GRID = "display:grid;gap:.3rem .9rem;margin:0;overflow-wrap:anywhere;"
+_GRID = "display:grid;gap:.3rem .9rem;margin:0;padding:0;overflow-wrap:anywhere;"
 _SMALL = "font-size:.875rem;opacity:.75;"
 _BADGE = "border:1px solid;border-radius:6px;padding:0 .4rem;font-size:.875rem;justify-self:start;align-self:start;"
 

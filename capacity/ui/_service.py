@@ -258,7 +258,7 @@ def _limits(plan: Plan, unit: UnitPlan) -> None:
                 "Limit": st.column_config.TextColumn(width=140),
                 "In a quarter": ui.chance("In a quarter", "Probability that the limit is passed within 91 days"),
                 "Chance": ui.chance("In the horizon", "Probability that the limit is passed within the horizon"),
-                "Remedy": st.column_config.TextColumn(width=280),
+                "Remedy": st.column_config.TextColumn(width=236),
             },
             "No limit is known for this service.",
             lines=3,
