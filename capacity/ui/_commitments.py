@@ -201,8 +201,8 @@ def _buy(plan: Plan) -> None:
         _what_if(plan, purchases, names)
     _scenarios(plan)
     refused = _kept.result(bought.refusals, plan)
-    if refused.rows:
-        with st.expander(f"Offers refused ({len(refused.rows)})"):
+    if refused.rows and (part := ui.opened(f"Offers refused ({len(refused.rows)})", "commitments_refused")):
+        with part:
             shown.table(refused, "Offers that were not considered, and why", "", {"Offer": 380, "Why not": 700},
                         lines=2)  # fmt: skip
 

@@ -228,8 +228,8 @@ def _findings(plan: Plan, units: Sequence[UnitPlan]) -> None:
         if not items:
             st.caption("No finding.")
         told.marked([_marked(item, plan.currency) for item in items[:_SHOWN_FINDINGS]], ui.theme() == "dark")
-        if len(items) > _SHOWN_FINDINGS:
-            with st.expander(f"All {len(items)} findings"):
+        if len(items) > _SHOWN_FINDINGS and (part := ui.opened(f"All {len(items)} findings", "fleet_findings")):
+            with part:
                 columns = {"Finding": st.column_config.TextColumn(width=640)}
                 ui.table(tables.findings(items, plan.currency), "All findings", columns)
 

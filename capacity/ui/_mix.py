@@ -160,16 +160,17 @@ def _headroom(plan: Plan) -> None:
             ui.theme(),
             _HEATMAP_ROWS,
         )
-        with st.expander(f"All {fmt.count(count, 'service')}: the month with the least headroom"):
-            widths = {"Service · region": 290, "Least in": 80, "Months that do not hold": 155,
-                      "What runs does not hold": 155, "What runs does not survive zone loss": 235}  # fmt: skip
-            shown.table(
-                _kept.result(planned.headroom_units, plan),
-                "Each service's month with the least headroom",
-                "",
-                widths,
-                12,
-            )
+        if part := ui.opened(f"All {fmt.count(count, 'service')}: the month with the least headroom", "mix_headroom"):
+            with part:
+                widths = {"Service · region": 290, "Least in": 80, "Months that do not hold": 155,
+                          "What runs does not hold": 155, "What runs does not survive zone loss": 235}  # fmt: skip
+                shown.table(
+                    _kept.result(planned.headroom_units, plan),
+                    "Each service's month with the least headroom",
+                    "",
+                    widths,
+                    12,
+                )
 
 
 # --- what to buy ---------------------------------------------------------------------------------------------
@@ -194,8 +195,8 @@ def _purchases(plan: Plan) -> None:
             )
             _purchase_table(plan)
         refused = _kept.result(bought.refusals, plan)
-        if refused.rows:
-            with st.expander(f"Offers refused ({len(refused.rows)})"):
+        if refused.rows and (part := ui.opened(f"Offers refused ({len(refused.rows)})", "mix_refused")):
+            with part:
                 shown.table(refused, "Offers that were not considered, and why", "", {"Offer": 380, "Why not": 700},
                             lines=2)  # fmt: skip
 
@@ -240,9 +241,10 @@ def _requirements(plan: Plan) -> None:
             fmt.visible(plan.currency),
         )
         widths = {"Of": 190, "Requirement": 200, "Moved by": 120, "From": 85, "To": 85, "In words": 420}
-        with st.expander(f"All {fmt.count(len(table.rows), 'price')}, in words"):
-            shown.table(table, "Each requirement's price a year, in words", "", widths, lines=2,
-                        currency=f"{plan.currency} a year")  # fmt: skip
+        if part := ui.opened(f"All {fmt.count(len(table.rows), 'price')}, in words", "mix_prices"):
+            with part:
+                shown.table(table, "Each requirement's price a year, in words", "", widths, lines=2,
+                            currency=f"{plan.currency} a year")  # fmt: skip
 
 
 def _alternatives(plan: Plan) -> None:

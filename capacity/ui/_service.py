@@ -300,11 +300,14 @@ def _excuses(plan: Plan, unit: UnitPlan) -> None:
     frame = of_unit(plan.frame("excuses"), unit)
     if frame.empty:
         return
-    with st.expander(f"Instance types kept out ({len(frame)})"):
-        shown = pd.DataFrame(
-            {
-                "Instance type": [fmt.visible(str(x)) for x in frame["instance_type"]],
-                "Reason": [fmt.visible(str(x)) for x in frame["reason"]],
-            }
-        )
-        ui.table(shown, "Instance types kept out, with the reason", {"Reason": st.column_config.TextColumn(width=700)})
+    if part := ui.opened(f"Instance types kept out ({len(frame)})", "service_kept_out"):
+        with part:
+            shown = pd.DataFrame(
+                {
+                    "Instance type": [fmt.visible(str(x)) for x in frame["instance_type"]],
+                    "Reason": [fmt.visible(str(x)) for x in frame["reason"]],
+                }
+            )
+            ui.table(
+                shown, "Instance types kept out, with the reason", {"Reason": st.column_config.TextColumn(width=700)}
+            )

@@ -68,6 +68,12 @@ def card(title: str, note: str = "", stretch: bool = False) -> Iterator[None]:
         yield
 
 
+def opened(label: str, key: str) -> Any:
+    """A part that a reader may open, or None where it is closed: then nothing is drawn in it, or sent."""
+    part = st.expander(label, key=key, on_change="rerun")
+    return part if part.open else None
+
+
 def table(
     frame: pd.DataFrame,
     alt: str,

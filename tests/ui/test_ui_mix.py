@@ -41,12 +41,16 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
 
 @pytest.fixture
 def draw(folders: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch) -> Draw:
-    def run(key: str, kind: str = "normal", folder: Path | None = None, unit: str = "", **query: str) -> AppTest:
+    def run(
+        key: str, kind: str = "normal", folder: Path | None = None, unit: str = "", is_open: bool = True, **query: str
+    ) -> AppTest:
         monkeypatch.setenv(launch.PLANS, str(folder or folders[kind]))
         monkeypatch.delenv(launch.CONFIG, raising=False)
         app = AppTest.from_function(script, args=(key,), default_timeout=60)
         for name, value in {**({"unit": unit} if unit else {}), **query}.items():
             app.query_params[name] = value
+        for part in ("mix_headroom", "mix_refused", "mix_prices", "service_kept_out", "fleet_findings"):
+            app.session_state[part] = is_open
         return app.run()
 
     return run
@@ -99,6 +103,15 @@ def test_purchases_are_a_table_with_their_use_as_bars(draw: Draw) -> None:
     assert bought.buying_line(filled(known_plan())) in words(app)
     (refused,) = tables(app, "Why not")
     assert len(refused) == 2
+
+
+def test_what_is_closed_is_not_drawn(draw: Draw) -> None:
+    app = draw("mix", is_open=False)
+    for column in ("Least in", "Why not", "Moved by"):
+        assert not tables(app, column)
+    labels = [part.label for part in app.expander]
+    assert "Offers refused (2)" in labels
+    assert "All 16 prices, in words" in labels
 
 
 def test_prices_alternatives_and_total_are_there(draw: Draw) -> None:
