@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -62,6 +63,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if "CAPACITY_DEMO" in os.environ:
         order["tests/pipeline/test_demo.py"] = len(LONGEST)
     items.sort(key=lambda item: order.get(group_of(item.nodeid), len(LONGEST) + 1))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """What is loaded stays, and is not looked through for rubbish again and again: a twentieth of the tests' time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -68,20 +68,24 @@ HEIGHT = 300
 
 def styled(chart: Any, theme: Theme, height: int | Any = HEIGHT) -> Any:
     """``chart`` as wide as its container, on no ground of its own, in the theme's ink."""
+    import altair as alt
+
     ink = INKS[theme]
-    return (
-        chart.properties(width="container", height=height)
-        .configure(background="transparent", font=FONT, padding={"left": 4, "top": 4, "right": 12, "bottom": 4})
-        .configure_view(stroke=None)
-        .configure_axis(
+    out = chart.copy(deep=False)  # once: each of altair's own steps would lay the layers together anew
+    out.width, out.height = "container", height
+    out.config = alt.Config(
+        background="transparent", font=FONT, padding={"left": 4, "top": 4, "right": 12, "bottom": 4},
+        view=alt.ViewConfig(stroke=None),
+        axis=alt.AxisConfig(
             labelColor=ink.muted, titleColor=ink.muted, gridColor=ink.grid, domainColor=ink.grid, tickColor=ink.grid,
             labelFontSize=11, titleFontSize=11, titleFontWeight="normal", labelLimit=LABEL_PIXELS,
-        )
-        .configure_legend(
+        ),
+        legend=alt.LegendConfig(
             labelColor=ink.text, titleColor=ink.muted, labelFontSize=11, titleFontSize=11, orient="top", title=None,
             labelLimit=LABEL_PIXELS, columns=4, symbolStrokeWidth=2, symbolOpacity=1, offset=8,
-        )
+        ),
     )  # fmt: skip
+    return out
 
 
 def legend_columns(names: Sequence[str]) -> int:
