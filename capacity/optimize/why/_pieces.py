@@ -9,7 +9,7 @@ used whole by the others in every hour: it then pays on demand, whatever it runs
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -55,7 +55,7 @@ class Piece:
             return problem
         requirements = tuple(r for r in problem.requirements if r.unit in self.units)
         places = {(r.account_id, r.unit.region) for r in requirements}
-        quotas = tuple(q for q in fleet_of(problem).problem.quotas)
+        quotas = tuple(sorted(problem.quotas, key=lambda q: (q.account_id, q.region, q.code)))
         if self.way == "kept":
             taken = zip(quotas, self.left, strict=True)
             quotas = tuple(replace(q, limit=max(q.limit - used, 0.0)) for q, used in taken)
@@ -70,12 +70,14 @@ class Piece:
         )
 
 
-def piece_of(problem: MixProblem, solution: MixSolution, touched: Collection[Unit]) -> Piece:
-    """The smallest part of ``problem`` that answers a move of ``touched``."""
+def piece_of(
+    problem: MixProblem, solution: MixSolution, touched: Collection[Unit], groups: Mapping[Unit, int] | None = None
+) -> Piece:
+    """The smallest part of ``problem`` that answers a move of ``touched``; ``groups`` are those of :func:`coupled`."""
     everything = frozenset(r.unit for r in problem.requirements)
     if not touched:
         return Piece("whole", everything)
-    groups = coupled(problem)
+    groups = coupled(problem) if groups is None else groups
     units = frozenset(u for u in everything if groups[u] in {groups[t] for t in touched})
     apart = units != everything and (not _contracts(problem, units) or _one_clock(problem))
     exact = Piece("alone", units) if apart else Piece("whole", everything)

@@ -15,8 +15,10 @@ from typing import Literal
 
 from capacity.domain import MixProblem, MixSolution, SolveStatus, Unit
 from capacity.errors import InfeasiblePlanError, NoPlanInTimeError
+from capacity.optimize._clock import Deadline, TimeIsUp
 from capacity.optimize.solve import solve
-from capacity.optimize.why._pieces import WAY_WORDS, Piece, Way, piece_of
+from capacity.optimize.why._enclosed import enclosed
+from capacity.optimize.why._pieces import WAY_WORDS, Piece, Way, coupled, piece_of
 from capacity.optimize.why._plan import per_year
 from capacity.optimize.why.moves import Moved, moves, rank, touched
 from capacity.words import listed, usd
@@ -25,6 +27,12 @@ from capacity.words import listed, usd
 _PIECE_GAP_FRAC = 1e-6
 # Share of the time limit that ranking may use.
 _RANK_SHARE = 0.2
+# Until when, of it, moves of single services are told between what arithmetic proves.
+_ENCLOSED_UNTIL = 0.6
+# Cells of the knapsacks that prove it: of all, then finer ones of what is not told closely yet.
+_CELLS = (256, 1024)
+# An interval as narrow as this share of its middle is not worth solving again.
+_CLOSE_FRAC = 0.01
 # Moves of single services that come before those of the whole fleet.
 _QUICK_FIRST = 5
 # Below this a year nothing has changed, USD: floating point of two sums of money.
@@ -62,7 +70,7 @@ class Price:
 
 @dataclass(frozen=True)
 class Prices:
-    """Prices in the order in which they were tried, and what the time did not suffice for, by name."""
+    """Prices, the dearest by the duals first, and what the time did not suffice for, by name."""
 
     tried: tuple[Price, ...]
     not_tried: tuple[str, ...]
@@ -95,7 +103,8 @@ def prices(
     kinds
         Only moves of these kinds (:class:`capacity.optimize.why.Moved`); all where absent.
     most
-        Try so many, those that the duals rank highest; all where absent. The rest is named among what was not tried.
+        Solve so many again, those that the duals rank highest; all where absent. Others are told by arithmetic where
+        that proves anything, between wider bounds; the rest is named among what was not tried.
     time_limit_seconds, seconds_each
         Wall time of all solves together and of each. What no time was left for is named.
     gap_frac
@@ -113,15 +122,19 @@ def prices(
     ranked = rank(problem, wanted, _RANK_SHARE * time_limit_seconds) if len(wanted) > 1 else wanted
     ranked = _quick_ones_first(ranked)
     work = _Work(problem, solution, began + time_limit_seconds, seconds_each, gap_frac, solver, seed)
-    tried: list[Price] = []
-    for position, move in enumerate(ranked):
-        if work.left() <= 0 or (most is not None and position >= most):
-            return Prices(tuple(tried), tuple(f"{m.name}: {m.unit}" for m in ranked[position:]))
-        price = work.price(move)
-        tried.append(price)
-        if move.then is not None and _changes_nothing(price) and work.left() > 0:
-            tried.append(work.price(move.then))
-    return Prices(tuple(tried), ())
+    known = work.enclosed(ranked, Deadline(time.perf_counter, began + _ENCLOSED_UNTIL * time_limit_seconds))
+    told: dict[int, list[Price]] = {k: [price] for k, price in known.items()}
+    # What nothing is known of comes first, then what is told least closely for its rank.
+    order = sorted(range(len(ranked)), key=lambda k: (k in known, k))
+    for k in [k for k in order if k not in known or not _is_close(known[k])][:most]:
+        if work.left() <= 0:
+            break
+        told[k] = [_both(work.price(ranked[k]), known.get(k))]
+    for k, move in enumerate(ranked):
+        if move.then is not None and k in told and _changes_nothing(told[k][0]) and work.left() > 0:
+            told[k].append(work.price(move.then))
+    left = tuple(f"{m.name}: {m.unit}" for k, m in enumerate(ranked) if k not in told)
+    return Prices(tuple(price for k in range(len(ranked)) for price in told.get(k, ())), left)
 
 
 def _quick_ones_first(ranked: Sequence[Moved]) -> list[Moved]:
@@ -142,6 +155,19 @@ def _at_limit(problem: MixProblem, solution: MixSolution) -> dict[str, set[str]]
     }
 
 
+def _is_close(price: Price) -> bool:
+    low, high = price.low_usd_per_year, price.high_usd_per_year
+    return high - low <= max(2 * _NOTHING_USD, _CLOSE_FRAC * min(abs(low), abs(high)))
+
+
+def _both(solved: Price, known: Price | None) -> Price:
+    """What was solved again, or where that ended early what was known before: the narrower one."""
+    if known is None or solved.outcome == "impossible":
+        return solved
+    widths = [p.high_usd_per_year - p.low_usd_per_year for p in (solved, known)]
+    return solved if solved.outcome == "solved" and widths[0] <= widths[1] else known
+
+
 def _changes_nothing(price: Price) -> bool:
     return price.outcome == "solved" and price.low_usd_per_year <= 0.0 and price.high_usd_per_year > -_NOTHING_USD
 
@@ -159,23 +185,66 @@ class _Work:
     seed: int
     pieces: dict[frozenset[Unit], Piece] = field(default_factory=dict)
     before: dict[tuple[Way, frozenset[Unit]], SolveStatus] = field(default_factory=dict)
+    groups: Mapping[Unit, int] = field(default_factory=dict)
+
+    def _piece(self, units: frozenset[Unit]) -> Piece:
+        if units not in self.pieces:
+            self.groups = self.groups or coupled(self.problem)
+            self.pieces[units] = piece_of(self.problem, self.solution, units, self.groups)
+        return self.pieces[units]
+
+    def enclosed(self, moved: Sequence[Moved], deadline: Deadline) -> dict[int, Price]:
+        """By position: moves of single services between what arithmetic proves of their cost, as far as time goes."""
+        out: dict[int, Price] = {}
+        try:
+            by_piece = self._of_single_units(moved, deadline)
+            for cells in _CELLS:
+                for piece, own in by_piece:
+                    some = [k for k in own if k not in out or not _is_close(out[k])]
+                    if some and (cells == _CELLS[0] or any(k in out for k in some)):
+                        out |= self._enclosed(piece, {k: moved[k] for k in some}, cells, deadline)
+        except TimeIsUp:
+            pass
+        return out
+
+    def _of_single_units(self, moved: Sequence[Moved], deadline: Deadline) -> list[tuple[Piece, list[int]]]:
+        out: dict[frozenset[Unit], tuple[Piece, list[int]]] = {}
+        for k, move in enumerate(moved):
+            deadline.check()
+            piece = self._piece(touched(self.problem, move.problem))
+            if piece.way != "whole" and len(piece.units) == 1:
+                out.setdefault(piece.units, (piece, []))[1].append(k)
+        return [*out.values()]
+
+    def _enclosed(self, piece: Piece, moved: Mapping[int, Moved], cells: int, deadline: Deadline) -> dict[int, Price]:
+        began = time.perf_counter()
+        asked = [piece.of(self.problem), *(piece.of(move.problem) for move in moved.values())]
+        old, *found = enclosed(asked, cells, deadline)
+        seconds = (time.perf_counter() - began) / len(moved)
+        return {
+            k: self._priced(move, piece, "solved", (new[0] - old[1], new[1] - old[0]), seconds)
+            for (k, move), new in zip(moved.items(), found, strict=True)
+            if old is not None and new is not None
+        }
 
     def left(self) -> float:
         return self.deadline - time.perf_counter()
 
     def price(self, move: Moved) -> Price:
         began = time.perf_counter()
-        units = touched(self.problem, move.problem)
-        piece = self.pieces.get(units) or piece_of(self.problem, self.solution, units)
-        self.pieces[units] = piece
+        piece = self._piece(touched(self.problem, move.problem))
         outcome, low, high = self._difference(piece, move.problem)
         if outcome == "impossible" and piece.exact is not None:
             piece = piece.exact
             outcome, low, high = self._difference(piece, move.problem)
-        low, high = _directed(low, high, move.direction)
+        return self._priced(move, piece, outcome, (low, high), time.perf_counter() - began)
+
+    def _priced(
+        self, move: Moved, piece: Piece, outcome: Outcome, usd_between: tuple[float, float], seconds: float
+    ) -> Price:
+        low, high = _directed(*usd_between, move.direction)
         year = per_year(self.problem)
         words = _words(move, low * year, high * year, piece.way, outcome)
-        seconds = time.perf_counter() - began
         return Price(move.name, move.unit, move.kind, low * year, high * year, piece.way, outcome, seconds, words)
 
     def _difference(self, piece: Piece, moved: MixProblem) -> tuple[Outcome, float, float]:
