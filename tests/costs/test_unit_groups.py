@@ -88,7 +88,8 @@ def test_what_stands_twice_and_a_strange_level_are_refused() -> None:
     assert unit_groups(lines([], []), {}, MONTHS).empty
 
 
-@given(st.decimals(1, 10**9, places=2), st.floats(1, 1e9))
+# Units of few digits: those of a float's last digit are not twice those of its half.
+@given(st.decimals(1, 10**9, places=2), st.decimals(1, 10**9, places=4).map(float))
 def test_twice_the_demand_at_a_fixed_cost_halves_the_average(cost: Decimal, units: float) -> None:
     once, twice = (unit_groups(lines([cost], [u]), {}, MONTHS)["average_per_1000"][0] for u in (units, 2 * units))
     assert abs(once - 2 * twice) <= Decimal("2e-9")
