@@ -8,8 +8,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 OUT ?= capacity-demo
-# Two test processes by default: what a small machine has.
-JOBS ?= 2
+# Test processes: one more than a small machine has cores, since much of the time browsers and servers are waited for.
+JOBS ?= 3
 
 .PHONY: run app test test-full lint bench wheel wheel-check fixtures constraints clean
 
