@@ -18,6 +18,9 @@ from capacity.optimize.columns._lanes import Counts
 from capacity.optimize.columns._master import Table
 from capacity.optimize.columns._part import Part
 
+# Of the gap that is asked for, what the last choice may use.
+CHOICE_SHARE = 0.3
+
 # Columns a lane that the MIP chooses from, beside those of the relaxed optimum: more were never worth .01 %.
 _MOST_COLUMNS = 4
 

@@ -21,7 +21,7 @@ from capacity.optimize.columns._lanes import Counts, Lanes, follows_load
 Cheapest = Callable[[Floats, Floats], tuple[Floats, Counts, Counts]]
 
 # Steps of a split at given duals, and how far each goes of the way that would close the gap.
-_STEPS = 60
+STEPS = 60
 _RELAXATION, _FADING = 0.6, 0.97
 _MOMENTUM = 0.5
 
@@ -35,7 +35,12 @@ def concerned(coupling: Coupling, u: Lanes, duals: Floats) -> bool:
 
 
 def split(
-    coupling: Coupling, u: Lanes, duals: Floats, cheapest: Cheapest, above: dict[int, float] | None = None
+    coupling: Coupling,
+    u: Lanes,
+    duals: Floats,
+    cheapest: Cheapest,
+    above: dict[int, float] | None = None,
+    steps: int = STEPS,
 ) -> None:
     """Improve ``coupling.charge`` of one unit at ``duals``; ``cheapest(usd, spot)`` gives costs and counts of lanes.
 
@@ -47,10 +52,11 @@ def split(
     best = {t: (-np.inf, coupling.charge[u.s][:, lanes].copy()) for t, lanes in months}
     above = {t: (above or {}).get(t, np.inf) for t, _ in months}
     momentum = {t: np.zeros((len(u.types), len(lanes))) for t, lanes in months}
-    for step in range(_STEPS):
+    free, spot = lane_prices(coupling, u, duals, np.zeros_like(coupling.charge[u.s]))
+    charged = scarce[:, u.months]
+    for step in range(steps):
         reach = _RELAXATION * _FADING**step
-        usd, spot = lane_prices(coupling, u, duals)
-        cost, running, _ = cheapest(usd, spot)
+        cost, running, _ = cheapest(free + charged * coupling.charge[u.s], spot)
         for t, lanes in months:
             charge = coupling.charge[u.s][:, lanes]
             least = float(cost[lanes].sum())
@@ -65,12 +71,12 @@ def split(
             if size <= 0 or above[t] - least <= 1e-6 * abs(least):
                 continue
             moved = charge + reach * (above[t] - least) / size * slope
-            coupling.charge[u.s][:, lanes] = _on_simplex(moved)
+            coupling.charge[u.s][:, lanes] = on_simplex(moved)
     for t, lanes in months:
         coupling.charge[u.s][:, lanes] = best[t][1]
 
 
-def _on_simplex(weight: Floats) -> Floats:
+def on_simplex(weight: Floats) -> Floats:
     """Rows projected on what is 0 or more and adds up to 1 (Duchi et al. 2008, algorithm 1)."""
     ordered = -np.sort(-weight, axis=1)
     sums = np.cumsum(ordered, axis=1) - 1.0

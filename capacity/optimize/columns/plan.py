@@ -14,10 +14,10 @@ from capacity.optimize._fleet import Fleet
 from capacity.optimize._result import Plan
 from capacity.optimize._trim import trim
 from capacity.optimize.columns._bundles import Bundle, provisioned
-from capacity.optimize.columns._choice import Choice, Searcher, choose, sub_table, worth_having
+from capacity.optimize.columns._choice import CHOICE_SHARE, Choice, Searcher, choose, sub_table, worth_having
 from capacity.optimize.columns._lanes import Counts, follows_load
 from capacity.optimize.columns._master import Table
-from capacity.optimize.columns._months import CHOICE_SHARE, ROUNDING_SECONDS, choose_months
+from capacity.optimize.columns._months import ROUNDING_SECONDS, choose_months
 from capacity.optimize.columns._part import Part, part_of
 from capacity.optimize.columns._quotas import Key, broken_of, month_lanes, quotas_hold
 from capacity.optimize.columns._whole import settle, tighten

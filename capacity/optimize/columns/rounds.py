@@ -21,7 +21,7 @@ from capacity.optimize.columns._lanes import Counts, Lanes, follows_load
 from capacity.optimize.columns._master import Master, lagrangian_usd, table_of
 from capacity.optimize.columns._part import Part, add_columns
 from capacity.optimize.columns._paying import may_pay
-from capacity.optimize.columns._split import concerned, split
+from capacity.optimize.columns._split import STEPS, concerned, split
 from capacity.optimize.columns.memory import Memory, any_month, content_of, recall, types_of
 
 # Types a unit's covers are made of: 12 cost .6 % over all types, 16 .25 % (measured); what is missed comes back later.
@@ -41,8 +41,9 @@ def generate(part: Part, memory: Memory, deadline: float, settled_frac: float = 
     """Rounds until the duals settle or ``deadline`` (of the part's clock) is near; ``part`` holds columns and duals."""
     _start(part, memory)
     _rounds(part, deadline, settled_frac, widen=True)
-    for _ in range(_SPLITS):
-        if part.relaxed is None or part.ends.clock() > deadline or not _resplit(part):
+    for number in range(_SPLITS):
+        steps = STEPS if number == 0 else STEPS // 2
+        if part.relaxed is None or part.ends.clock() > deadline or not _resplit(part, steps):
             break
         before = part.relaxed.usd
         _rounds(part, deadline, settled_frac, widen=False)
@@ -50,12 +51,12 @@ def generate(part: Part, memory: Memory, deadline: float, settled_frac: float = 
             break
 
 
-def _resplit(part: Part) -> bool:
+def _resplit(part: Part, steps: int) -> bool:
     """Split quotas over lanes anew at the duals, and write the columns down again under the new split."""
     some = [u for u in part.units if concerned(part.coupling, u, part.duals)]
     for u in some:
         part.ends.check()
-        split(part.coupling, u, part.duals, partial(cheapest, u, part.covers[u.s]))
+        split(part.coupling, u, part.duals, partial(cheapest, u, part.covers[u.s]), steps=steps)
     if some:
         old = part.master.table()
         part.master = Master(part.coupling, part.lanes, part.master.seed)

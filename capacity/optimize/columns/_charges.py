@@ -1,0 +1,222 @@
+"""What lanes prove of whole months: a quota's charge split over a month's lanes, every lane searched whole.
+
+``_split`` moves charges by what covers of two types would take. Here the counts that searches of lanes found are the
+pool that charges are split over (cutting planes of the Lagrangian dual, Kelley 1960): a search at the new charges finds
+counts that the pool lacked, and proves what the lanes cost at least; rounds end where both agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from capacity.domain import Floats
+from capacity.optimize._clock import Deadline, TimeIsUp
+from capacity.optimize.columns._branch import Chosen
+from capacity.optimize.columns._bundles import Bundle
+from capacity.optimize.columns._coupling import lane_prices
+from capacity.optimize.columns._lanes import Counts, Lanes
+from capacity.optimize.columns._part import Part
+from capacity.optimize.columns._quotas import Key, month_lanes
+from capacity.optimize.columns._split import concerned, on_simplex, split
+from capacity.optimize.columns._whole import Prices, price_units
+from capacity.optimize.columns.rounds import cells_of, cheapest
+
+# Counts that join the pool: within this share of a lane's cheapest, at most so many a lane and round.
+_MARGIN_FRAC, _MOST_NEAR = 0.01, 25
+# Steps of a split, how far each goes of the way that would close the gap, and what is kept of the last one.
+_STEPS, _REACH, _FADING, _MOMENTUM = 60, 0.6, 0.97, 0.5
+# A unit is settled where its pool promises no more than this share above what is proven.
+_SETTLED_FRAC = 1e-4
+
+# Bundles of a unit's month from the cheapest, with their cost at the duals.
+Known = dict[Key, list[tuple[float, Bundle]]]
+
+
+@dataclass
+class _Charged:
+    """A unit that a quota minds: its prices without charges, what an instance is charged, the pool of each lane.
+
+    ``charge`` (I, L) is the best split so far, ``least`` (L,) what lanes cost at least under it.
+    """
+
+    u: Lanes
+    usd: Floats
+    spot: Floats
+    scarce: Floats
+    pool: list[tuple[Counts, Floats]]
+    charge: Floats
+    least: Floats
+    above: dict[int, float]
+
+    def prices(self, charge: Floats) -> Prices:
+        return self.usd + self.scarce * charge, self.spot
+
+    def known(self, charge: Floats) -> Floats:
+        """(L,) the least that the pool costs."""
+        usd, _ = self.prices(charge)
+        return np.array([
+            float((counts @ usd[:, k] + fixed).min()) if len(counts) else np.inf
+            for k, (counts, fixed) in enumerate(self.pool)
+        ])  # fmt: skip
+
+    def add(self, lane: int, running: Counts, spot: Counts) -> None:
+        """Counts (N, I) of a lane join its pool."""
+        whole = np.zeros((len(running), len(self.u.hours), len(self.u.types)), dtype=np.int64)
+        whole[:, lane] = running
+        left = np.maximum(self.u.runs[None, :] - self.u.requirement.zones * running, 0)
+        price = np.where(np.isfinite(self.spot[:, lane]), self.spot[:, lane], 0.0)
+        fixed = left @ self.u.leave_usd[:, lane] + spot @ price
+        old_counts, old_fixed = self.pool[lane]
+        both = np.concatenate([old_counts, running]), np.concatenate([old_fixed, fixed])
+        _, first = np.unique(np.concatenate([both[0], both[1][:, None]], axis=1), axis=0, return_index=True)
+        self.pool[lane] = both[0][first], both[1][first]
+
+
+@dataclass
+class Proven:
+    """At ``duals``: (lanes,) what each lane costs at least, and the prices it was proven at, by unit."""
+
+    duals: Floats
+    least: Floats
+    prices: list[Prices]
+
+
+def charged_lanes(part: Part, duals: Floats, known: Known, until: float, rounds: int, first: bool) -> Iterator[Proven]:
+    """What lanes prove at ``duals``, after each round; ``part.coupling.charge`` is left at the best split.
+
+    ``first``: charges are not near yet, so covers of two types split them to begin with. Ends where charges are
+    settled, after ``rounds`` or at ``until``.
+    """
+    ends = Deadline(part.ends.clock, min(until, part.ends.at))
+    cells = cells_of(part)
+    units = {
+        at: _charged(part, u, at, duals, known, first) for at, u in enumerate(part.units) if _is_split(part, u, duals)
+    }
+    try:
+        least = _others(part, duals, set(units), cells, ends)
+        active = dict(units)
+        for number in range(rounds):
+            tried = {at: c.charge if number == 0 else _split(c) for at, c in active.items()}
+            active = _searched(active, tried, cells, ends) if active else {}
+            prices = [lane_prices(part.coupling, u, duals) for u in part.units]
+            for at, c in units.items():
+                least[part.offsets[at] : part.offsets[at + 1]] = c.least
+                prices[at] = c.prices(c.charge)
+            part.coupling.charge.update({c.u.s: c.charge for c in units.values()})
+            yield Proven(duals, least.copy(), prices)
+            if not active:
+                return
+    except TimeIsUp:
+        return
+
+
+def _is_split(part: Part, u: Lanes, duals: Floats) -> bool:
+    return concerned(part.coupling, u, duals) and not u.requirement.vertical
+
+
+def _others(part: Part, duals: Floats, charged: set[int], cells: int, ends: Deadline) -> Floats:
+    """(lanes,) what lanes of all other units cost at least; -inf for those that are charged."""
+    out = np.full(part.lanes, -np.inf)
+    some = [at for at in range(len(part.units)) if at not in charged]
+    if not some:
+        return out
+    units = [part.units[at] for at in some]
+    prices = [lane_prices(part.coupling, u, duals) for u in units]
+    known = np.concatenate([cheapest(u, part.covers[u.s], *p)[0] for u, p in zip(units, prices, strict=True)])
+    where = np.concatenate([np.arange(part.offsets[at], part.offsets[at + 1]) for at in some])
+    out[where] = price_units(units, prices, known, cells, ends).least
+    return out
+
+
+def _charged(part: Part, u: Lanes, at: int, duals: Floats, known: Known, first: bool) -> _Charged:
+    above = {t: known[at, t][0][0] for t, _ in month_lanes(u)}
+    if first:
+        split(part.coupling, u, duals, partial(cheapest, u, part.covers[u.s]), above)
+    charge = part.coupling.charge[u.s].copy()
+    usd, spot = lane_prices(part.coupling, u, duals, np.zeros_like(charge))
+    vcpu = u.requirement.zones * np.array([c.vcpu for c in u.candidates], dtype=float)
+    scarce = -vcpu[:, None] * np.append(duals, 0.0)[part.coupling.quota_row[u.s]][:, u.months]
+    nothing = (np.zeros((0, len(u.types)), dtype=np.int64), np.zeros(0))
+    out = _Charged(
+        u, usd, spot, scarce, [nothing] * len(u.hours), charge, np.full(len(u.hours), -np.inf), above
+    )  # fmt: skip
+    for t, lanes in month_lanes(u):
+        for j, k in enumerate(lanes):
+            own = [b for _, b in known[at, t]]
+            out.add(int(k), np.array([b.running[j] for b in own]), np.array([b.spot[j] for b in own]))
+    # Covers of two types that are cheapest as charges are now.
+    _, running, bought = cheapest(u, part.covers[u.s], *out.prices(charge))
+    for k in range(len(u.hours)):
+        out.add(k, running[k : k + 1], bought[k : k + 1])
+    return out
+
+
+def _searched(active: dict[int, _Charged], tried: dict[int, Floats], cells: int, ends: Deadline) -> dict[int, _Charged]:
+    """Search the lanes at the charges that are tried, and keep what proves more; those that are not settled."""
+    own = [*active.values()]
+    prices = [c.prices(charge) for c, charge in zip(own, tried.values(), strict=True)]
+    known = np.concatenate([c.known(charge) for c, charge in zip(own, tried.values(), strict=True)])
+    found = price_units([c.u for c in own], prices, known, cells, ends, (_MARGIN_FRAC, _MOST_NEAR))
+    out, offset = {}, 0
+    for (at, c), charge in zip(active.items(), tried.values(), strict=True):
+        here = slice(offset, offset + len(c.u.hours))
+        least, promised = found.least[here], float(known[here].sum())
+        for k in range(len(c.u.hours)):
+            best = [found.found[offset + k]] if offset + k in found.found else []
+            _join(c, k, [*best, *found.near.get(offset + k, [])])
+        if least.sum() > c.least.sum():
+            c.least, c.charge = least, charge
+        if not promised - least.sum() <= _SETTLED_FRAC * abs(promised):
+            out[at] = c
+        offset += len(c.u.hours)
+    return out
+
+
+def _join(c: _Charged, lane: int, found: list[Chosen]) -> None:
+    if not found:
+        return
+    running = np.zeros((len(found), len(c.u.types)), dtype=np.int64)
+    spot = running.copy()
+    for n, (here, as_spot) in enumerate(found):
+        running[n, list(here)], spot[n, list(as_spot)] = list(here.values()), list(as_spot.values())
+    c.add(lane, running, spot)
+
+
+def _split(c: _Charged) -> Floats:
+    """The split of each month under which the pool costs most: steps of a subgradient from the best so far."""
+    out = c.charge.copy()
+    for t, lanes in month_lanes(c.u):
+        out[:, lanes] = _split_month(c, lanes, c.above[t])
+    return out
+
+
+def _split_month(c: _Charged, lanes: Counts, above: float) -> Floats:
+    sizes = [len(c.pool[k][0]) for k in lanes]
+    counts = np.concatenate([c.pool[k][0] for k in lanes])
+    lane = np.repeat(np.arange(len(lanes)), sizes)
+    edges = np.cumsum([0, *sizes[:-1]])
+    fixed = np.concatenate([c.pool[k][1] for k in lanes])
+    fixed = fixed + np.einsum("ni,in->n", counts, c.usd[:, lanes][:, lane])
+    scarce = c.scarce[:, lanes[0]]
+    weighted = counts * scarce[None, :]
+    charge = c.charge[:, lanes]
+    best, momentum = (-np.inf, charge), np.zeros_like(charge)
+    for step in range(_STEPS):
+        cost = fixed + np.einsum("ni,in->n", weighted, charge[:, lane])
+        chosen = np.array([e + int(cost[e : e + n].argmin()) for e, n in zip(edges, sizes, strict=True)])
+        least = float(cost[chosen].sum())
+        if least > best[0]:
+            best = (least, charge)
+        taken = counts[chosen].T
+        paid = float((scarce * (charge * taken).sum(axis=1)).sum())
+        above = min(above, least - paid + float(scarce @ taken.max(axis=1)))
+        slope = momentum = scarce[:, None] * (taken - taken.mean(axis=1)[:, None]) + _MOMENTUM * momentum
+        size = float((slope**2).sum())
+        if size <= 0 or above - least <= 1e-6 * abs(least):
+            break
+        charge = on_simplex(charge + _REACH * _FADING**step * (above - least) / size * slope)
+    return best[1]
