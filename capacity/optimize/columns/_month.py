@@ -7,7 +7,6 @@ is a variable of its own. Whatever the search leaves open, its bound holds: rows
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,25 +76,20 @@ def solve_month(
     gaps: tuple[float, float],
     floor: Floor | None = None,
     may: Mask | None = None,
-    caps: Sequence[tuple[Floats, float]] = (),
 ) -> Solved | None:
     """(bound, on-demand counts, spot counts) (K, I) of a free month; None where nothing was found in time.
 
     ``start`` are counts on demand, as spot (K, I) and provisioned (I,) that hold; ``gaps`` are the absolute one in USD
     and the relative one at which the search may end. ``may`` (I,) are types that a month cheaper than ``start`` may
-    have: where others are left out, the bound is of no more than ``start`` costs. ``caps`` are what each provisioned
-    instance takes (I,) and how much there is of it: the bound is then of months within them.
+    have: where others are left out, the bound is of no more than ``start`` costs.
     """
-    kept = np.flatnonzero(
-        ~_bettered(u, lanes, prices, lost, [each for each, _ in caps]) & (True if may is None else may)
-    )
+    useful = ~_bettered(u, lanes, prices, lost)
+    kept = np.flatnonzero(useful if may is None else useful & may)
     if start is not None:
         kept = np.union1d(kept, np.flatnonzero(start[0].any(axis=0) | start[1].any(axis=0) | (start[2] > 0)))
     program = _Program(u, lanes, kept, prices, lost, whole_row=len(kept) == len(u.types))
     if floor is not None:
         program.stand_on(floor)
-    for each, most in caps:
-        program.rows.add(program.n, each[kept] / max(most, 1e-9), -math.inf, 1.0 + 1e-9)
     known = None if start is None else program.values(*start)
     found = searched(program.rows, program.cost, program.upper, program.integral, seconds, gaps, known)
     if found is None:
@@ -237,11 +231,8 @@ class _Program:
         return np.concatenate(at), np.concatenate(value).astype(float)
 
 
-def _bettered(u: Lanes, lanes: Counts, prices: Prices, lost: float, taken: Sequence[Floats] = ()) -> Mask:
+def _bettered(u: Lanes, lanes: Counts, prices: Prices, lost: float) -> Mask:
     """Types in whose place so many of another hold as much, for no more in any lane nor for what is provisioned.
-
-    ``taken`` (I,) each are what is capped besides: no more of that either.
-
     Not where variety, spot or what runs today count: then all stay. With these left out the row of the largest count
     is left out too.
     """
@@ -255,7 +246,7 @@ def _bettered(u: Lanes, lanes: Counts, prices: Prices, lost: float, taken: Seque
     if lost > 0:
         holds = u.requirement.zones * np.array([c.zone_loss for c in u.candidates], dtype=float)
         weight = np.concatenate([weight, np.minimum(holds, lost)[None, :]])
-    cost = np.concatenate([prices.usd, prices.each_usd[:, None], *(each[:, None] for each in taken)], axis=1)
+    cost = np.concatenate([prices.usd, prices.each_usd[:, None]], axis=1)
     stays = (u.runs > 0) & (u.leave_usd[:, lanes] > 0).any(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         times = np.where(weight[:, None, :] > 0, weight[:, :, None] / weight[:, None, :], np.inf)

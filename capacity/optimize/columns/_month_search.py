@@ -8,6 +8,7 @@ no less than what is known. Bounds of a search that is cut short hold too: the l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -242,7 +243,8 @@ class _Search:
         if usd[best] < self.known:
             self.known, self.best = float(usd[best]), (int(f.root[best]), f.counts[best])
         promise = self._promise(f)
-        keep = promise < self.known - _CLOSE_FRAC * abs(self.known)
+        enough_usd = self.known - _CLOSE_FRAC * abs(self.known) if math.isfinite(self.known) else math.inf
+        keep = promise < enough_usd
         order = np.flatnonzero(keep)
         order = order[np.argsort(promise[order], kind="stable")]
         sizes = np.bincount(f.owner, minlength=len(f.last))

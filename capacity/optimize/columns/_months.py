@@ -24,7 +24,7 @@ from capacity.optimize.columns._month_options import Months, cheapest_bundles, j
 from capacity.optimize.columns._months_proof import prove_months
 from capacity.optimize.columns._nearby import best_inside, improved, month_of
 from capacity.optimize.columns._part import Part
-from capacity.optimize.columns._quotas import Key, month_lanes, quotas_hold, used_of
+from capacity.optimize.columns._quotas import Key, month_lanes, quotas_hold
 from capacity.optimize.columns.rounds import frugal_covers
 
 # After the limit: for the relaxed choice to be rounded.
@@ -34,8 +34,6 @@ _BETTER_UNTIL, _PROOF_UNTIL = 0.4, 0.8
 _ROUNDS = 12
 # Times that the last choice is made again, with bundles of so many months that fit it, found in so many rounds.
 _DIVES, _DIVED, _DIVE_ROUNDS, _DIVE_SECONDS = 6, 6, 3, 2.0
-# Large months that are fitted to what is left of quotas, the seconds of each, and how near to the best.
-_FITTED, _FIT_SECONDS, _FIT_FRAC = 12, 0.6, 5e-4
 # Bundles of a month that are bettered in a round (twice as many in the first), of so many that are cheapest then.
 _STARTS, _LOOKED_AT = 1, 4
 # Bundles of a month that are left to the next solve.
@@ -73,8 +71,7 @@ def choose_months(
         left = until - part.ends.clock()
         if choice is None or left < _DIVE_SECONDS or not _is_worth(months, choice, gap_frac):
             break
-        dived, fitted = _dive(months, choice), _fit(months, choice, until)
-        if not (dived or fitted) or not months.solve(part.ends.left):
+        if not _dive(months, choice) or not months.solve(part.ends.left):
             break
         other = _chosen(months, search, until, gap_frac)
         choice = other if other is not None and other.usd <= choice.usd else choice
@@ -148,54 +145,6 @@ def _dive(months: Months, choice: Choice) -> bool:
         if len(months.options) == size:
             break
     return len(months.options) > before
-
-
-def _fit(months: Months, choice: Choice, until: float) -> bool:
-    """Bundles of the largest months for what all others, as chosen, leave of the quotas. Whether any is new.
-
-    What is left of a quota is too little for the next cheaper bundle of a large service; what fits is in between.
-    """
-    part, relaxed = months.part, months.relaxed
-    if relaxed is None:
-        return False
-    chosen = _bundles_of(months, choice)
-    left = np.array(part.coupling.upper) - used_of(part, chosen)
-    quotas = [r for r, name in enumerate(part.coupling.names) if name[0] in ("quota", "spot quota")]
-    duals = relaxed.duals.copy()
-    duals[quotas] = 0.0
-    table, before = months.table(), len(months.options)
-    usd = {key: float(table.cost[c]) for key, c in zip(_owners(months, choice), choice.columns, strict=True)}
-    large = sorted((key for key in usd if _is_open(part, key)), key=lambda k: (-usd[k], k))[:_FITTED]
-    for key in large:
-        b, seconds = chosen[key], min(_FIT_SECONDS, until - part.ends.clock())
-        if b is None or seconds <= 0:
-            continue
-        u, t = part.units[key[0]], key[1]
-        lanes = np.flatnonzero(u.months == t)
-        caps = _caps(part, u, t, b, left)
-        found = solve_month(
-            u, lanes, month_prices(part.coupling, u, t, lanes, duals), lost_demand(part.fleet, u, t),
-            (b.running, b.spot, b.provisioned), seconds, (1e-6, _FIT_FRAC), caps=caps,
-        )  # fmt: skip
-        if found is not None:
-            join_bundle(months, key, found[1], found[2])
-    return len(months.options) > before
-
-
-def _owners(months: Months, choice: Choice) -> list[Key]:
-    owners = [key for key, _ in months.options]
-    return [owners[c] for c in choice.columns]
-
-
-def _caps(part: Part, u: Lanes, t: int, b: Bundle, left: Floats) -> list[tuple[Floats, float]]:
-    """vCPU a provisioned instance of each type, and what there is of it: what the bundle has and what is left."""
-    vcpu = u.requirement.zones * np.array([c.vcpu for c in u.candidates], dtype=float)
-    rows = part.coupling.quota_row[u.s][:, t]
-    out = []
-    for row in np.unique(rows[rows >= 0]):
-        each = np.where(rows == row, vcpu, 0.0)
-        out.append((each, float(each @ b.provisioned + max(left[row], 0.0))))
-    return out
 
 
 # --- bundles -----------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ MOST_ROUNDS = 24
 # Times that all types are priced once more: new types move the duals, and these may want others.
 _WIDENINGS = 4
 # Times that quotas are split anew, while the relaxation gains so much by it.
-_SPLITS, _SPLIT_WORTH = 4, 1e-3
+_SPLITS, _SPLIT_WORTH = 2, 1e-3
 # A gap of the restricted master to what its own covers could still bring, below which duals have settled.
 _SETTLED_FRAC = 2e-4
 # Cells of the last knapsacks, by how many lanes there are: time grows with both.
