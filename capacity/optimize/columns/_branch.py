@@ -210,11 +210,14 @@ class _Batch:
         lane = np.array([k for k, p in enumerate(self.problems) for _ in p.roots], dtype=np.int64)
         every = [root for p in self.problems for root in p.roots]
         _, rows, width = self.weight.shape
-        left = np.array([np.pad(x.left, (0, rows - len(x.left)), constant_values=-1.0) for x in every])
-        self.kept = [x.kept for x in every]
-        self.allowed = np.array([np.pad(x.allowed, (0, width - len(x.allowed))) for x in every])
+        left, self.allowed = np.full((len(lane), rows), -1.0), np.zeros((len(lane), width), dtype=bool)
         # A type that is kept is no new kind, when more of it is added.
-        self.had = np.array([np.isin(self.kind[k], list(x.kept)) for k, x in zip(lane, every, strict=True)])
+        self.had = np.zeros_like(self.allowed)
+        for n, (k, x) in enumerate(zip(lane, every, strict=True)):
+            left[n, : len(x.left)], self.allowed[n, : len(x.allowed)] = x.left, x.allowed
+            for i in x.kept:
+                self.had[n] |= self.kind[k] == i
+        self.kept = [x.kept for x in every]
         some = np.array([sum(x.kept.values()) for x in every], dtype=np.int64)
         kinds = np.array([len(x.kept) for x in every], dtype=np.int64)
         nothing, place = np.zeros(len(lane), dtype=np.int64), np.arange(len(lane))

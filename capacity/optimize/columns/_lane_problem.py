@@ -115,6 +115,8 @@ def _bettered(weight: Floats, usd: Floats, kept: list[int]) -> Mask:
 
 def _telling(weight: Floats) -> Counts:
     """Rows that no other implies, whatever is chosen."""
+    if len(weight) == 1:
+        return np.zeros(1, dtype=np.int64)
     kept: list[int] = []
     for a in np.lexsort((np.arange(len(weight)), weight.sum(axis=1))):
         if not any((weight[b] <= weight[a]).all() for b in kept):
@@ -126,6 +128,8 @@ def _roots(
     u: Lanes, lane: int, usd: Floats, weight: Floats, kept: list[int], types: Counts, spot: Mask
 ) -> list[Root] | None:
     """Every way to keep some of what runs; None where there are too many."""
+    if not kept:
+        return [Root(0.0, np.ones(len(weight)), {}, np.ones(len(types), dtype=bool))]
     zones = u.requirement.zones
     penalty = float((u.runs * u.leave_usd[:, lane]).sum())
     most = [min(int(np.ceil(u.runs[i] / zones)), u.requirement.max_per_zone) for i in kept]
@@ -138,6 +142,9 @@ def _roots(
         cost = penalty - saved + sum(d * float(usd[i]) for i, d in own.items())
         held = sum((d * weight[:, i] for i, d in own.items()), np.zeros(len(weight)))
         # More of a type that runs comes only beyond all that may be kept of it: else it is another root.
-        some_left = [i for i, m in zip(kept, most, strict=True) if own[i] < m]
-        out.append(Root(cost, 1.0 - held, {i: d for i, d in own.items() if d}, spot | ~np.isin(types, some_left)))
+        allowed = np.ones(len(types), dtype=bool)
+        for i, m in zip(kept, most, strict=True):
+            if own[i] < m:
+                allowed &= spot | (types != i)
+        out.append(Root(cost, 1.0 - held, {i: d for i, d in own.items() if d}, allowed))
     return out
