@@ -6,9 +6,9 @@ A *column* is a whole choice of counts for a lane. The way of a solve (``plan``)
 1. covers of one and two types for every lane, found once, priced in every round (``_covers``);
 2. a master LP over the columns found so far and all that couples lanes: commitments owned and offered, reservations,
    quotas (``_coupling``, ``_master``); its duals price the next round (``rounds``), over all types in the end;
-3. once duals have settled, lanes searched whole over all types, many at a time: what finds counts of any number
-   of types proves what each lane costs at least too (``_whole``, ``_lane_problem``, ``_branch``; knapsacks, ``_bound``, and
-   small MIPs, ``_exact``, for what the search leaves open);
+3. once duals have settled, lanes searched whole over all types, many at a time: what finds counts of any number of
+   types also proves what each lane costs at least (``_whole``, ``_lane_problem``, ``_branch``; knapsacks, ``_bound``,
+   and small MIPs, ``_exact``, for what the search leaves open);
 4. the last choice, a MIP over the columns worth having (``_choice``);
 5. where a quota minds what a whole month provisions, a choice among bundles of units' months instead (``_bundles``,
    ``_months``), proven by lanes under the best split of the quota's charge (``_split``, ``_charges``), by a search of
