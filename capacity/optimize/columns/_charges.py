@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -135,7 +134,7 @@ def _others(part: Part, duals: Floats, charged: set[int], cells: int, ends: Dead
 def _charged(part: Part, u: Lanes, at: int, duals: Floats, known: Known, first: bool) -> _Charged:
     above = {t: known[at, t][0][0] for t, _ in month_lanes(u)}
     if first:
-        split(part.coupling, u, duals, partial(cheapest, u, part.covers[u.s]), above)
+        split(part.coupling, u, duals, part.covers[u.s], cheapest, above)
     charge = part.coupling.charge[u.s].copy()
     usd, spot = lane_prices(part.coupling, u, duals, np.zeros_like(charge))
     vcpu = u.requirement.zones * np.array([c.vcpu for c in u.candidates], dtype=float)

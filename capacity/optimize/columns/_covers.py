@@ -229,6 +229,20 @@ def priced(lanes: Lanes, covers: Covers, usd: Floats, spot_usd: Floats) -> Float
     return np.where(covers.works, out, np.inf)
 
 
+def within_reach(lanes: Lanes, pools: list[Covers], usd: Floats, spot_usd: Floats, charges: Floats) -> list[Covers]:
+    """Covers that may be a lane's cheapest at ``usd`` (I, L) with any part of ``charges`` (I, L) on top.
+
+    A lane costs at most what its cheapest cover does with all charges, so what costs more without any is never taken.
+    """
+    if not pools:
+        return []
+    worth = np.min([priced(lanes, c, usd + charges, spot_usd).min(axis=0) for c in pools], axis=0)
+    out = [
+        _taken(c, np.flatnonzero(((priced(lanes, c, usd, spot_usd) <= worth) & c.works).any(axis=1))) for c in pools
+    ]  # fmt: skip
+    return [c for c in out if len(c.first)]
+
+
 def counts_of(covers: Covers, cover: Counts, lane: Counts) -> tuple[Counts, Counts]:
     """(N, I) running and spot counts of covers ``cover`` of lanes ``lane``."""
     running, spot = covers.running[lane].copy(), covers.spot[lane].copy()

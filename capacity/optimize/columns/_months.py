@@ -63,23 +63,28 @@ def choose_months(
         return None
     span = until - began
     centre = _better(months, began + _BETTER_UNTIL * span, gap_frac)
+    # At hand whatever the proof takes.
+    choice = _chosen(months, search, until, gap_frac)
     if centre is not None:
         with suppress(TimeIsUp):
             prove_months(months, centre, began + _PROOF_UNTIL * span, gap_frac)
-    choice = _chosen(months, search, until, gap_frac)
+            choice = _better_of(choice, _chosen(months, search, until, gap_frac))
     for _ in range(_DIVES):
         left = until - part.ends.clock()
         if choice is None or left < _DIVE_SECONDS or not _is_worth(months, choice, gap_frac):
             break
         if not _dive(months, choice) or not months.solve(part.ends.left):
             break
-        other = _chosen(months, search, until, gap_frac)
-        choice = other if other is not None and other.usd <= choice.usd else choice
+        choice = _better_of(choice, _chosen(months, search, until, gap_frac))
     _leave_behind(months)
     if choice is None:
         return None
     bundles = _bundles_of(months, choice)
     return (bundles, choice) if quotas_hold(part, bundles) else None
+
+
+def _better_of(choice: Choice | None, other: Choice | None) -> Choice | None:
+    return other if other is not None and (choice is None or other.usd <= choice.usd) else choice
 
 
 def _leave_behind(months: Months) -> None:

@@ -15,10 +15,11 @@ import numpy as np
 
 from capacity.domain import Floats
 from capacity.optimize.columns._coupling import Coupling, lane_prices
+from capacity.optimize.columns._covers import Covers, within_reach
 from capacity.optimize.columns._lanes import Counts, Lanes, follows_load
 
-# Prices on demand and as spot -> costs (L,), counts on demand and as spot (L, I).
-Cheapest = Callable[[Floats, Floats], tuple[Floats, Counts, Counts]]
+# A unit, covers, prices on demand and as spot -> costs (L,), counts on demand and as spot (L, I).
+Cheapest = Callable[[Lanes, list[Covers], Floats, Floats], tuple[Floats, Counts, Counts]]
 
 # Steps of a split at given duals, and how far each goes of the way that would close the gap.
 STEPS = 60
@@ -38,11 +39,12 @@ def split(
     coupling: Coupling,
     u: Lanes,
     duals: Floats,
+    pools: list[Covers],
     cheapest: Cheapest,
     above: dict[int, float] | None = None,
     steps: int = STEPS,
 ) -> None:
-    """Improve ``coupling.charge`` of one unit at ``duals``; ``cheapest(usd, spot)`` gives costs and counts of lanes.
+    """Improve ``coupling.charge`` of one unit at ``duals``; ``cheapest`` gives costs and counts of lanes by ``pools``.
 
     ``above`` is, by month, what a whole month is known to cost at these duals; else what the lanes' choices would.
     """
@@ -54,9 +56,10 @@ def split(
     momentum = {t: np.zeros((len(u.types), len(lanes))) for t, lanes in months}
     free, spot = lane_prices(coupling, u, duals, np.zeros_like(coupling.charge[u.s]))
     charged = scarce[:, u.months]
+    near = within_reach(u, pools, free, spot, charged)
     for step in range(steps):
         reach = _RELAXATION * _FADING**step
-        cost, running, _ = cheapest(free + charged * coupling.charge[u.s], spot)
+        cost, running, _ = cheapest(u, near, free + charged * coupling.charge[u.s], spot)
         for t, lanes in months:
             charge = coupling.charge[u.s][:, lanes]
             least = float(cost[lanes].sum())

@@ -8,7 +8,6 @@ priced, and what was narrowed away by mistake comes back.
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import partial
 
 import numpy as np
 
@@ -56,7 +55,7 @@ def _resplit(part: Part, steps: int) -> bool:
     some = [u for u in part.units if concerned(part.coupling, u, part.duals)]
     for u in some:
         part.ends.check()
-        split(part.coupling, u, part.duals, partial(cheapest, u, part.covers[u.s]), steps=steps)
+        split(part.coupling, u, part.duals, part.covers[u.s], cheapest, steps=steps)
     if some:
         old = part.master.table()
         part.master = Master(part.coupling, part.lanes, part.master.seed)
