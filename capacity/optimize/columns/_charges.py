@@ -20,14 +20,12 @@ from capacity.optimize.columns._coupling import lane_prices
 from capacity.optimize.columns._lanes import Counts, Lanes
 from capacity.optimize.columns._part import Part
 from capacity.optimize.columns._quotas import Key, month_lanes
-from capacity.optimize.columns._split import concerned, on_simplex, split
+from capacity.optimize.columns._split import STEPS, Ascent, concerned, split
 from capacity.optimize.columns._whole import Prices, price_units
 from capacity.optimize.columns.rounds import cells_of, cheapest
 
 # Counts that join the pool: within this share of a lane's cheapest, at most so many a lane and round.
 _MARGIN_FRAC, _MOST_NEAR = 0.01, 25
-# Steps of a split, how far each goes of the way that would close the gap, and what is kept of the last one.
-_STEPS, _REACH, _FADING, _MOMENTUM = 60, 0.6, 0.97, 0.5
 # A unit is settled where its pool promises no more than this share above what is proven.
 _SETTLED_FRAC = 1e-4
 
@@ -202,20 +200,10 @@ def _split_month(c: _Charged, lanes: Counts, above: float) -> Floats:
     fixed = fixed + np.einsum("ni,in->n", counts, c.usd[:, lanes][:, lane])
     scarce = c.scarce[:, lanes[0]]
     weighted = counts * scarce[None, :]
-    charge = c.charge[:, lanes]
-    best, momentum = (-np.inf, charge), np.zeros_like(charge)
-    for step in range(_STEPS):
-        cost = fixed + np.einsum("ni,in->n", weighted, charge[:, lane])
+    ascent = Ascent(scarce, c.charge[:, lanes], above)
+    for _ in range(STEPS):
+        cost = fixed + np.einsum("ni,in->n", weighted, ascent.charge[:, lane])
         chosen = np.array([e + int(cost[e : e + n].argmin()) for e, n in zip(edges, sizes, strict=True)])
-        least = float(cost[chosen].sum())
-        if least > best[0]:
-            best = (least, charge)
-        taken = counts[chosen].T
-        paid = float((scarce * (charge * taken).sum(axis=1)).sum())
-        above = min(above, least - paid + float(scarce @ taken.max(axis=1)))
-        slope = momentum = scarce[:, None] * (taken - taken.mean(axis=1)[:, None]) + _MOMENTUM * momentum
-        size = float((slope**2).sum())
-        if size <= 0 or above - least <= 1e-6 * abs(least):
+        if not ascent.step(float(cost[chosen].sum()), counts[chosen].T):
             break
-        charge = on_simplex(charge + _REACH * _FADING**step * (above - least) / size * slope)
-    return best[1]
+    return ascent.best

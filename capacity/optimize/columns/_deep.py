@@ -1,7 +1,7 @@
 """Covers of any number of types, by walking back through a knapsack whose weights are rounded down: they hold for sure.
 
 Covers of two types are a per cent dearer than what a lane could do, where services are a few instances large. These
-are found once the duals have settled, at their prices, what is kept of the running fleet with them.
+are what bundles of months begin with where a provisioned vCPU is dear, with what is kept of the running fleet.
 """
 
 from __future__ import annotations

@@ -51,35 +51,47 @@ def split(
     vcpu = u.requirement.zones * np.array([c.vcpu for c in u.candidates], dtype=float)
     scarce = -vcpu[:, None] * np.append(duals, 0.0)[coupling.quota_row[u.s]]
     months = [(int(t), np.flatnonzero(u.months == t)) for t in np.unique(u.months)]
-    best = {t: (-np.inf, coupling.charge[u.s][:, lanes].copy()) for t, lanes in months}
-    above = {t: (above or {}).get(t, np.inf) for t, _ in months}
-    momentum = {t: np.zeros((len(u.types), len(lanes))) for t, lanes in months}
+    ascents = {t: Ascent(scarce[:, t], coupling.charge[u.s][:, k], (above or {}).get(t, np.inf)) for t, k in months}
     free, spot = lane_prices(coupling, u, duals, np.zeros_like(coupling.charge[u.s]))
     charged = scarce[:, u.months]
     near = within_reach(u, pools, free, spot, charged)
-    for step in range(steps):
-        reach = _RELAXATION * _FADING**step
+    for _ in range(steps):
         cost, running, _ = cheapest(u, near, free + charged * coupling.charge[u.s], spot)
         for t, lanes in months:
-            charge = coupling.charge[u.s][:, lanes]
-            least = float(cost[lanes].sum())
-            if least > best[t][0]:
-                best[t] = (least, charge.copy())
-            counts = running[lanes].T
-            paid = float((scarce[:, t] * ((charge * counts).sum(axis=1))).sum())
-            above[t] = min(above[t], least - paid + float(scarce[:, t] @ counts.max(axis=1)))
-            slope = scarce[:, t][:, None] * (counts - counts.mean(axis=1)[:, None])
-            slope = momentum[t] = slope + _MOMENTUM * momentum[t]
-            size = float((slope**2).sum())
-            if size <= 0 or above[t] - least <= 1e-6 * abs(least):
-                continue
-            moved = charge + reach * (above[t] - least) / size * slope
-            coupling.charge[u.s][:, lanes] = on_simplex(moved)
+            ascents[t].step(float(cost[lanes].sum()), running[lanes].T)
+            coupling.charge[u.s][:, lanes] = ascents[t].charge
     for t, lanes in months:
-        coupling.charge[u.s][:, lanes] = best[t][1]
+        coupling.charge[u.s][:, lanes] = ascents[t].best
 
 
-def on_simplex(weight: Floats) -> Floats:
+class Ascent:
+    """Steps of one month's split: ``charge`` (I, K) is tried next, ``best`` proved most so far.
+
+    ``scarce`` (I,) is what a provisioned instance is charged in all, ``above`` what the month is known to cost.
+    """
+
+    def __init__(self, scarce: Floats, charge: Floats, above: float) -> None:
+        self.scarce, self.charge, self.above = scarce, charge.copy(), above
+        self.best, self.best_usd = self.charge, -np.inf
+        self._momentum, self._reach = np.zeros_like(charge), _RELAXATION
+
+    def step(self, least: float, taken: Counts) -> bool:
+        """Go on from what ``charge`` proves, ``least``, with the counts (I, K) that lanes take; False at the end."""
+        if least > self.best_usd:
+            self.best_usd, self.best = least, self.charge
+        paid = float((self.scarce * (self.charge * taken).sum(axis=1)).sum())
+        self.above = min(self.above, least - paid + float(self.scarce @ taken.max(axis=1)))
+        slope = self.scarce[:, None] * (taken - taken.mean(axis=1)[:, None])
+        slope = self._momentum = slope + _MOMENTUM * self._momentum
+        reach, self._reach = self._reach, self._reach * _FADING
+        size = float((slope**2).sum())
+        if size <= 0 or self.above - least <= 1e-6 * abs(least):
+            return False
+        self.charge = _on_simplex(self.charge + reach * (self.above - least) / size * slope)
+        return True
+
+
+def _on_simplex(weight: Floats) -> Floats:
     """Rows projected on what is 0 or more and adds up to 1 (Duchi et al. 2008, algorithm 1)."""
     ordered = -np.sort(-weight, axis=1)
     sums = np.cumsum(ordered, axis=1) - 1.0
