@@ -31,6 +31,7 @@ from capacity.domain import (
     UnitRequirement,
 )
 from capacity.optimize._refuse import HOURS_TOLERANCE, refuse
+from capacity.optimize._tiny import without_tiny_loads
 
 # The provider's order of applying commitments (design: Standard RIs, EC2 Instance SPs, Compute SPs).
 PRODUCT_ORDER = {"standard_ri": 0, "ec2_instance_sp": 1, "compute_sp": 2}
@@ -247,10 +248,12 @@ def _utc(moment: datetime) -> datetime:
 
 def _ordered(problem: MixProblem) -> MixProblem:
     requirements = tuple(
-        replace(
-            r,
-            candidates=tuple(sorted(r.candidates, key=lambda c: c.instance_type)),
-            blocks=tuple(sorted(r.blocks, key=lambda b: (b.month, b.block))),
+        without_tiny_loads(
+            replace(
+                r,
+                candidates=tuple(sorted(r.candidates, key=lambda c: c.instance_type)),
+                blocks=tuple(sorted(r.blocks, key=lambda b: (b.month, b.block))),
+            )
         )
         for r in sorted(problem.requirements, key=lambda r: r.unit)
     )

@@ -1,0 +1,43 @@
+"""Loads that no solver can tell from nothing, raised to what any instance still holds.
+
+Counts are whole, so a load of 1e-45 asks for what one of a millionth of an instance does: one instance of a type that
+holds any of it. Rows of the model are divided by what is asked for, and HiGHS takes no coefficient above 1e15.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from capacity.domain import LoadBlock, UnitRequirement
+
+# Of what the smallest type holds: far below one instance, and far above what a solver's tolerances make of a row.
+_LEAST_FRAC = 1e-6
+
+
+def without_tiny_loads(r: UnitRequirement) -> UnitRequirement:
+    """``r`` with every load and need above 0 at least a millionth of what the smallest of its types holds of it.
+
+    The same plans serve it: one instance a zone of any type that serves some of a load serves the raised one too, and
+    a spot instance, of which less than a millionth would have to be relied on, is too large for either.
+    """
+    demand = _least(x for c in r.candidates for x in (c.safe, c.zone_loss))
+    names = sorted({name for b in r.blocks for name in b.further})
+    further = {name: _least(x for c in r.candidates for x in c.further.get(name, (0.0, 0.0))) for name in names}
+    blocks = tuple(_raised(b, demand, further) for b in r.blocks)
+    return r if blocks == r.blocks else replace(r, blocks=blocks)
+
+
+def _least(holds: Iterable[float]) -> float:
+    """0 where nothing holds any: then nothing serves the load, however small."""
+    return _LEAST_FRAC * min((x for x in holds if x > 0), default=0.0)
+
+
+def _raised(b: LoadBlock, demand: float, further: dict[str, float]) -> LoadBlock:
+    lost, needs = b.region_loss_demand, b.further
+    return replace(
+        b,
+        demand=max(b.demand, demand) if b.demand > 0 else b.demand,
+        region_loss_demand=max(lost, demand) if lost > 0 else lost,
+        further={name: max(x, further[name]) if x > 0 else x for name, x in needs.items()},
+    )
