@@ -31,7 +31,7 @@ from capacity.pipeline.futures import Future, futures
 from capacity.pipeline.inputs import Inputs, read_inputs, with_config
 from capacity.pipeline.judged import judge
 from capacity.pipeline.load_tests import LoadTests, read_load_tests, with_load_tests
-from capacity.pipeline.mix import Mix, fleet_needs, pins, solve_mix
+from capacity.pipeline.mix import Mix, UnitNeed, as_the_base, fleet_needs, pins, solve_mix
 from capacity.pipeline.outlook import outlook
 from capacity.pipeline.parts import Parts
 from capacity.pipeline.plan_total import plan_total
@@ -244,13 +244,9 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
     data = {unit: _under(found, config) for unit, found in ground.data.items()}
     known = futures(ground.base, config, change)
     needs, lacking = fleet_needs(inputs, data, known, change, ground.seed, ground.discount_frac)
-    pinned = _pinned(config, change, base_mix)
     # What is around the plan is looked for once, for the base: scenarios are compared by what they are.
     is_base = base_mix is None
-    mix, bought = _purchases(
-        solve_mix(inputs, needs, seed=ground.seed, pinned=pinned, progress=progress),
-        inputs, change, base_mix, ground.seed, progress,
-    )  # fmt: skip
+    mix, bought = _mix(inputs, needs, change, base_mix, ground.seed, progress)
     outlooks = {
         u: outlook(data[u], known[u], needs.get(u), ground.base, mix, config.lead_times, inputs.as_of.date())
         for u in known
@@ -302,6 +298,23 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
     )
     # The hours of every path are hundreds of megabytes and have done their work.
     return plan, replace(mix, needs={}) if mix else None
+
+
+def _mix(
+    inputs: Inputs, needs: Mapping[Unit, UnitNeed], change: Scenario, base_mix: Mix | None, seed: int, tell: Progress
+) -> tuple[Mix | None, Purchases]:
+    """The mix and what is bought for it. A scenario starts from its base: from nothing that another left behind.
+
+    One that changes nothing of the fleet has the base's mix: another of the same cost would look like its doing.
+    """
+    if base_mix is not None and change.commitments is None:
+        same = as_the_base(inputs, needs, base_mix)
+        if same is not None:
+            return same, Purchases()
+    pinned = _pinned(inputs.config, change, base_mix)
+    warm = base_mix.memory if base_mix else None
+    mix = solve_mix(inputs, needs, seed=seed, pinned=pinned, progress=tell, warm=warm)
+    return _purchases(mix, inputs, change, base_mix, seed, tell)
 
 
 def _purchases(

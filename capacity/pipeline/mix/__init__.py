@@ -13,6 +13,7 @@ from capacity.pipeline.mix._pools import pod_count, pool_need
 from capacity.pipeline.mix._resources import resource_needs
 from capacity.pipeline.mix._solve import (
     Mix,
+    as_the_base,
     coverage_frame,
     pins,
     planned_safe,
@@ -24,6 +25,7 @@ from capacity.pipeline.mix._solve import (
 __all__ = [
     "Mix",
     "UnitNeed",
+    "as_the_base",
     "coverage_frame",
     "fleet_needs",
     "offers",

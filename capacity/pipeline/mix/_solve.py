@@ -76,6 +76,14 @@ def solve_mix(
     )
 
 
+def as_the_base(inputs: Inputs, needs: Mapping[Unit, UnitNeed], base: Mix) -> Mix | None:
+    """The mix of ``base`` for ``needs`` that make the same problem of it; None where they make another."""
+    if not needs:
+        return None
+    problem, _ = _problem(inputs, needs, {}, base.problem.offers)
+    return replace(base, needs=needs) if problem == base.problem else None
+
+
 def solve_again(problem: MixProblem, settings: OptimizeConfig, seed: int, warm: Memory, seconds: float) -> MixSolution:
     """Another problem of the same fleet within ``seconds``, by the same rules; ``warm`` is read and left as it is.
 
