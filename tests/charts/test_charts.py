@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capacity import charts
+from capacity.charts import _svg
 from capacity.charts._headroom import _percent, _score, cell_colour
 from capacity.charts._theme import readable_on
 from capacity.plan import Plan, SpendMonth
@@ -91,6 +92,18 @@ def test_every_chart_of_every_plan_is_drawn_without_active_content(kind: str, na
 def test_the_same_chart_gives_the_same_bytes(name: str) -> None:
     first = charts.to_svg(CHARTS[name](plan("company"), "light"), 640)
     assert charts.to_svg(CHARTS[name](plan("company"), "light"), 640) == first
+
+
+def test_texts_are_measured_in_the_font_that_the_writer_brings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a picture is laid out alike whatever fonts a machine has."""
+
+    def laid_out(fonts: str) -> str:
+        monkeypatch.setattr(_svg, "PICTURE_FONT", fonts)
+        svg = charts.to_svg(CHARTS["headroom_heatmap"](plan("company"), "light"), 640)
+        return re.sub(r"\bc[0-9a-f]{10}-", "", svg.replace(fonts, ""))
+
+    assert laid_out(_svg.PICTURE_FONT) == laid_out("Liberation Sans")
+    assert laid_out("Liberation Sans") != laid_out("a font of no machine")
 
 
 def test_pictures_on_one_page_share_no_id() -> None:

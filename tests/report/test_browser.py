@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from capacity.charts._svg import NARROWED
 from capacity.report import render_html, write_check
 from capacity.report.check_page import render_check
 from tests.factory import HOSTILE, known_plan
@@ -112,6 +113,21 @@ def test_on_paper_no_table_or_chart_is_wider_than_the_page(chromium: Any, whole:
     summary = tab.evaluate("document.querySelector('#summary').getBoundingClientRect().bottom")
     assert summary <= 703, "what a director reads is on the first sheet"
     assert tab.pdf(prefer_css_page_size=True).startswith(b"%PDF")
+    tab.close()
+
+
+def test_no_text_of_a_picture_is_drawn_outside_it(chromium: Any, whole: str) -> None:
+    """Texts are measured in the font that the SVG writer brings, and drawn in what the browser's machine has."""
+    tab = chromium.new_page(viewport={"width": 1280, "height": 900})
+    tab.set_content(whole)
+    cut = tab.evaluate(
+        "() => [...document.querySelectorAll('figure svg')].flatMap(s => { const b = s.getBoundingClientRect();"
+        " return [...s.querySelectorAll('text')].filter(t => { const r = t.getBoundingClientRect();"
+        " return r.left < b.left - 1 || r.right > b.right + 1; }).map(t => t.textContent); })"
+    )
+    assert tab.locator("figure svg text").count() > 100
+    assert f'font-family: "{NARROWED}"' in whole
+    assert cut == []
     tab.close()
 
 
