@@ -6,7 +6,7 @@ Everything is taken from the plan's own frames and the paths that it was made fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -16,7 +16,10 @@ import pandas as pd
 from capacity import forecast, optimize
 from capacity.config import Config
 from capacity.domain import LoadBlock, MixProblem, MixSolution, Unit
+from capacity.errors import PlanError
+from capacity.optimize.purchases import as_asked, as_before
 from capacity.optimize.service_level import (
+    CURVE_LEVELS,
     FurtherNeed,
     Operation,
     cost_curve,
@@ -32,6 +35,8 @@ from capacity.plan import FRAMES
 
 # A point of the curve is solved to this gap: the steps between its levels are ten times as large.
 _CURVE_GAP_FRAC = 0.01
+
+Solve = Callable[[MixProblem], MixSolution]
 
 
 @dataclass(frozen=True)
@@ -64,11 +69,11 @@ def judge(
         headroom.append(headroom_by_month(one, need.hours, need.safe, *frames, data[unit].peak_recent))
     tell("operate the plan", len(operated), len(operated))
     months = _stacked(headroom, "headroom_months").rename(columns={"peak_q": "peak"})
-    solve = _solver(config, seed)
+    solve = _as_the_plan(mix, _solver(config, seed), config.optimize.gap_frac)
     judged = Judged(
         coverage=_coverage(coverage, mix, config, operated),
         headroom_months=months,
-        cost_curve=cost_curve(partial(_at_level, mix, config.optimize.load_blocks, {}), solve, types_of=mix.solution),
+        cost_curve=_curve(mix, {one.service_level for one in operated.values()}, config, solve),
     )
     if not around or config.optimize.why_seconds <= 0:
         return judged
@@ -124,7 +129,7 @@ def _stacked(found: list[pd.DataFrame], name: str) -> pd.DataFrame:
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(FRAMES[name]))
 
 
-def _solver(config: Config, seed: int) -> Callable[[MixProblem], MixSolution]:
+def _solver(config: Config, seed: int) -> Solve:
     settings = config.optimize
     return partial(
         optimize.solve,
@@ -135,12 +140,42 @@ def _solver(config: Config, seed: int) -> Callable[[MixProblem], MixSolution]:
     )
 
 
+def _as_the_plan(mix: Mix, solve: Solve, gap_frac: float) -> Solve:
+    """``solve`` by the prices that the plan was chosen by, where purchases are in these, and billed as the plan is.
+
+    Else a level would be of types that are cheapest on demand, and cost less than the plan for another reason than its
+    level. The bound is of the fleet's own prices.
+    """
+    by = mix.asked_as
+    if by is None:
+        return solve
+
+    def solve_both(problem: MixProblem) -> MixSolution:
+        first = solve(problem)
+        try:
+            return as_asked(problem, solve(as_before(problem, mix.problem, by)), first, gap_frac)
+        except PlanError:
+            return first
+
+    return solve_both
+
+
+def _curve(mix: Mix, promised: Collection[float], config: Config, solve: Solve) -> pd.DataFrame:
+    """The price of headroom. Where all tiers promise the same, the plan itself is the point at that level."""
+    own = dict.fromkeys(promised, mix.solution) if len(promised) == 1 else {}
+    levels = tuple(sorted({*CURVE_LEVELS, *own}))
+    problem_at = partial(_at_level, mix, config.optimize.load_blocks, levels, {})
+    return cost_curve(problem_at, solve, levels, known=own, types_of=mix.solution)
+
+
 def _at_level(
-    mix: Mix, load_blocks: int, cut: dict[Unit, dict[float, tuple[LoadBlock, ...]]], level: float
+    mix: Mix,
+    load_blocks: int,
+    levels: Sequence[float],
+    cut: dict[Unit, dict[float, tuple[LoadBlock, ...]]],
+    level: float,
 ) -> MixProblem:
     """The mix's problem with every unit's blocks cut at ``level``; pools and pinned units keep theirs."""
-    from capacity.optimize.service_level import CURVE_LEVELS
-
     blocks: dict[Unit, tuple[LoadBlock, ...]] = {}
     for unit, need in mix.needs.items():
         if not _is_cut_by_demand(need):
@@ -148,7 +183,7 @@ def _at_level(
         if unit not in cut:
             static = not need.requirement.autoscaled or need.requirement.vertical
             cut[unit] = forecast.cut_at_levels(
-                need.hours, need.days, load_blocks, CURVE_LEVELS, static=static, groups=need.groups
+                need.hours, need.days, load_blocks, levels, static=static, groups=need.groups
             )
         further = [k for k in need.resources if not k.folds]
         lost = {(b.month, b.block): b.region_loss_demand for b in need.requirement.blocks}

@@ -160,7 +160,10 @@ def cost_curve(plan: Plan) -> Table:
 
 def curve_said(plan: Plan) -> str:
     """How far the curve is proven: with the types of this plan, where its levels were solved with no others."""
-    said = "What the fleet costs over the horizon, by the share of futures that must fit"
+    said = (
+        "What the fleet costs over the horizon, by the share of futures that must fit, priced as this plan is "
+        "(commitments that are owned applied, none bought)"
+    )
     rows = plan.frame("cost_curve")
     statuses = [text(s) for s in rows["status"]] if "status" in rows else []
     if plan.mix is None or not any("types" in s for s in statuses):

@@ -118,7 +118,8 @@ def _price(plan: Plan) -> None:
 def _points(plan: Plan) -> None:
     note = (
         "What the fleet would cost if every tier kept so many points more or less headroom than its policy, with the "
-        "types of this plan. The axis does not begin at 0."
+        "types of this plan, priced as it is: commitments that are owned applied, none bought. The axis does not begin "
+        "at 0."
     )
     with ui.card("Price of each point of headroom", note):
         curve = plan.frame("headroom_curve")

@@ -216,3 +216,16 @@ def test_headroom_that_no_fleet_can_keep_has_no_cost() -> None:
     found = headroom_curve(few, plan, partial(solve, gap_frac=0.0), room, (0.0, 0.9))
     assert found["status"].iloc[1].startswith("infeasible")
     assert found["cost_usd"].isna().tolist() == [False, True]
+
+
+def test_a_plan_at_hand_stands_at_its_level_though_a_higher_one_is_cheaper() -> None:
+    """It keeps what runs and gives up money for that: the curve tells what it costs, and what others would."""
+    dear = _best(0.99)
+    spend = dear.spend.assign(total_usd=dear.spend["total_usd"] * 1.5)
+    plan = replace(_best(0.9), spend=spend)
+    found = cost_curve(problem_at, partial(solve, gap_frac=0.0), known={0.9: plan}).set_index("service_level")
+    assert found.loc[0.9, "cost_usd"] == spend["total_usd"].sum()
+    assert found.loc[0.9, "plan_of_level"] == 0.9
+    assert found.loc[0.9, "status"].endswith("the plan itself")
+    assert found.loc[0.95, "cost_usd"] < found.loc[0.9, "cost_usd"]
+    assert found.loc[0.5, "cost_usd"] == pytest.approx(_best(0.5).status.objective)

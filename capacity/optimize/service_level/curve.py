@@ -20,12 +20,13 @@ _NAN = float("nan")
 
 @dataclass(frozen=True)
 class _Solved:
-    """One level: its plan, or why there is none."""
+    """One level: its plan, or why there is none. ``at_hand``: given, and shown as it is."""
 
     level: float
     solution: MixSolution | None
     words: str
     bound: float = -float("inf")
+    at_hand: bool = False
 
     @property
     def cost(self) -> float:
@@ -41,7 +42,7 @@ def cost_curve(
     types_of: MixSolution | None = None,
     coverage_at: Callable[[float, MixSolution], float] | None = None,
 ) -> pd.DataFrame:
-    """What the plan costs at each service level; never falling, and proven from below.
+    """What the plan costs at each service level; proven from below, and never falling but after a plan at hand.
 
     Each level is solved whole, with all that couples units (commitments, quotas), by ``solve``: give it a looser gap
     than the plan's own, of 1 % (P50 to P90 is 18 % of the demo's cost, P90 to P99 10 %), and the plan as ``types_of``:
@@ -51,6 +52,9 @@ def cost_curve(
 
     * what serves a level serves every lower one, so a level costs at most what the cheapest plan of a higher one does;
     * what cannot be had for less at a level cannot at a higher one, so bounds are carried upwards.
+
+    A plan at hand stands at its level with what it costs. Where it gives up money to stay near what runs, a higher
+    level may cost less than it does; lower ones then cost less too.
 
     Parameters
     ----------
@@ -62,7 +66,8 @@ def cost_curve(
     levels
         Rising, in (0, 1].
     known
-        Plans at hand, by level (the plan itself, where all tiers promise the same): not solved again.
+        Plans at hand, by level (the plan itself, where all tiers promise the same): not solved again, and told as they
+        are.
     types_of
         A plan whose types each unit keeps. Bounds are then against mixes of these, and ``status`` says so. Where one
         level has no plan with them, all levels are solved with all types.
@@ -135,7 +140,7 @@ def _solve_all(
         if level in known:
             plan = known[level]
             bound = plan.status.bound - _most_penalty(problem_at(level))
-            out.append(_Solved(level, plan, plan.status.status, bound))
+            out.append(_Solved(level, plan, f"{plan.status.status}: the plan itself", bound, at_hand=True))
         elif impossible:
             out.append(_Solved(level, None, impossible))
         else:
@@ -171,7 +176,7 @@ def _frame(solved: list[_Solved], coverage_at: Callable[[float, MixSolution], fl
     for k, at in enumerate(solved):
         if at.solution is not None:
             bound = max(bound, at.bound)
-        used = min(solved[k:], key=lambda s: s.cost)  # the first of equals: its own plan
+        used = at if at.at_hand else min(solved[k:], key=lambda s: s.cost)  # the first of equals: its own plan
         if used.solution is None:
             rows.append((at.level, _NAN, bound if bound > 0 else _NAN, *[_NAN] * 6, at.words))
             continue
