@@ -273,9 +273,8 @@ def seen_occurrences(stamps: pd.DatetimeIndex, z: Floats, occasion: Occasion) ->
 def _fit(history: History, stamps: pd.DatetimeIndex, z: Floats, plan: _Regressors) -> Fitted:
     """Trend and shapes over all ``stamps``, and one coefficient a regressor, all on the modelled scale."""
     silence()
-    from prophet import Prophet
-
     from capacity.forecast._map_backend import by_numpy
+    from capacity.forecast._prophet import Prophet
 
     silence()  # its import turns its own messages on again
     model: Any = Prophet(

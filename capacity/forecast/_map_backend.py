@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from prophet.models import CmdStanPyBackend, IStanBackend
 
 from capacity.domain import Floats
 from capacity.forecast._map_fit import MapFit, fit_map
 from capacity.forecast._map_posterior import FLAT, LINEAR, Posterior, posterior_of
+from capacity.forecast._prophet import CmdStanPyBackend, IStanBackend
 
 PARTS = ("k", "m", "delta", "beta")
 

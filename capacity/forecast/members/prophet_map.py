@@ -70,9 +70,8 @@ def _damping(horizon: int, tau: float) -> Floats:
 def _fit(stamps: pd.DatetimeIndex, z: Floats, freq: str) -> tuple[Floats, Floats]:
     """Trend and the sum of the seasonal parts over all ``stamps``; fitted on the first ``len(z)``."""
     silence()
-    from prophet import Prophet
-
     from capacity.forecast._map_backend import by_numpy
+    from capacity.forecast._prophet import Prophet
 
     silence()  # its import turns its own messages on again
     model: Any = Prophet(
@@ -112,7 +111,7 @@ def default_paths(history: pd.Series, ahead: pd.DatetimeIndex, n_paths: int) -> 
     Prophet draws from the global random state; it is put back as it was.
     """
     silence()
-    from prophet import Prophet
+    from capacity.forecast._prophet import Prophet
 
     silence()  # its import turns its own messages on again
     model: Any = Prophet(uncertainty_samples=n_paths)
