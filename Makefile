@@ -18,10 +18,11 @@ $(VENV)/.run: pyproject.toml constraints.txt
 	$(PIP) install -c constraints.txt -e .
 	touch $@
 
-# One install, unless what runs is asked for beside it.
+# One install, unless what runs is asked for beside it. Modules are compiled when they are first imported: a sixth of
+# what is installed ever is.
 $(VENV)/.dev: pyproject.toml constraints.txt $(if $(filter run app,$(MAKECMDGOALS)),$(VENV)/.run)
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install -c constraints.txt -e '.[dev]'
+	$(PIP) install --no-compile -c constraints.txt -e '.[dev]'
 	touch $(VENV)/.run $@
 
 run: $(VENV)/.run

@@ -15,41 +15,45 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# As `capacity app` starts the front end: else each page that is drawn in a test process leaves threads behind that look
+# after files for as long as it runs.
+os.environ.setdefault("STREAMLIT_SERVER_FILE_WATCHER_TYPE", "none")
+
 # "quick" for every change, "full" for the counts that are promised (make test-full).
 settings.register_profile("quick", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("full", max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("CAPACITY_TEST_PROFILE", "quick"))
 
 # The tests of a file share fixtures that take seconds, and the files of some folders share one that their conftest.py
-# makes once a process: each such group goes to one test process, so that nothing is made twice.
+# makes once a process: each such group goes to one test process, so that nothing is made twice. Those in the browser
+# are one group too: half of their time is waited for, and two of them side by side would leave a core idle.
 TOGETHER = {
+    "tests/e2e": ("accessibility", "addresses", "asks_nobody", "every_page", "pages", "scenario_editor", "sign_in"),
     "tests/report": ("browser", "calendar", "html", "known", "planned_report", "printing", "report_rates", "workbook"),
     "tests/pipeline": ("bill_days", "budget_frames", "event_same_answer", "known_dates", "plan_rates", "planning",
                        "tied_totals", "totals", "unit_frames", "watch"),
 }  # fmt: skip
 # Groups that take longest, the longest first; what is short comes last, so that all test processes end together.
 LONGEST = (
-    "tests/e2e/test_pages.py",
-    "tests/e2e/test_scenario_editor.py",
+    "tests/e2e",
     "tests/report",
     "tests/pipeline",
     "tests/pipeline/test_demo.py",
-    "tests/e2e/test_sign_in.py",
-    "tests/e2e/test_every_page.py",
-    "tests/e2e/test_accessibility.py",
     "tests/store/test_fidelity.py",
     "tests/cli/test_commands.py",
     "tests/forecast/test_driver.py",
-    "tests/charts/test_charts.py",
-    "tests/store/test_crash.py",
     "tests/pipeline/test_data_quality.py",
+    "tests/store/test_crash.py",
     "tests/aws/test_cost_explorer_price.py",
     "tests/real/test_real_recordings.py",
     "tests/store/test_corrections.py",
     "tests/optimize/test_columns.py",
     "tests/optimize/test_near.py",
-    "tests/ui/test_ui_decisions.py",
     "tests/ui/test_ui_pages.py",
+    "tests/ui/test_ui_decisions.py",
+    "tests/quality/test_focus_reports.py",
+    "tests/pipeline/test_review_golden.py",
+    "tests/charts/test_charts.py",
     "tests/pipeline/test_live_promises.py",
     "tests/forecast/test_workers.py",
     "tests/forecast/test_map_backend.py",

@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import vl_convert
 
 from capacity.plan import Plan
 from capacity.report import render_html, write_report
 from tests.factory import known_plan, write_plan_dir
 from tests.factory_planned import planned
+
+DRAW = vl_convert.vegalite_to_svg
+DRAWN: dict[str, str] = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def drawn_once() -> Iterator[None]:
+    """A picture costs a tenth of a second, and the plans of these tests differ in little: the same one is drawn once.
+
+    That it would be drawn the same again is a test of each chart (tests/charts), and of the whole report.
+    """
+
+    def remembered(specification: dict[str, Any], **settings: Any) -> str:
+        key = json.dumps([specification, settings])
+        if key not in DRAWN:
+            DRAWN[key] = DRAW(specification, **settings)
+        return DRAWN[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vl_convert, "vegalite_to_svg", remembered)
+        yield
+
+
+@pytest.fixture
+def drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every picture is drawn, whether it was before or not."""
+    monkeypatch.setattr(vl_convert, "vegalite_to_svg", DRAW)
 
 
 @pytest.fixture(scope="session")

@@ -168,6 +168,7 @@ def test_cautions_that_differ_in_figures_count_as_one() -> None:
 # --- files -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("drawn_anew")
 def test_the_same_check_is_the_same_files_and_sheets_hold_all(tmp_path: Path) -> None:
     checked = load()
     page, book = write_check(checked, tmp_path / "a")

@@ -246,6 +246,7 @@ def test_hostile_names_are_words_and_nothing_else(ugly_report: tuple[Path, Path]
     assert "\u202e" not in html
 
 
+@pytest.mark.usefixtures("drawn_anew")
 def test_the_same_plan_gives_the_same_bytes(company: Plan, page: str) -> None:
     assert render_html(make_plan()) == page
 
