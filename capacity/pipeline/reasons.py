@@ -101,9 +101,10 @@ def _choices(mix: Mix, seed: int, tell: Progress) -> pd.DataFrame:
     planned = set(mix.solution.running["unit"])
     rows: list[tuple[object, ...]] = []
     units = [u for u in sorted(mix.needs) if str(u) in planned]
+    choices = why.TypeChoices(mix.problem, mix.solution)
     for number, unit in enumerate(units):
         tell("why these types", number, len(units))
-        found = why.type_choice(mix.problem, mix.solution, unit, seed=seed)
+        found = choices.of(unit, seed=seed)
         chosen = " + ".join(found.chosen)
         rows.append((unit.service, unit.region, chosen, True, found.usd_per_year, 0.0, "in the plan"))
         for other in found.others:

@@ -32,7 +32,7 @@ def test_the_optimum_lies_between(
         running={("m5.large", "a"): runs} if runs else {},
     )  # fmt: skip
     p = problem(r, penalty=penalty)
-    (found,) = enclosed([p], 512, NEVER)
+    (found,) = enclosed([p], NEVER)
     if found is not None:
         status = solve(p, gap_frac=1e-6).status
         assert found[0] <= status.objective * (1 + 1e-9)
@@ -42,19 +42,19 @@ def test_the_optimum_lies_between(
 
 def test_a_quota_that_the_cheapest_covers_break_is_left_to_the_solver() -> None:
     p = problem(unit("a", [90], KINDS))
-    roomy, tight = (enclosed([replace(p, quotas=(quota(limit),))], 256, NEVER)[0] for limit in (1000.0, 5.0))
+    roomy, tight = (enclosed([replace(p, quotas=(quota(limit),))], NEVER)[0] for limit in (1000.0, 5.0))
     assert roomy is not None
     assert tight is None
 
 
 def test_what_commitments_could_serve_is_not_told() -> None:
     p = problem(unit("a", [90], KINDS), commitments=[commitment("csp", "compute_sp")], rates={"csp": 0.7})
-    assert enclosed([p], 256, NEVER) == [None]
+    assert enclosed([p], NEVER) == [None]
 
 
 def test_a_deadline_ends_it() -> None:
     with pytest.raises(TimeIsUp):
-        enclosed([problem(unit("a", [90], KINDS))], 256, Deadline(time.perf_counter, time.perf_counter() - 1.0))
+        enclosed([problem(unit("a", [90], KINDS))], Deadline(time.perf_counter, time.perf_counter() - 1.0))
 
 
 def _many() -> MixProblem:

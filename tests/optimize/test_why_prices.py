@@ -9,7 +9,7 @@ import pytest
 
 from capacity.domain import MixProblem, Unit
 from capacity.optimize import solve, why
-from capacity.optimize.why._pieces import coupled, piece_of
+from capacity.optimize.why._pieces import Pieces, coupled
 from capacity.optimize.why.moves import touched
 from tests.optimize.makers import (
     ACCOUNT,
@@ -132,10 +132,10 @@ def test_only_what_is_coupled_is_solved_again() -> None:
     p = _many()
     first = p.requirements[0].unit
     assert len(set(coupled(p).values())) == 12
-    assert piece_of(p, solve(p), [first]).way == "alone"
+    assert Pieces(p, solve(p)).of([first]).way == "alone"
     shared = _many(quotas=[quota(1000.0)])
     assert len(set(coupled(shared).values())) == 1
-    piece = piece_of(shared, solve(shared), [first])
+    piece = Pieces(shared, solve(shared)).of([first])
     assert piece.way == "kept"
     assert piece.units == frozenset([first])
 
@@ -143,9 +143,14 @@ def test_only_what_is_coupled_is_solved_again() -> None:
 def test_a_commitment_that_the_others_use_whole_couples_nothing() -> None:
     small = _many(commitments=[commitment("sp", "compute_sp", hourly=0.2)], rates={"sp": 0.7})
     first = small.requirements[0].unit
-    assert piece_of(small, solve(small), [first]).way == "kept"
+    assert Pieces(small, solve(small)).of([first]).way == "kept"
+    assert Pieces(small, solve(small)).of([first]).beside is None
     large = _many(commitments=[commitment("sp", "compute_sp", hourly=500.0)], rates={"sp": 0.7})
-    assert piece_of(large, solve(large), [first]).way == "whole"
+    left = Pieces(large, solve(large)).of([first]).beside
+    assert left is not None
+    # All lots have what the eleven others leave.
+    assert [len(lot.active) for lot in left.lots] == [1] * len(left.lots)
+    assert all(400.0 < c.hourly_usd < 500.0 for c in left.commitments)
 
 
 def test_kept_prices_agree_with_the_fleet_solved_again() -> None:

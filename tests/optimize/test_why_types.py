@@ -10,6 +10,9 @@ import pytest
 from capacity.domain import MixProblem, Unit
 from capacity.errors import UsageError
 from capacity.optimize import price_running, solve, why
+from capacity.optimize.why._plan import billed, bought_of, counts_of, penalty_usd
+from capacity.optimize.why.types import _View
+from tests.optimize import test_book
 from tests.optimize.makers import ARM, HOURS, LARGE, REGION, SMALL, candidate, commitment, problem, quota, unit
 
 YEAR = 8760.0 / HOURS[0]
@@ -104,3 +107,34 @@ def test_an_unknown_unit_is_refused() -> None:
     p = problem(unit("a", [90]))
     with pytest.raises(UsageError, match="not a unit of this problem"):
         why.type_choice(p, solve(p), Unit("zzz", REGION))
+
+
+@pytest.mark.parametrize(("hourly", "count", "held"), [(0.05, 1, 0), (0.9, 4, 3), (6.0, 30, 40)])
+def test_what_a_unit_adds_is_the_whole_bill_less_that_of_all_others(hourly: float, count: int, held: int) -> None:
+    # Every product, one that ends inside a month, an offer, a reservation, two accounts; and a unit that runs spot.
+    p = test_book.fleet(hourly, count, held)
+    cheap = [replace(c, spot_usd_per_hour=c.usd_per_hour / 4) for c in test_book.KINDS]
+    spot = replace(p.requirements[0], candidates=tuple(cheap), spot_max_frac=0.5)
+    p = replace(p, requirements=(spot, *p.requirements[1:]))
+    solution = solve(p, 10.0, gap_frac=1e-4)
+    choices = why.TypeChoices(p, solution)
+    fleet, counts, bought = choices.fleet, counts_of(solution), bought_of(choices.fleet, solution)
+    seen = 0
+    for r in fleet.requirements:
+        view = _View(choices, r.unit)
+        rest = {key: n for key, n in counts.items() if key[0] != str(r.unit)}
+        base = billed(fleet, rest, bought).total_usd
+        for mine in [view.mine, *(_all_on(view.mine, c.instance_type) for c in r.candidates)]:
+            whole = billed(fleet, {**rest, **mine}, bought).total_usd - base + penalty_usd(fleet, mine, r.unit)
+            assert view.added(mine) == pytest.approx(whole, abs=0.005)
+            seen += 1
+    assert seen == 15
+
+
+def _all_on(counts: dict[tuple[str, str, str, str, str], int], kind: str) -> dict[tuple[str, str, str, str, str], int]:
+    """As many instances of one type, on demand."""
+    out: dict[tuple[str, str, str, str, str], int] = {}
+    for (unit_, month, block, _purchase, _kind), n in counts.items():
+        key = (unit_, month, block, "on_demand", kind)
+        out[key] = out.get(key, 0) + n
+    return out

@@ -2,8 +2,9 @@
 
 Units are coupled by quotas, commitments, offers and capacity reservations, by nothing else. So a part that nothing
 couples to the rest is solved alone, and the difference is that of the whole fleet ("alone"). A unit whose quotas and
-commitments are shared may be solved with all others as planned ("kept"), where the commitments that it could use are
-used whole by the others in every hour: it then pays on demand, whatever it runs. Else the whole fleet is ("whole").
+commitments are shared may be solved with all others as planned ("kept"): where these use a commitment whole in every
+hour, it pays on demand, whatever it runs; what they leave of one is given to it lot by lot (``beside``). Else the whole
+fleet is solved again ("whole").
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from capacity.domain import MixProblem, MixSolution, Unit, UnitRequirement
-from capacity.optimize._fleet import eligible, fleet_of, offered_rate
-from capacity.optimize.why._plan import billed, bought_of, counts_of, quota_use
+from capacity.optimize._fleet import Fleet, eligible, fleet_of, offered_rate
+from capacity.optimize.why._leftover import Leftover, Leftovers
+from capacity.optimize.why._plan import QuotaUse, billed, bought_of, counts_of, rows_of
 
-Way = Literal["alone", "kept", "whole"]
+Way = Literal["alone", "kept", "whole", "unreached"]
 
-WAY_WORDS = {
+WAY_WORDS: Mapping[Way, str] = {
     "alone": "solved alone: nothing couples it to the rest",
     "kept": "solved with all other services kept as planned",
     "whole": "the whole fleet solved again",
+    "unreached": "no mix that uses more of it is as cheap",
 }
 
 # Units that are solved to the optimum in a second or two.
@@ -36,13 +39,15 @@ _NOTHING_USD = 1e-6
 class Piece:
     """The units to solve again, the way, and (where others are kept) what these use of each quota.
 
-    ``exact`` is what to solve where the others, as planned, leave no room: without them nothing is proven.
+    ``exact`` is what to solve where the others, as planned, leave no room: without them nothing is proven. ``beside``
+    is what they leave of commitments, where they do not use all of what the unit could.
     """
 
     way: Way
     units: frozenset[Unit]
     left: tuple[float, ...] = ()
     exact: Piece | None = None
+    beside: Leftover | None = None
 
     @property
     def small(self) -> bool:
@@ -70,21 +75,54 @@ class Piece:
         )
 
 
-def piece_of(
-    problem: MixProblem, solution: MixSolution, touched: Collection[Unit], groups: Mapping[Unit, int] | None = None
-) -> Piece:
-    """The smallest part of ``problem`` that answers a move of ``touched``; ``groups`` are those of :func:`coupled`."""
-    everything = frozenset(r.unit for r in problem.requirements)
-    if not touched:
-        return Piece("whole", everything)
-    groups = coupled(problem) if groups is None else groups
-    units = frozenset(u for u in everything if groups[u] in {groups[t] for t in touched})
-    apart = units != everything and (not _contracts(problem, units) or _one_clock(problem))
-    exact = Piece("alone", units) if apart else Piece("whole", everything)
-    if exact.small or exact.units == frozenset(touched) or len(touched) != 1:
-        return exact
-    left = _left_by_others(problem, solution, next(iter(touched)))
-    return exact if left is None else Piece("kept", frozenset(touched), left, exact)
+class Pieces:
+    """The pieces of one plan; what all of them share is worked out once."""
+
+    def __init__(self, problem: MixProblem, solution: MixSolution) -> None:
+        self.fleet = fleet_of(problem)
+        self.problem, self.solution = problem, solution
+        self.everything = frozenset(r.unit for r in problem.requirements)
+        self.groups = coupled(problem)
+        self.one_clock = _one_clock(problem)
+        self.bought = bought_of(self.fleet, solution)
+        self.leftovers = Leftovers(self.fleet, rows_of(self.fleet, counts_of(solution)))
+        self.quota_use = QuotaUse(self.fleet, solution)
+        self.known: dict[frozenset[Unit], Piece] = {}
+
+    def of(self, touched: Collection[Unit]) -> Piece:
+        """The smallest part that answers a move of ``touched``."""
+        key = frozenset(touched)
+        if key not in self.known:
+            self.known[key] = self._of(key)
+        return self.known[key]
+
+    def _of(self, touched: frozenset[Unit]) -> Piece:
+        if not touched:
+            return Piece("whole", self.everything)
+        groups = {self.groups[t] for t in touched}
+        units = frozenset(u for u in self.everything if self.groups[u] in groups)
+        apart = units != self.everything and (self.one_clock or not _contracts(self.problem, units))
+        exact = Piece("alone", units) if apart else Piece("whole", self.everything)
+        if exact.small or exact.units == touched or len(touched) != 1:
+            return exact
+        return self._kept(next(iter(touched)), exact)
+
+    def _kept(self, unit: Unit, exact: Piece) -> Piece:
+        """The unit with all others as planned; ``exact`` where what these leave to it cannot be told."""
+        r = self.fleet.requirements[self.fleet.position(unit)]
+        if any(_reserves(v, r) for v in self.problem.reservations):
+            return exact
+        beside = None
+        if self.bought:
+            if _leave_bought(self.fleet, self.solution, self.bought, unit):
+                return exact
+        elif any(_covers(c, r) for c in self.fleet.commitments):
+            beside = self.leftovers.of(unit)
+            if beside is None:
+                return exact
+            beside = beside if beside.commitments else None
+        left = tuple(float(x) for x in self.quota_use.without(unit))
+        return Piece("kept", frozenset([unit]), left, exact, beside)
 
 
 def coupled(problem: MixProblem) -> dict[Unit, int]:
@@ -140,20 +178,14 @@ def _one_clock(problem: MixProblem) -> bool:
     return len(clocks) <= 1
 
 
-def _left_by_others(problem: MixProblem, solution: MixSolution, unit: Unit) -> tuple[float, ...] | None:
-    """What all others use of each quota; None where the unit could use what they leave of a commitment."""
-    fleet = fleet_of(problem)
+def _leave_bought(fleet: Fleet, solution: MixSolution, bought: Mapping[tuple[int, int], float], unit: Unit) -> bool:
+    """Whether the others leave anything of what is owned or bought that the unit could use."""
     r = fleet.requirements[fleet.position(unit)]
-    if any(_reserves(v, r) for v in problem.reservations):
-        return None
-    bought = bought_of(fleet, solution)
     mine = {c.id for c in fleet.commitments if _covers(c, r)}
     mine |= {str(row["id"]) for row in solution.purchases.to_dict("records") if _buys(fleet.offers, row, r)}
-    if mine:
-        use = billed(fleet, counts_of(solution), bought, without=[unit]).use
-        if float(use[use["id"].isin(sorted(mine))]["unused_usd"].max()) > _NOTHING_USD:
-            return None
-    return tuple(float(x) for x in quota_use(fleet, solution, [unit]))
+    use = billed(fleet, counts_of(solution), bought, without=[unit]).use
+    unused = use[use["id"].isin(sorted(mine))]["unused_usd"]
+    return bool(mine) and float(unused.max()) > _NOTHING_USD
 
 
 def _buys(offers: Collection[object], row: dict[Hashable, object], r: UnitRequirement) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from capacity.domain import Floats, MixProblem, MixSolution, Unit
 from capacity.optimize._billing import Bill, Usage, bill, grid_shape, usage_rows
-from capacity.optimize._fleet import Fleet, running_by_type
+from capacity.optimize._fleet import Fleet, fleet_of, running_by_type
 
 HOURS_OF_A_YEAR = 8760.0
 
@@ -78,6 +79,23 @@ def penalty_usd(fleet: Fleet, counts: Counts, unit: Unit) -> float:
     return total * fleet.problem.switching_penalty_frac
 
 
+def planned_usd(problem: MixProblem, solution: MixSolution) -> float:
+    """Spend and switching penalty over the horizon."""
+    total = float(solution.spend["total_usd"].sum())
+    if problem.switching_penalty_frac > 0:
+        fleet, counts = fleet_of(problem), counts_of(solution)
+        total += sum(penalty_usd(fleet, counts, r.unit) for r in fleet.requirements if r.running)
+    return total
+
+
+def rows_of(fleet: Fleet, counts: Counts) -> npt.NDArray[np.int64]:
+    """(rows, months, blocks) what runs on demand a zone, rows as in ``usage_rows``."""
+    usage = usage_of(fleet, counts)
+    zones = np.array([r.zones for r in usage.owners], dtype=float)[:, None, None]
+    out: npt.NDArray[np.int64] = np.rint(usage.instances / zones).astype(np.int64)
+    return out
+
+
 def vcpu_by_type(problem: MixProblem, solution: MixSolution) -> dict[tuple[str, str, str], float]:
     """(unit, month, type) -> vCPU provisioned, on demand and as spot."""
     frame = solution.provisioned
@@ -88,23 +106,30 @@ def vcpu_by_type(problem: MixProblem, solution: MixSolution) -> dict[tuple[str, 
     return out
 
 
-def quota_use(fleet: Fleet, solution: MixSolution, without: Collection[Unit]) -> Floats:
-    """(quotas,) the most vCPU of a month that all but ``without`` use of each quota."""
-    left_out = {str(u) for u in without}
-    kinds = {(str(r.unit), c.instance_type): (r, c) for r in fleet.requirements for c in r.candidates}
-    out = np.zeros((len(fleet.problem.quotas), len(fleet.problem.months)))
-    frame = solution.provisioned
-    purchase = frame["purchase"] if "purchase" in frame else ["on_demand"] * len(frame)
-    rows = zip(frame["unit"], frame["month"], frame["instance_type"], purchase, frame["vcpu"], strict=True)
-    for unit, month, kind, bought, vcpu in rows:
-        r, c = kinds[unit, kind]
-        code = c.spot_quota_code if bought == "spot" else c.quota_code
-        for q, quota in enumerate(fleet.problem.quotas):
-            if unit not in left_out and (r.account_id, r.unit.region, code) == (
-                quota.account_id,
-                quota.region,
-                quota.code,
-            ):
-                out[q, fleet.problem.months.index(month)] += vcpu
-    most: Floats = out.max(axis=1, initial=0.0)
-    return most
+class QuotaUse:
+    """What a plan uses of each quota, by unit."""
+
+    def __init__(self, fleet: Fleet, solution: MixSolution) -> None:
+        problem = fleet.problem
+        kinds = {(str(r.unit), c.instance_type): (r, c) for r in fleet.requirements for c in r.candidates}
+        month = {m: t for t, m in enumerate(problem.months)}
+        at: dict[tuple[str, str, str], list[int]] = {}
+        for q, quota in enumerate(problem.quotas):
+            at.setdefault((quota.account_id, quota.region, quota.code), []).append(q)
+        self.total = np.zeros((len(problem.quotas), len(problem.months)))
+        self.own: dict[str, Floats] = {}
+        frame = solution.provisioned
+        purchase = frame["purchase"] if "purchase" in frame else ["on_demand"] * len(frame)
+        rows = zip(frame["unit"], frame["month"], frame["instance_type"], purchase, frame["vcpu"], strict=True)
+        for unit, m, kind, bought, vcpu in rows:
+            r, c = kinds[unit, kind]
+            code = c.spot_quota_code if bought == "spot" else c.quota_code
+            for q in at.get((r.account_id, r.unit.region, code), ()):
+                self.own.setdefault(unit, np.zeros_like(self.total))[q, month[m]] += vcpu
+                self.total[q, month[m]] += vcpu
+
+    def without(self, unit: Unit) -> Floats:
+        """(quotas,) the most vCPU of a month that all others use of each."""
+        others = self.total - self.own.get(str(unit), 0.0)
+        out: Floats = others.max(axis=1, initial=0.0)
+        return out

@@ -22,7 +22,7 @@ from capacity.optimize._fleet import Fleet, fleet_of
 from capacity.optimize.check import check
 from capacity.optimize.solve import solve
 from capacity.optimize.why._pieces import Piece
-from capacity.optimize.why._plan import counts_of, penalty_usd, per_year, quota_use, vcpu_by_type
+from capacity.optimize.why._plan import QuotaUse, counts_of, penalty_usd, per_year, vcpu_by_type
 from capacity.optimize.why._words import difference_words
 
 # (unit, month, instance type) -> vCPU.
@@ -180,6 +180,7 @@ class _Work:
         self.base = vcpu_by_type(problem, solution)
         self.cost = self.cost_of(solution)
         self.budget = within_frac * self.cost
+        self.quota_use = QuotaUse(self.fleet, solution)
         self.untried = 0
 
     def cost_of(self, solution: MixSolution) -> float:
@@ -210,7 +211,7 @@ class _Work:
         if not runs:
             return
         allowed = [c for c in r.candidates if c.allowed]
-        used = tuple(float(x) for x in quota_use(self.fleet, self.solution, [r.unit]))
+        used = tuple(float(x) for x in self.quota_use.without(r.unit))
         seen: set[frozenset[str]] = {frozenset(c.instance_type for c in allowed)}
         before = self._alone(r, frozenset(runs), used)
         for theme, narrow in _THEMES.items():

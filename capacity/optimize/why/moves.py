@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from capacity.domain import LoadBlock, MixProblem, Quota, Unit, UnitRequirement
-from capacity.optimize._fleet import Fleet, fleet_of
 from capacity.optimize.explain._groups import counts_towards, quota_words, spot_possible
 from capacity.optimize.explain._knobs import with_headroom
 
@@ -152,69 +151,3 @@ def touched(problem: MixProblem, moved: MixProblem) -> frozenset[Unit]:
         if q.limit != before[key]:
             units |= {r.unit for r in problem.requirements if any(counts_towards(q, r, c) for c in r.candidates)}
     return frozenset(units)
-
-
-def rank(problem: MixProblem, candidates: Sequence[Moved], seconds: float) -> list[Moved]:
-    """The most binding first, by the duals of the linear relaxation; the caller's own moves before all others."""
-    fleet = fleet_of(problem)
-    worth = _worth(fleet, seconds)
-
-    def key(moved: Moved) -> tuple[int, float, str, str]:
-        concerned = worth.get(_row_kind(moved), {})
-        value = concerned.get(moved.name.split(": ")[0], 0.0)
-        first = _FIRST.index(moved.kind) if moved.kind in _FIRST else len(_FIRST)
-        return first, -value, moved.name, moved.unit
-
-    return sorted(candidates, key=key)
-
-
-# What is asked about by name, and what concerns all services, comes before what duals rank.
-_FIRST = ("given", "service_level", "objective", "headroom_policy", "zones_policy")
-
-_ROWS = {
-    "zones_less": "zone_loss", "zones_more": "any_loss", "maximum": "maximum", "minimum": "minimum",
-    "least_types": "least_types", "spot_share": "spot_share", "headroom_more": "demand", "headroom_less": "demand",
-    "quota": "quota",
-}  # fmt: skip
-
-
-def _row_kind(moved: Moved) -> str:
-    return _ROWS.get(moved.kind, "")
-
-
-def _worth(fleet: Fleet, seconds: float) -> dict[str, dict[str, float]]:
-    """Family -> unit or quota -> USD that one unit of its rows is worth in the linear relaxation.
-
-    A point of headroom or of spot is a hundredth of the load, a zone a share of it: (Z - f) / (Z - f + 1).
-    """
-    import numpy as np
-
-    from capacity.optimize._highs import load, matrix_of, quiet
-    from capacity.optimize.model import build_model
-
-    model = build_model(fleet)
-    matrix = matrix_of(model.lp)
-    solver = quiet(seed=1)
-    solver.setOptionValue("time_limit", seconds)
-    load(solver, matrix, relaxed=True)
-    solver.run()
-    prices = np.abs(np.array(solver.getSolution().row_dual, dtype=float))
-    out: dict[str, dict[str, float]] = {}
-    by_unit = {r.unit: r for r in fleet.requirements}
-    for name, price in zip(matrix.row_names, prices if len(prices) else np.zeros(len(matrix.row_names)), strict=True):
-        row = model.rows[name]
-        if row.family in ("quota", "spot_quota"):
-            of, family, step = quota_words(fleet.problem.quotas[row.key], "").split(": ")[0], "quota", 1.0 / row.scale
-        elif row.unit is not None:
-            r = by_unit[row.unit]
-            left = max(r.zones - r.zones_survived, 1)
-            of, family = str(row.unit), row.family.replace("further_", "")
-            step = {"demand": 0.01, "spot_share": 0.01, "zone_loss": 1 / (left + 1)}.get(family, 1.0 / row.scale)
-        else:
-            continue
-        out.setdefault(family, {}).setdefault(of, 0.0)
-        out[family][of] += float(price) * step
-        if family in ("demand", "zone_loss"):
-            out.setdefault("any_loss", {}).setdefault(of, 0.0)
-            out["any_loss"][of] += float(price) / 2
-    return out

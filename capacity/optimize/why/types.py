@@ -12,13 +12,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from capacity.domain import Candidate, MixProblem, MixSolution, Unit, UnitRequirement
 from capacity.errors import InfeasiblePlanError, NoPlanInTimeError, UsageError
+from capacity.optimize._book import Book, Cover
 from capacity.optimize._fleet import Fleet, fleet_of, vertical_count
+from capacity.optimize._result import Plan
+from capacity.optimize.columns._lanes import lanes_of
 from capacity.optimize.explain._screen import count_needed
 from capacity.optimize.solve import solve
 from capacity.optimize.why._pieces import Piece
-from capacity.optimize.why._plan import Counts, billed, bought_of, counts_of, penalty_usd, per_year, quota_use
+from capacity.optimize.why._plan import Counts, QuotaUse, bought_of, counts_of, penalty_usd, per_year, rows_of
 from capacity.optimize.why._served import Mix, average_held_frac, held_frac
 from capacity.words import listed, percent, usd
 
@@ -65,53 +70,98 @@ def type_choice(
 ) -> TypeChoice:
     """Why ``unit`` runs on the types that it does: the ``count`` next best and those that cannot be, with reasons.
 
+    For many units of one plan :class:`TypeChoices` is quicker.
+
     Raises
     ------
     UsageError
         The problem has no such unit, or the plan runs nothing of it.
     """
-    view = _View(problem, solution, unit)
-    if not view.chosen:
-        raise UsageError(f"{unit}: the plan runs nothing of it, so there is no choice to explain")
-    others = [view.one_type(c) for c in view.r.candidates if c.allowed and {c.instance_type} != set(view.chosen)]
-    without = view.without_family(solver, seed)
-    # Where one type is all that is left to choose, it is among the covers already.
-    if without is not None and len(without.types) != 1:
-        others.append(without)
-    others.sort(key=lambda o: (o.usd_per_year_more, o.name))
-    possible = [o for o in others if math.isfinite(o.usd_per_year_more)][:count]
-    impossible = [o for o in others if not math.isfinite(o.usd_per_year_more)][: max(count - len(possible), 1)]
-    return TypeChoice(unit, view.chosen, view.usd * view.year, (*possible, *impossible))
+    return TypeChoices(problem, solution).of(unit, count=count, solver=solver, seed=seed)
+
+
+class TypeChoices:
+    """The choices of types of one plan: what all units share of it is worked out once."""
+
+    def __init__(self, problem: MixProblem, solution: MixSolution) -> None:
+        self.fleet: Fleet = fleet_of(problem)
+        self.problem, self.solution = self.fleet.problem, solution
+        self.counts = counts_of(solution)
+        running = rows_of(self.fleet, self.counts)
+        plan = Plan(running, np.zeros_like(running), running.max(axis=2, initial=0), bought_of(self.fleet, solution))
+        self.book = Book(self.fleet, plan, all_allowed=True)
+        self.quota_use = QuotaUse(self.fleet, solution)
+        self.year = per_year(problem)
+
+    def of(self, unit: Unit, *, count: int = 5, solver: Literal["highs", "cbc"] = "highs", seed: int = 1) -> TypeChoice:
+        """As :func:`type_choice`.
+
+        Raises
+        ------
+        UsageError
+            The problem has no such unit, or the plan runs nothing of it.
+        """
+        view = _View(self, unit)
+        if not view.chosen:
+            raise UsageError(f"{unit}: the plan runs nothing of it, so there is no choice to explain")
+        others = [view.one_type(c) for c in view.r.candidates if c.allowed and {c.instance_type} != set(view.chosen)]
+        without = view.without_family(solver, seed)
+        # Where one type is all that is left to choose, it is among the covers already.
+        if without is not None and len(without.types) != 1:
+            others.append(without)
+        others.sort(key=lambda o: (round(o.usd_per_year_more, 2), o.name))
+        possible = [o for o in others if math.isfinite(o.usd_per_year_more)][:count]
+        impossible = [o for o in others if not math.isfinite(o.usd_per_year_more)][: max(count - len(possible), 1)]
+        return TypeChoice(unit, view.chosen, view.usd * view.year, (*possible, *impossible))
 
 
 class _View:
     """One unit of a plan, with all else kept."""
 
-    def __init__(self, problem: MixProblem, solution: MixSolution, unit: Unit) -> None:
-        self.fleet: Fleet = fleet_of(problem)
+    def __init__(self, plan: TypeChoices, unit: Unit) -> None:
+        self.fleet, self.problem, self.unit = plan.fleet, plan.problem, unit
         if unit not in {r.unit for r in self.fleet.requirements}:
             raise UsageError(f"{unit}: not a unit of this problem")
-        self.problem, self.solution, self.unit = self.fleet.problem, solution, unit
-        self.r: UnitRequirement = self.fleet.requirements[self.fleet.position(unit)]
-        self.bought = bought_of(self.fleet, solution)
-        self.counts = counts_of(solution)
-        self.mine = {key: n for key, n in self.counts.items() if key[0] == str(unit)}
-        self.year = per_year(problem)
+        s = self.fleet.position(unit)
+        self.r: UnitRequirement = self.fleet.requirements[s]
+        self.book, self.year = plan.book, plan.year
+        self.lanes = lanes_of(self.fleet, s, range(len(self.problem.months)))
+        self.mine = {key: n for key, n in plan.counts.items() if key[0] == str(unit)}
         self.chosen = tuple(sorted({key[4] for key in self.mine}))
-        self.others_use = quota_use(self.fleet, solution, [unit])
-        self.rest = {key: n for key, n in self.counts.items() if key[0] != str(unit)}
-        # What the unit adds to the bill: that of all, less that of all others.
-        self.base = billed(self.fleet, self.rest, self.bought).total_usd
+        self.others_use = plan.quota_use.without(unit)
         self.known: dict[tuple[object, ...], float] = {}
+        self.nothing = self._more({})
         self.usd = self.added(self.mine)
 
     def added(self, counts: Counts) -> float:
         """What the unit adds to the bill of all with ``counts``, and its penalty; each cover is billed once."""
         key = tuple(sorted(counts.items()))
         if key not in self.known:
-            total = billed(self.fleet, {**self.rest, **counts}, self.bought).total_usd
-            self.known[key] = total - self.base + penalty_usd(self.fleet, counts, self.unit)
+            # What all is more than now, less what nothing of the unit is: only its penalty is in both.
+            self.known[key] = self._more(counts) - self.nothing + penalty_usd(self.fleet, {}, self.unit)
         return self.known[key]
+
+    def _more(self, counts: Counts) -> float:
+        """What the whole plan costs more than now with ``counts`` for this unit: on demand as billed, and spot."""
+        u = self.lanes
+        if u is None:
+            return 0.0
+        running = np.zeros((len(u.hours), len(u.types)), dtype=np.int64)
+        lane = {(t, b): k for k, (t, blocks) in enumerate(zip(u.months, u.blocks, strict=True)) for b in blocks}
+        month = {m: t for t, m in enumerate(self.problem.months)}
+        own = self.fleet.blocks[u.s]
+        block = {(t, b.block): k for t, blocks in enumerate(own) for k, b in enumerate(blocks)}
+        kind = {c.instance_type: i for i, c in enumerate(u.candidates)}
+        spot = 0.0
+        for (_unit, m, b, purchase, name), n in counts.items():
+            t, i = month[m], kind[name]
+            k = block[t, b]
+            if purchase == "spot":
+                spot += n * float(u.spot_usd[i]) * own[t][k].hours
+            else:
+                running[lane[t, k], i] = n
+        cover = Cover(u, running, np.zeros((len(month), len(u.types)), dtype=np.int64), 0, 0.0)
+        return float(self.book.more_usd([cover])[0]) + spot
 
     # --- other choices -------------------------------------------------------------------------------------
 
@@ -235,7 +285,7 @@ class _View:
 
     def _covered(self, counts: Counts, list_old: float, list_new: float) -> list[str]:
         """Share of the list price that commitments take off, with the others kept."""
-        if not (self.problem.commitments or self.bought) or list_old <= 0 or list_new <= 0:
+        if not (self.problem.commitments or self.book.plan.bought) or list_old <= 0 or list_new <= 0:
             return []
         off_old = 1 - (self.usd - penalty_usd(self.fleet, self.mine, self.unit)) / list_old
         off_new = 1 - (self.added(counts) - penalty_usd(self.fleet, counts, self.unit)) / list_new
