@@ -38,6 +38,7 @@ from capacity.optimize.why._plan import counts_of
 _CHEAP_FRAC = 0.5
 # Of a unit that is solved whole.
 _ALONE_GAP_FRAC = 1e-5
+_LEAST_SECONDS = 0.1
 # So many units are planned anew beside what the others leave of commitments: each takes a second.
 _BESIDE = 3
 
@@ -92,7 +93,8 @@ def fleet_bounds(
         mine = [q for q, unit in own.items() if unit == u.requirement.unit]
         found = covers[k]
         if found is None or not _enter(plan, fleet, u, *found) or not _holds(mine, fleet, plan):
-            whole = solve(_alone(problem, u.requirement.unit, mine), deadline.left, _ALONE_GAP_FRAC, solver, seed)
+            seconds = max(deadline.left, _LEAST_SECONDS)
+            whole = solve(_alone(problem, u.requirement.unit, mine), seconds, _ALONE_GAP_FRAC, solver, seed)
             _enter_plan(plan, fleet, u, whole)
             if at_list_prices(u, prices[k]):
                 lows[k] = max(lows[k], whole.status.bound)

@@ -24,7 +24,7 @@ from capacity.words import listed
 # Until when, of the time limit, moves of single services are told between what arithmetic proves.
 _ENCLOSED_UNTIL = 0.6
 # What is asked about by name, and what concerns all services, comes before all else.
-_FIRST = {"given": 0, "service_level": 1, "objective": 2, "headroom_policy": 3, "zones_policy": 4}
+_FIRST = {"given": 0, "service_level": 1, "objective": 2, "headroom_policy": 3, "zones_policy": 4, "quota": 5}
 
 
 @dataclass(frozen=True)
