@@ -158,11 +158,12 @@ def test_what_holds_a_plan_in_place_is_said_in_words() -> None:
     said = binding(p, solve(p, gap_frac=0.0))
     for text in (
         "few/us-east-1: its smallest count of 2 per zone decides",
-        "lost/us-east-1: losing 1 of 3 zones (10.0% to spare) decides the count in 2026-01 b1",
+        "lost/us-east-1: losing 1 of 3 zones (10.0% to spare) decides the count "
+        "in its 744 busiest hours of 2026-01 (b1)",
         "lost/us-east-1: at its largest count of 5 per zone in 2026-01",
         "plain/us-east-1: demand within the SLO (20.0% to spare)",
-        "db/us-east-1: its count is kept (1 per zone in 2026-01 b1)",
-        "77 vCPU allowed, 72 used: no room for one instance more in 2026-01",
+        "db/us-east-1: its count is kept, 1 per zone; only its type is chosen",
+        "77 vCPU allowed, 72 used: no room for one instance more in every zone in 2026-01",
         "commitment csp: 100% used",
     ):
         assert any(text in line for line in said), (text, said)

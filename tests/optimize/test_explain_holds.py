@@ -53,7 +53,10 @@ def test_the_share_of_spot_is_said_to_be_full() -> None:
 def test_spot_counts_for_what_it_is_relied_on_for() -> None:
     said = _said(_one(spot_max_frac=1.0), [("a", "on_demand", "m5.large", 2), ("a", "spot", "m5.large", 2)])
     # 3 zones x 10 x (2 + .5 x 2) = 90: nothing to spare.
-    assert "a/us-east-1: demand within the SLO (0.0% to spare) decides the count in 2026-01 b1" in said
+    assert (
+        "a/us-east-1: demand within the SLO (0.0% to spare) decides the count in its 744 busiest hours of 2026-01 (b1)"
+        in said
+    )
 
 
 def test_the_least_number_of_types_is_said_to_bind() -> None:
@@ -72,10 +75,14 @@ def test_the_tightest_of_all_loads_decides() -> None:
     p = problem(replace(r, blocks=blocks))
     said = _said(p, [("a", "on_demand", "m5.large", 3)])
     # 3 zones x 3 x 16 GiB = 144; with a zone lost 2 x 3 x 20 = 120 of 100.
-    assert "a/us-east-1: memory_gib when losing 1 of 3 zones (20.0% to spare) decides the count in 2026-01 b2" in said
+    where = "decides the count in 372 hours of 2026-01 (b2)"
+    assert f"a/us-east-1: memory_gib when losing 1 of 3 zones (20.0% to spare) {where}" in said
     blocks = tuple(replace(b, region_loss_demand=130.0) for b in r.blocks)
     said = _said(problem(replace(r, blocks=blocks)), [("a", "on_demand", "m5.large", 3)])
-    assert "a/us-east-1: taking over from a lost region (3.8% to spare) decides the count in 2026-01 b2" in said
+    assert (
+        "a/us-east-1: taking over from a lost region (3.8% to spare) decides the count in 372 hours of 2026-01 (b2)"
+        in said
+    )
 
 
 def test_spot_has_a_quota_of_its_own() -> None:
@@ -83,7 +90,8 @@ def test_spot_has_a_quota_of_its_own() -> None:
     said = _said(p, [("a", "on_demand", "m5.large", 2), ("a", "spot", "m5.large", 2)])
     quotas = [line for line in said if line.startswith("quota")]
     assert quotas == [
-        f"quota {SPOT} in us-east-1 of account 1111: 14 vCPU allowed, 12 used: no room for one instance more in 2026-01"
+        f"quota {SPOT} in us-east-1 of account 1111: 14 vCPU allowed, 12 used: "
+        "no room for one instance more in every zone in 2026-01"
     ]
 
 

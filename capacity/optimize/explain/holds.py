@@ -15,6 +15,8 @@ from capacity.optimize.explain._groups import quota_words
 
 # A share is at its limit when less than this is left of it: spot instances are whole, shares are not.
 _AT_LIMIT_FRAC = 0.01
+# Of what a commitment costs: what is unused below this share is rounding.
+_IDLE_FRAC = 0.005
 
 # (month, block, instance type) -> instances per zone, on demand and as spot.
 Running = Mapping[tuple[str, str, str], tuple[int, int]]
@@ -59,22 +61,29 @@ def _of_unit(r: UnitRequirement, counts: Running, provisioned: Provisioned) -> I
     peak = max(r.blocks, key=lambda b: (b.demand, b.month, b.block))
     total = sum(sum(counts.get((peak.month, peak.block, c.instance_type), (0, 0))) for c in r.candidates)
     where = f"{peak.month} {peak.block}"
-    if r.vertical or any(m == peak.month for m, _ in r.pinned or {}):
-        yield f"{r.unit}: its count is {'kept' if r.vertical else 'pinned'} ({total} per zone in {where})"
+    if r.vertical:
+        yield f"{r.unit}: its count is kept, {total} per zone; only its type is chosen"
+    elif any(m == peak.month for m, _ in r.pinned or {}):
+        yield f"{r.unit}: its count is pinned ({total} per zone in {where})"
     elif total and total == r.min_per_zone:
         yield f"{r.unit}: its smallest count of {r.min_per_zone} per zone decides"
     elif total and (states := _states(r, counts, provisioned)):
         # Of equal ones the first: demand comes before what follows from it.
         tightest = min(states, key=lambda s: round(s.spare, 9))
         yield f"{r.unit}: {tightest.name} ({tightest.spare:.1%} to spare) decides the count in {tightest.where}"
+    yield from () if r.vertical else _at_most(r, provisioned)
+    yield from _of_types(r, counts)
+    yield from _of_spot(r, counts)
+
+
+def _at_most(r: UnitRequirement, provisioned: Provisioned) -> Iterable[str]:
     most: dict[str, int] = {}
     for (month, _), both in provisioned.items():
         most[month] = most.get(month, 0) + sum(both)
     at_most = sorted(month for month, count in most.items() if count >= r.max_per_zone)
     if at_most:
-        yield f"{r.unit}: at its largest count of {r.max_per_zone} per zone in {', '.join(at_most)}"
-    yield from _of_types(r, counts)
-    yield from _of_spot(r, counts)
+        when = "every month" if len(at_most) == len(most) > 1 else _some(at_most)
+        yield f"{r.unit}: at its largest count of {r.max_per_zone} per zone in {when}"
 
 
 @dataclass(frozen=True)
@@ -91,25 +100,32 @@ def _states(r: UnitRequirement, counts: Running, provisioned: Provisioned) -> li
     peak = max(r.blocks, key=lambda b: (b.demand, b.month, b.block))
     lost = f"losing {r.zones_survived} of {r.zones} zones"
     left = max(r.zones - r.zones_survived, 0)
-    out += _state("demand within the SLO", peak, peak.demand, r.zones * _held(r, counts, peak, lambda c: c.safe))
+    busiest = f"its {peak.hours:,.0f} busiest hours of {peak.month} ({peak.block})"
+    held = r.zones * _held(r, counts, peak, lambda c: c.safe)
+    out += _state("demand within the SLO", busiest, peak.demand, held)
     if r.zones_survived:
-        out += _state(lost, peak, peak.demand, left * _held(r, counts, peak, lambda c: c.zone_loss))
+        held = left * _held(r, counts, peak, lambda c: c.zone_loss)
+        out += _state(lost, busiest, peak.demand, held)
     for resource in sorted({k for b in r.blocks for k in b.further}):
         block = max(r.blocks, key=lambda b: (b.further.get(resource, 0.0), b.month, b.block))
         wanted = block.further.get(resource, 0.0)
         for k, name, zones in ((0, resource, r.zones), (1, f"{resource} when {lost}", left)):
             if k == 0 or r.zones_survived:
                 held = zones * _held(r, counts, block, lambda c, k=k, x=resource: c.further.get(x, (0.0, 0.0))[k])
-                out += _state(name, block, wanted, held)
+                out += _state(name, _hours(block), wanted, held)
     region = max(r.blocks, key=lambda b: (b.region_loss_demand, b.month, b.block))
     stands = [provisioned.get((region.month, c.instance_type), (0, 0))[0] for c in r.candidates]
     held = r.zones * sum(count * c.zone_loss for count, c in zip(stands, r.candidates, strict=True))
-    out += _state("taking over from a lost region", region, region.region_loss_demand, held)
+    out += _state("taking over from a lost region", _hours(region), region.region_loss_demand, held)
     return out
 
 
-def _state(name: str, block: LoadBlock, wanted: float, held: float) -> list[_State]:
-    return [_State(name, f"{block.month} {block.block}", held / wanted - 1)] if wanted > 0 else []
+def _state(name: str, where: str, wanted: float, held: float) -> list[_State]:
+    return [_State(name, where, held / wanted - 1)] if wanted > 0 else []
+
+
+def _hours(block: LoadBlock) -> str:
+    return f"{block.hours:,.0f} hours of {block.month} ({block.block})"
 
 
 def _held(r: UnitRequirement, counts: Running, block: LoadBlock, per_instance: object) -> float:
@@ -175,7 +191,9 @@ def _of_quota(fleet: Fleet, quota: Quota, solution: MixSolution) -> Iterable[str
     used = frame[mask].groupby("month")["vcpu"].sum()
     full = used[used > quota.limit - min(steps.values())]
     if len(full):
-        yield quota_words(quota, f", {full.max():g} used: no room for one instance more in {', '.join(full.index)}")
+        yield quota_words(
+            quota, f", {full.max():g} used: no room for one instance more in every zone in {_some([*full.index])}"
+        )
 
 
 def _of_commitments(fleet: Fleet, solution: MixSolution) -> Iterable[str]:
@@ -185,7 +203,8 @@ def _of_commitments(fleet: Fleet, solution: MixSolution) -> Iterable[str]:
         rows = use[use["id"] == name]
         paid, unused = float(rows["paid_usd"].sum()), float(rows["unused_usd"].sum())
         if paid > 0:
-            yield f"{kind} {name}: {1 - unused / paid:.0%} used"
+            idle = f", {unused:,.0f} of {paid:,.0f} USD are paid for nothing" if unused / paid >= _IDLE_FRAC else ""
+            yield f"{kind} {name}: {1 - unused / paid:.0%} used{idle}"
 
 
 def _of_reservations(solution: MixSolution) -> Iterable[str]:

@@ -19,12 +19,13 @@ from capacity.optimize._fleet import Fleet, eligible, fleet_of, offered_rate
 from capacity.optimize.why._leftover import Leftover, Leftovers
 from capacity.optimize.why._plan import QuotaUse, billed, bought_of, counts_of, rows_of
 
-Way = Literal["alone", "kept", "whole", "unreached"]
+Way = Literal["alone", "kept", "whole", "bounded", "unreached"]
 
 WAY_WORDS: Mapping[Way, str] = {
     "alone": "solved alone: nothing couples it to the rest",
     "kept": "solved with all other services kept as planned",
     "whole": "the whole fleet solved again",
+    "bounded": "the whole fleet, between what its loads cost at least and what covers of them cost",
     "unreached": "no mix that uses more of it is as cheap",
 }
 

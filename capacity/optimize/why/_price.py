@@ -87,6 +87,10 @@ def _amount(low: float, high: float) -> str:
     if high - low < max(2 * _NOTHING_USD, 1e-4 * max(abs(low), abs(high))):
         middle = (low + high) / 2
         return f"{'costs' if middle > 0 else 'saves'} {usd(abs(middle))} a year"
+    if low >= 0 and low < _NOTHING_USD:
+        return f"costs at most {usd(high)} a year"
+    if high <= 0 and high > -_NOTHING_USD:
+        return f"saves at most {usd(-low)} a year"
     if low >= 0:
         return f"costs between {usd(low)} and {usd(high)} a year"
     if high <= 0:

@@ -100,7 +100,9 @@ class Pricing:
                     break
         except TimeIsUp:
             return None
-        way: Way = "unreached" if outcome == "solved" and between is _NONE else piece.way
+        way: Way = piece.way
+        if outcome == "solved" and self._is_bounded(piece):
+            way = "unreached" if between is _NONE else "bounded"
         return self._priced(move, way, outcome, between, time.perf_counter() - began)
 
     def _ways(self, move: Moved) -> Iterator[Piece]:
