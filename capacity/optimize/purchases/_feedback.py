@@ -21,7 +21,6 @@ from capacity.optimize.purchases.types import PurchasePlan, PurchaseProblem
 
 # Rates that differ by less than this share leave the order of prices as it is, but for types of all but the same price.
 _EVEN = 1e-3
-_CENT = 0.01
 
 # How the search for a mix that was asked for with purchases in mind has ended: its gap on demand is no fault of it.
 TOGETHER = "chosen for its cost with purchases"
@@ -205,14 +204,15 @@ def as_asked(problem: MixProblem, found: MixSolution, first: MixSolution, gap_fr
     """The counts of ``found``, whose prices or inventory were others, billed and verified as a plan of ``problem``.
 
     The bound is that of ``first``, which was proven for ``problem`` itself and so holds for every plan of it. Where the
-    objective of ``first`` is its spend alone (a rule of few types: the penalty is in their choice), so is this one's.
+    objective of ``first`` is its spend alone (its notes speak of no switching penalty), so is this one's.
 
     Raises
     ------
     PlanCheckError
         The plan breaks a requirement.
     """
-    spend_only = abs(first.status.objective - float(first.spend["total_usd"].sum())) < _CENT
+    # A first mix that leaves nothing has a penalty of 0: only what it says of its objective tells the two apart.
+    spend_only = not any(n.startswith(PENALTY_NOTE) for n in first.notes)
     fleet = fleet_of(replace(problem, switching_penalty_frac=0.0) if spend_only else problem)
     ended = [s.termination for s in (found.status, first.status) if "time" in s.termination]
     notes = tuple(n for n in found.notes if not n.startswith(PENALTY_NOTE) and n not in first.notes)
