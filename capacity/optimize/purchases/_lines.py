@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -128,6 +128,18 @@ def setting_of(problem: PurchaseProblem) -> Setting:
     pools += [_offered(o, groups, len(horizon.hours)) for o in offers]
     columns = [c for i, p in enumerate(pools) if p.offer for b in buys for c in _columns(i, p, p.offer, b, horizon)]
     return Setting(problem, horizon, tuple(pools), tuple(columns), tuple(refused))
+
+
+def narrowed(setting: Setting, bought: Floats) -> tuple[Setting, list[int]]:
+    """``setting`` with what is owned and what of ``bought`` (columns,) is bought alone, and the columns that are left.
+
+    What is not bought changes no bill: a plan of ten offers out of hundreds is judged in a tenth of the time.
+    """
+    kept = [j for j, amount in enumerate(bought) if amount > 0]
+    used = {setting.columns[j].pool for j in kept}
+    pools = [c for c, pool in enumerate(setting.pools) if pool.offer is None or c in used]
+    columns = tuple(replace(setting.columns[j], pool=pools.index(setting.columns[j].pool)) for j in kept)
+    return replace(setting, pools=tuple(setting.pools[c] for c in pools), columns=columns), kept
 
 
 def longest(problem: PurchaseProblem) -> int:

@@ -28,6 +28,10 @@ _MIP_TARGET = 5e-7
 # While purchases are still cut to what the policy allows, nearly the best show what breaks it.
 ROUGHLY = 1e-4
 _WHOLE_COST = 100.0
+# What a solver's rounding leaves a whole instance short of.
+_WHOLE = 1e-6
+# A programme with whole instances looks at its limit now and then only: it is not begun this near to the end.
+_WHOLE_SECONDS = 0.5
 _ROUNDS = 200
 # Rounds without progress after which the cuts are taken to be as tight as they get (rates out of proportion).
 _PATIENCE = 12
@@ -73,17 +77,20 @@ class Searcher:
         choice = _rounds(self.master, deadline, choice, target, integer=False)
         whole = [c.integer for c in self.setting.columns]
         if any(i and m > 0 for i, m in zip(whole, most, strict=True)):
-            floor = replace(choice, bought=np.where(whole, np.floor(choice.bought), choice.bought))
-            choice = _rounds(self.master, deadline, floor, target, integer=True)
+            floor = replace(choice, bought=np.where(whole, np.floor(choice.bought + _WHOLE), choice.bought))
+            choice = _rounds(self.master, deadline - _WHOLE_SECONDS, floor, target, integer=True)
         return choice
 
 
 def _rounds(master: _Master, deadline: float, start: Choice, target: float, integer: bool) -> Choice:
-    """Rounds from ``start``, whose bound holds here too."""
+    """Rounds from ``start``, whose bound holds here too. With no time left, ``start`` itself, where it has a bound."""
     best, bound, termination, since = start.bought, start.bound, start.termination, 0
-    master.add(best)
-    value = master.billed(best)
+    value, points = master.billed(best), [best]
     for _ in range(_ROUNDS):
+        if time.perf_counter() >= deadline and np.isfinite(bound):
+            break
+        for x in points:
+            master.add(x)
         found = master.solve(integer, max(deadline - time.perf_counter(), 0.01))
         termination = found.termination
         if found.columns is None:
@@ -96,10 +103,8 @@ def _rounds(master: _Master, deadline: float, start: Choice, target: float, inte
         moved = (new_bound - bound > target * scale) or (value - new_value > target * scale)
         since = 0 if moved else since + 1
         bound, value, best = new_bound, new_value, new_best
-        if value - bound <= target * scale or since >= _PATIENCE or time.perf_counter() >= deadline:
+        if value - bound <= target * scale or since >= _PATIENCE:
             break
-        for x in points:
-            master.add(x)
     timed_out = time.perf_counter() >= deadline
     return Choice(best, value, bound, "time limit" if timed_out else termination)
 

@@ -12,7 +12,8 @@ from capacity.errors import CapacityError
 from capacity.optimize.purchases._ahead import coverage_ahead
 from capacity.optimize.purchases._bill import bill_paths, on_path, tail_mean, weighed
 from capacity.optimize.purchases._judge import judge, spread
-from capacity.optimize.purchases._lines import Setting, setting_of
+from capacity.optimize.purchases._lines import Setting, narrowed, setting_of
+from capacity.optimize.purchases._months import in_better_months, keeps_policy
 from capacity.optimize.purchases._policy import fault, is_bought, largest_allowed, too_small
 from capacity.optimize.purchases._recourse import SecondStage
 from capacity.optimize.purchases._search import AGREES, ROUGHLY, Choice, Searcher, search
@@ -23,13 +24,16 @@ from capacity.optimize.purchases.types import PurchasePlan, PurchaseProblem, Ref
 _SHRINKING_ROUNDS = 12
 # One path alone takes some tenths of a second; where the time does not do, the regret is a lower estimate.
 _REGRET_SECONDS = 10.0
+# Given to it even where the search has used up its time.
+_LEAST_SECONDS = 1.0
 
 
 def recommend(problem: PurchaseProblem, seconds: float = 60.0) -> PurchasePlan:
     """What to buy, and when.
 
-    Deterministic as long as ``seconds`` do not end the search. The bound of the status is for purchases of at most the
-    sizes that the policy left; it is reached (gap 0) where commitments' scopes nest and their rates are in proportion,
+    Deterministic as long as ``seconds`` do not end the search; where they do, what is known by then is cut to the
+    policy and judged, which takes its own time beyond. The bound of the status is for purchases of at most the sizes
+    that the policy left; it is reached (gap 0) where commitments' scopes nest and their rates are in proportion,
     else the provider's order of applying them may cost more than the bound, which knows no order.
 
     Raises
@@ -42,13 +46,16 @@ def recommend(problem: PurchaseProblem, seconds: float = 60.0) -> PurchasePlan:
         The bill of the plan is below what was proven to be possible: a fault of this tool; no plan is given.
     """
     began = time.perf_counter()
-    setting = setting_of(problem)
-    choice, dropped = _within_policy(setting, began + seconds)
-    bill = bill_paths(setting, choice.bought)
+    whole = setting_of(problem)
+    choice, dropped = _within_policy(whole, began + seconds)
+    setting, kept = narrowed(whole, choice.bought)
+    amounts = choice.bought[kept]
+    bill = bill_paths(setting, amounts)
     _check(choice, weighed(bill.cost, problem.policy.risk_weight))
     without = bill_paths(setting, np.zeros(len(setting.columns)))
-    bought = [j for j, c in enumerate(setting.columns) if not c.renewal and is_bought(setting, j, choice.bought)]
-    judged = tuple(judge(setting, j, choice.bought, bill) for j in bought)
+    bought = [j for j, c in enumerate(setting.columns) if not c.renewal and is_bought(setting, j, amounts)]
+    judged = tuple(judge(setting, j, amounts, bill) for j in bought)
+    spare = min(max(began + seconds - time.perf_counter(), _LEAST_SECONDS), _REGRET_SECONDS)
     return PurchasePlan(
         recommendations=judged,
         refused=(*setting.refused, *dropped),
@@ -57,11 +64,11 @@ def recommend(problem: PurchaseProblem, seconds: float = 60.0) -> PurchasePlan:
         cost_without=spread(without.cost),
         cvar90=tail_mean(bill.cost),
         cvar90_without=tail_mean(without.cost),
-        regret_p10_usd=_regret(setting, choice.bought, 0.1),
-        regret_p90_usd=_regret(setting, choice.bought, 0.9),
+        regret_p10_usd=_regret(whole, choice.bought, 0.1, spare),
+        regret_p90_usd=_regret(whole, choice.bought, 0.9, spare),
         months=setting.horizon.months,
         assumptions=_assumptions(setting),
-        sizes=sizes(setting, choice.bought, [(j, r.id) for j, r in zip(bought, judged, strict=True)]) if bought else (),
+        sizes=sizes(setting, amounts, [(j, r.id) for j, r in zip(bought, judged, strict=True)]) if bought else (),
         coverage=coverage_ahead(setting, bill),
     )
 
@@ -72,9 +79,10 @@ def _within_policy(setting: Setting, deadline: float) -> tuple[Choice, tuple[Ref
     searcher, reasons = Searcher(setting, SecondStage(setting)), dict[int, str]()
     # What keeps the policy already: where time ends, it is what is left, and not nothing.
     kept: Choice | None = None
-    roughly = True
+    widest, roughly = -np.inf, True
     for number in range(_SHRINKING_ROUNDS + len(most) + 1):
         choice, bought, wrong = _searched(searcher, most, deadline, kept, roughly)
+        widest = choice.bound if number == 0 else widest
         if roughly and not wrong:
             roughly = False
             choice, bought, wrong = _searched(searcher, most, deadline, choice, roughly)
@@ -87,19 +95,41 @@ def _within_policy(setting: Setting, deadline: float) -> tuple[Choice, tuple[Ref
                 continue
             reasons[j] = why
             hopeless = number >= _SHRINKING_ROUNDS or too_small(setting, j, bought)
-            bought[j] = 0.0 if hopeless else largest_allowed(setting, j, bought)
+            bought[j] = 0.0 if hopeless else _largest_allowed(setting, j, bought)
             bought = _without_crumbs(setting, bought)
             for other in _with_renewals(setting, j):
                 most[other] = min(most[other], bought[j])
                 bought[other] = min(bought[other], most[other])
         kept = replace(choice, bought=bought)
+    choice, bound_of = _in_better_months(searcher, most, choice, widest, deadline)
     months = setting.horizon.months
     gone = [
         RefusedOffer(f"{setting.pools[setting.columns[j].pool].id}@{months[setting.columns[j].start]}", why)
         for j, why in sorted(reasons.items())
-        if most[j] == 0
+        if most[j] == bound_of[j] == 0
     ]
     return choice, tuple(gone)
+
+
+def _in_better_months(
+    searcher: Searcher, most: Floats, choice: Choice, widest: float, deadline: float
+) -> tuple[Choice, Floats]:
+    """``choice`` with its purchases in the months in which they cost less, and the largest sizes its bound is for.
+
+    ``widest`` is a bound for purchases of any size. What is moved is searched for again, within the sizes that it has.
+    """
+    setting, now = searcher.setting, time.perf_counter()
+    moved = in_better_months(setting, choice.bought, max(deadline, now + _LEAST_SECONDS))
+    changed = moved != choice.bought
+    if not changed.any():
+        return choice, most
+    left = max(deadline - time.perf_counter(), 0.0)
+    most = np.where(changed, moved, most)
+    again = searcher.best(most, left, Choice(moved, np.inf, widest, choice.termination))
+    if keeps_policy(setting, _without_crumbs(setting, again.bought)):
+        return again, most
+    cost = searcher.master.billed(moved)
+    return Choice(moved, cost, min(again.bound, cost), again.termination), most
 
 
 def _searched(
@@ -116,7 +146,13 @@ def _searched(
 def _fault(setting: Setting, j: int, bought: Floats) -> str | None:
     if setting.columns[j].renewal or not is_bought(setting, j, bought):
         return None
-    return fault(setting, j, bought)
+    narrow, kept = narrowed(setting, bought)
+    return fault(narrow, kept.index(j), bought[kept])
+
+
+def _largest_allowed(setting: Setting, j: int, bought: Floats) -> float:
+    narrow, kept = narrowed(setting, bought)
+    return largest_allowed(narrow, kept.index(j), bought[kept])
 
 
 def _without_crumbs(setting: Setting, bought: Floats) -> Floats:
@@ -135,13 +171,13 @@ def _with_renewals(setting: Setting, j: int) -> list[int]:
     ]  # fmt: skip
 
 
-def _regret(setting: Setting, bought: Floats, quantile: float) -> float:
+def _regret(setting: Setting, bought: Floats, quantile: float, seconds: float) -> float:
     """The plan's cost on the path of that rank, by usage, less that of the best purchases for this path alone."""
     usage = setting.horizon.usd.sum(axis=2) @ setting.horizon.hours
     order = np.argsort(usage, kind="stable")
     alone = on_path(setting, int(order[round(quantile * (len(order) - 1))]))
     most = np.array([c.most for c in setting.columns], dtype=float)
-    best = search(alone, most, SecondStage(alone), _REGRET_SECONDS)
+    best = search(alone, most, SecondStage(alone), seconds)
     return float(bill_paths(alone, bought).cost[0]) - best.objective
 
 
