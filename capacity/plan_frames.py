@@ -51,7 +51,8 @@ FRAMES: Mapping[str, tuple[str, ...]] = {
     "purchases": ("offer", "product", "scope", "region", "account_id", "term_years", "payment", "month", "hourly_usd",
                   "count", "upfront_usd", "monthly_usd", "utilisation_q10", "utilisation_q50", "utilisation_q90",
                   "break_even", "saving_q10", "saving_mean", "saving_q90", "regret_q10", "regret_q90",
-                  "waiting_usd_per_month", "not_bought_usd"),
+                  "waiting_usd_per_month", "not_bought_usd", "coverage_before_frac", "coverage_after_frac",
+                  "safe_after"),
     # the same at other sizes (times what is recommended, 0 to 2): of all together (offer and month "", what is renewed
     # later left out), then of each alone with the others as planned; savings are against size 0
     "purchase_sizes": ("offer", "month", "size_frac", "hourly_usd", "saving_q10", "saving_q50", "saving_q90",

@@ -114,7 +114,7 @@ def _purchases(plan: Plan) -> Rows:
             f"{product} {scope or 'any'} {years}y {payment}", product, scope, "" if product == "compute_sp" else
             "us-east-1", "", years, payment, MONTHS[i % 3], hourly, 4 if product == "standard_ri" else 0, upfront,
             (whole - upfront) / months, 0.86 + 0.02 * i, 0.95, 1.0, ("2027-06", None)[i % 2], saving * 0.6, saving,
-            saving * 1.2, 120.0 * i, 310.0, saving / months, saving,
+            saving * 1.2, 120.0 * i, 310.0, saving / months, saving, 0.2, 0.55, ("2027-08", None)[i % 2],
         ))  # fmt: skip
     return out
 

@@ -198,7 +198,7 @@ def _row(r: Recommendation) -> tuple[object, ...]:
         r.offer, r.product, r.scope, r.region, r.account_id, r.term_years, r.payment, r.buy_month, r.hourly_usd,
         r.count, r.upfront_usd, r.monthly_usd, r.utilisation.p10, r.utilisation.p50, r.utilisation.p90,
         r.break_even_month, r.saving.p10, r.saving.mean, r.saving.p90, r.regret_p10_usd, r.regret_p90_usd,
-        r.waiting_month_usd, r.waiting_term_usd,
+        r.waiting_month_usd, r.waiting_term_usd, r.coverage_before_frac, r.coverage_after_frac, r.safe_after_month,
     )  # fmt: skip
 
 

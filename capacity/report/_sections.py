@@ -49,7 +49,7 @@ def _commitments(plan: Plan) -> Section:
     lead = (
         "Judged on joint futures of all usage over the whole term. Used: share of the commitment, in the future at P10 "
         "and at P90. Regret: against the best size, had usage been known, at low (P10) and at high (P90) usage. "
-        f"Break-even: the month from which what was paid stays below what it replaced. {bought.SAVES}"
+        f"Break-even: the month from which what was paid stays below what it replaced. {bought.COVERED} {bought.SAVES}"
     )
     tables = [t for t in (table.first(MOST_PURCHASES), refused.first(MOST_REFUSED)) if t.rows]
     if not table.rows:

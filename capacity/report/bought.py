@@ -19,6 +19,11 @@ from capacity.scenario import BASE
 
 # What the column Saves holds each commitment against.
 SAVES = "Saves: against paying on demand for the planned fleet, beside what is owned; not counted in the plan's cost."
+COVERED = (
+    "Covered: the share of the usage in its scope, over its term, that is under a commitment without it and with it. "
+    "No loss if usage ends from: in the middle future, when what it covered until then is worth the price of its "
+    "whole term."
+)
 NO_PURCHASE = "No commitment is worth buying, or none was looked for."
 OF_THE_BASE = (
     "Commitments to buy, other sizes of them and the coverage to come are those of the base plan: a scenario's plan "
@@ -72,7 +77,8 @@ def _purchase(r: Row) -> tuple[Any, ...]:
         known(r["term_years"]), text(r["month"]), count or None, known(r["hourly_usd"]), known(r["upfront_usd"]),
         known(r["monthly_usd"]), known(r["utilisation_q10"]), known(r["utilisation_q50"]), known(r["utilisation_q90"]),
         _break_even(r["break_even"]), known(r["saving_mean"]), low, high, _span(low, high), known(r["regret_q10"]),
-        known(r["regret_q90"]), waiting, _later(waiting),
+        known(r["regret_q90"]), waiting, _later(waiting), known(r.get("coverage_before_frac")),
+        known(r.get("coverage_after_frac")), _safe_after(r),
     )  # fmt: skip
 
 
@@ -82,6 +88,11 @@ def _break_even(value: Any) -> str | None:
         months = known(value)
         return None if months is None else f"{months:.0f} months"
     return text(value) or None
+
+
+def _safe_after(r: Row) -> str | None:
+    """Plans made before it was kept do not know it."""
+    return text(r["safe_after"]) or None if "safe_after" in r else "not known"
 
 
 def _span(low: float | None, high: float | None) -> str | None:
@@ -106,6 +117,8 @@ def _purchase_columns(currency: str) -> tuple[Column, ...]:
         Column("Saves, P10 to P90", only="page"),
         Column(f"Regret, low usage{unit}", "money"), Column(f"Regret, high usage{unit}", "money"),
         Column(f"A month later costs{unit}", "money", only="sheet"), Column("A month later", only="page"),
+        Column("Covered without", "percent"), Column("Covered with", "percent"),
+        Column("No loss if usage ends from", "status", none="never"),
     )  # fmt: skip
 
 

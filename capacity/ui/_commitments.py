@@ -39,6 +39,9 @@ _FUTURES = {
     "High (P90)": ("utilisation_q90", "saving_q90", "regret_q90"),
 }
 _EXPECTED = "As expected"
+# Plans made before these were kept have none.
+_COVERED = {"coverage_before_frac": "Covered without", "coverage_after_frac": "Covered with",
+            "safe_after": "May end from"}  # fmt: skip
 
 
 def draw(plan: Plan) -> None:
@@ -254,7 +257,7 @@ def _amounts(plan: Plan, purchases: pd.DataFrame, names: list[str]) -> None:
 def _what_if(plan: Plan, purchases: pd.DataFrame, names: list[str]) -> None:
     note = (
         f"{bought.SAVES} In {plan.currency} over the term. Quantiles of single commitments do not add up: all of them "
-        "are not low at once for sure."
+        f"are not low at once for sure. {bought.COVERED.replace('No loss if usage ends from', 'May end from')}"
     )
     with ui.card("What if usage is low, or high", fmt.plain(note)):
         index = list(_FUTURES).index(_EXPECTED)
@@ -263,11 +266,13 @@ def _what_if(plan: Plan, purchases: pd.DataFrame, names: list[str]) -> None:
         frame = purchases.assign(name=names, waits=[_waiting(v) for v in purchases["waiting_usd_per_month"]])
         heads = {"name": "Commitment", "month": "Buy in", "hourly_usd": "An hour", "upfront_usd": "Upfront",
                  used: "Used", saves: "Saves"} | ({regret: "Regret"} if regret else {}) | {
-                 "break_even": "Pays off by", "waits": "A month later"}  # fmt: skip
+                 "break_even": "Pays off by", "waits": "A month later"} | {
+                 column: head for column, head in _COVERED.items() if column in purchases}  # fmt: skip
         money = {h: st.column_config.NumberColumn(format="%,.0f", width=80) for h in ("Upfront", "Saves", "Regret")}
         money |= {"Used": ui.chance("Used", "Share of the commitment that is used over its term in this future"),
                   "An hour": st.column_config.NumberColumn(format="%,.2f", width=76)}  # fmt: skip
-        widths = {"Commitment": 350, "Buy in": 66, "Pays off by": 84, "A month later": 170}
+        widths = {"Commitment": 350, "Buy in": 66, "Pays off by": 84, "A month later": 170, "Covered without": 108,
+                  "Covered with": 90, "May end from": 94}  # fmt: skip
         frames.table(frames.dearest(frame, saves), heads, "Purchases in the chosen future of usage", "", widths, 10,
                      instead=money)  # fmt: skip
 

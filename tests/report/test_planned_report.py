@@ -126,6 +126,20 @@ def test_purchases_come_by_saving_and_add_up(full: Plan) -> None:
     assert {r[heads.index("Break-even")] for r in table.rows} == {"2027-06", None}
 
 
+def test_purchases_say_what_they_cover_and_from_when_usage_may_end(full: Plan) -> None:
+    frame = full.frame("purchases")
+    heads = ("Covered without", "Covered with", "No loss if usage ends from")
+
+    def said(found: pd.DataFrame) -> set[tuple[object, ...]]:
+        table = bought.purchases(replace(full, frames={**full.frames, "purchases": found}))
+        places = [[c.head for c in table.columns].index(h) for h in heads]
+        return {tuple(r[i] for i in places) for r in table.rows}
+
+    assert said(frame) == {(0.2, 0.55, "2027-08"), (0.2, 0.55, None)}
+    before = frame.drop(columns=["coverage_before_frac", "coverage_after_frac", "safe_after"])
+    assert said(before) == {(None, None, "not known")}, "a plan made before these were kept"
+
+
 def test_a_month_later_costs_or_saves(full: Plan) -> None:
     frame = full.frame("purchases").assign(
         waiting_usd_per_month=[-4158.2, 1968.8, 0.0, np.nan], saving_mean=[4, 3, 2, 1]
