@@ -16,7 +16,8 @@ from tests.e2e import companies
 from tests.e2e.conftest import FULL, Reader, assert_fits, assert_sound, served
 from tests.e2e.test_accessibility import grave_findings
 
-pytestmark = pytest.mark.e2e
+# In the full profile a test is every page in four looks: minutes beside all other tests.
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200 if FULL else 300)]
 
 EVERY = tuple("" if p.key == "fleet" else p.key for p in PAGES)
 # Where each kind is most likely to break a page; every page of it in every look in make test-full. The normal one is
