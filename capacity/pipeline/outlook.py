@@ -100,7 +100,7 @@ def fleet_remedy(data: UnitData, need: UnitNeed, future: Future, mix: Mix | None
     running = by_type(data.running)
     peak = _level(future, data.tier.service_level)
     added = instances_to_add(running, need.safe, peak, data.tier.min_headroom_frac)
-    text = f"add {_in_words(added)}" if added else "keep the count"
+    text = f"add {_in_words(added)}" if added else _without_more(need.safe)
     lead = leads.scale_out
     if data.group_maximum is not None and sum(running.values()) + sum(added.values()) > data.group_maximum:
         text += f" (group maximum {data.group_maximum} to be raised)"
@@ -108,6 +108,14 @@ def fleet_remedy(data: UnitData, need: UnitNeed, future: Future, mix: Mix | None
     if planned and set(planned) != set(running):
         text += f", or move to {_in_words(planned)} ({leads.migration} days)"
     return text, lead
+
+
+def _without_more(safe: SafeCapacity) -> str:
+    """Of a fleet to which nothing is added: it is enough, or more of it by demand alone has no number."""
+    if safe.binding.mid > 0:
+        return "keep the count"
+    short = next((flag for flag in safe.flags if "holds" in flag), "what runs serves nothing")
+    return f"raise what it is short of first ({short})"
 
 
 def instances_to_add(

@@ -12,7 +12,15 @@ import numpy as np
 from capacity.config import EventConfig, HardLimitConfig, ServiceConfig, TierConfig
 from capacity.domain import Floats, InstanceType, Interval, LearnedEffect, ResourceCost, SafeCapacity, Unit
 from capacity.errors import UsageError
-from capacity.saturation.capacity import ResourceNeed, Running, per_instance, reference_scale, safe_capacity
+from capacity.saturation.capacity import (
+    FixedBound,
+    ResourceNeed,
+    Running,
+    fixed_bounds,
+    per_instance,
+    reference_scale,
+    safe_capacity,
+)
 
 # The vCPU of all standard families (A, C, D, H, I, M, R, T, Z) of an account in a region.
 STANDARD_QUOTA = "L-1216C47A"
@@ -79,6 +87,9 @@ class EventInputs:
         What past occurrences of an event without a given size taught, and the (P,) multipliers drawn from it.
     past_peak
         The newest occurrence's, to hold a given size against.
+    unbounded, bounds
+        ``now`` as it would be without resources that are needed in part whatever the demand (``now`` itself where
+        absent), and what those leave room for: the same instances more hold more of them.
     """
 
     service: ServiceConfig
@@ -100,6 +111,8 @@ class EventInputs:
     learned: LearnedEffect | None = None
     multiplier: Floats | None = None
     past_peak: PastPeak | None = None
+    unbounded: SafeCapacity | None = None
+    bounds: tuple[FixedBound, ...] = ()
 
     @property
     def autoscales(self) -> bool:
@@ -124,9 +137,11 @@ class EventInputs:
         """Safe capacity (the smaller state) with ``added`` more instances; unlimited where there are none."""
         if self.now is None:
             return Interval(math.inf, math.inf, math.inf)
+        left, unbounded = self.surviving(added, levelled), self.unbounded or self.now
         mid = min(
-            self.now.normal.mid + added * self.added_normal,
-            self.now.zone_loss.mid + self.surviving(added, levelled) * self.added_zone_loss,
+            unbounded.normal.mid + added * self.added_normal,
+            unbounded.zone_loss.mid + left * self.added_zone_loss,
+            *(min(bound.most(added), bound.most_surviving(left)) for bound in self.bounds),
         )
         known = self.now.binding
         if known.mid > 0:
@@ -220,7 +235,7 @@ def event_inputs(
     if cost is None:
         raise UsageError(f"event check: {unit} runs instances but has no cost per unit of demand; give one")
     now = safe_capacity(unit, running, types, service, tier, cost, needs)
-    scale = reference_scale(running, types, service)
+    scale, folded = reference_scale(running, types, service), tuple(n for n in needs if n.folds)
     each = [(n, per_instance(types[name], service, tier, cost, scale, needs)) for (name, _), n in running.items()]
     count = max(now.instances, 1)
     by_zone = _by_zone(running)
@@ -240,6 +255,8 @@ def event_inputs(
         usd_per_instance_hour=usd_per_instance_hour,
         hard_limits=limits,
         past_peak=past_peak,
+        unbounded=safe_capacity(unit, running, types, service, tier, cost, folded),
+        bounds=fixed_bounds(running, types, service, tier, cost, needs),
     )  # fmt: skip
 
 

@@ -85,6 +85,35 @@ Needs = tuple[ResourceNeed, ...]
 
 
 @dataclass(frozen=True)
+class FixedBound:
+    """What a fleet holds of a resource that is needed in part whatever the demand, and what bounds its demand so.
+
+    Attributes
+    ----------
+    fixed, per_demand
+        As in :class:`ResourceNeed`; ``per_demand`` is above 0.
+    held, surviving
+        What all instances hold, and those that are left with zones lost.
+    each
+        What an instance more holds, of the running mix.
+    """
+
+    fixed: float
+    per_demand: float
+    held: float
+    surviving: float
+    each: float
+
+    def most(self, added: int) -> float:
+        """Demand that ``added`` more instances leave room for, all zones up."""
+        return max(0.0, self.held + added * self.each - self.fixed) / self.per_demand
+
+    def most_surviving(self, added: int) -> float:
+        """The same with zones lost, ``added`` more being left."""
+        return max(0.0, self.surviving + added * self.each - self.fixed) / self.per_demand
+
+
+@dataclass(frozen=True)
 class _Part:
     """Instances of one type in one zone, and what they serve at cost ``mid``, before the reserve."""
 
@@ -229,12 +258,7 @@ def safe_capacity(
     """
     if service.kind == "usage_priced":
         raise UsageError(f"{unit}: a usage-priced service has no instances; judge it by its hard limits and quotas")
-    scale = reference_scale(running, types, service)
-    parts = [
-        _Part(zone, count, _type(name, types), name in service.load_tested,
-              *(count * x for x in per_instance(_type(name, types), service, tier, cost, scale, needs)))
-        for (name, zone), count in sorted(running.items()) if count > 0
-    ]  # fmt: skip
+    parts = _parts(running, types, service, tier, cost, needs)
     survivors = _survivors(parts, tier.zones_survived)
     vcpu = sum(p.count * p.kind.vcpu for p in parts)
     untested = sum(p.count * p.kind.vcpu for p in parts if not p.tested)
@@ -242,12 +266,48 @@ def safe_capacity(
     normal = _interval([(p.normal, p.tested) for p in parts], reserve, cost)
     zone_loss = _interval([(p.zone_loss, p.tested) for p in survivors], reserve, cost)
     normal, short = _held(normal, parts, needs)
-    zone_loss, _ = _held(zone_loss, survivors, needs)
+    zone_loss, short_then = _held(zone_loss, survivors, needs)
+    if not short and tier.zones_survived:
+        short = tuple(f"with {tier.zones_survived} zone(s) lost, {text}" for text in short_then if "holds" in text)
     rho = sum(p.count * p.kind.vcpu * rho_star(p.kind, service) for p in parts) / vcpu if vcpu else 0.0
     return SafeCapacity(
         unit, normal, zone_loss, tier.zones_survived, rho, cost, sum(p.count for p in parts), vcpu,
         (*_flags(parts, survivors, normal, rho, service, tier, cost), *short),
     )  # fmt: skip
+
+
+def fixed_bounds(
+    running: Running,
+    types: Mapping[str, InstanceType],
+    service: ServiceConfig,
+    tier: TierConfig,
+    cost: ResourceCost,
+    needs: Needs,
+) -> tuple[FixedBound, ...]:
+    """The further resources of ``needs`` that bound demand for the fleet as a whole; parameters as safe_capacity's."""
+    parts = _parts(running, types, service, tier, cost, needs)
+    survivors, count = _survivors(parts, tier.zones_survived), max(sum(p.count for p in parts), 1)
+
+    def held(need: ResourceNeed, of: list[_Part]) -> float:
+        return sum(p.count * need.held(p.kind) for p in of)
+
+    return tuple(
+        FixedBound(n.fixed, n.per_demand, held(n, parts), held(n, survivors), held(n, parts) / count)
+        for n in needs
+        if n.fixed > 0 and n.per_demand > 0
+    )
+
+
+def _parts(
+    running: Running, types: Mapping[str, InstanceType], service: ServiceConfig, tier: TierConfig,
+    cost: ResourceCost, needs: Needs,
+) -> list[_Part]:  # fmt: skip
+    scale = reference_scale(running, types, service)
+    return [
+        _Part(zone, count, _type(name, types), name in service.load_tested,
+              *(count * x for x in per_instance(_type(name, types), service, tier, cost, scale, needs)))
+        for (name, zone), count in sorted(running.items()) if count > 0
+    ]  # fmt: skip
 
 
 def _held(served: Interval, parts: list[_Part], needs: Needs) -> tuple[Interval, tuple[str, ...]]:

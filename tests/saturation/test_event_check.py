@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from saturation_makers import TYPES, cost, even, service, tier
 
 from capacity.config import EventConfig, HardLimitConfig, LeadTimes, ServiceConfig
@@ -19,6 +21,7 @@ from capacity.saturation import (
     ResourceNeed,
     check_event,
     event_inputs,
+    safe_capacity,
 )
 
 EAST = "us-east-1"
@@ -303,3 +306,26 @@ def test_memory_bounds_what_runs_where_each_request_needs_it() -> None:
     assert without.now is not None
     assert with_memory.now.zone_loss.mid == pytest.approx(6 * 32.0)
     assert with_memory.now.zone_loss.mid < without.now.zone_loss.mid
+
+
+@given(st.integers(1, 8), st.integers(0, 8), st.floats(0.0, 400.0), st.floats(0.05, 2.0))
+def test_more_instances_hold_more_of_what_is_fixed(running: int, more: int, fixed: float, each: float) -> None:
+    """What the check says of a fleet that grows evenly is what the grown fleet is said to serve."""
+    s, t = service(min_instances_per_zone=1), tier()
+    needs = (ResourceNeed("memory_gib", per_demand=each, fixed=fixed),)
+    grows = event_inputs(WEB, spread(100), even(running), None, TYPES, s, t, cost(), "1", needs=needs)
+    grown = safe_capacity(WEB, even(running + more), TYPES, s, t, cost(), needs)
+    assert grows.capacity_with(3 * more).mid == pytest.approx(grown.binding.mid)
+
+
+def test_a_fleet_that_is_short_of_memory_is_not_saved_by_its_vcpu() -> None:
+    """9 instances hold 144 GiB of 16 each, 96 with a zone lost; 200 are needed before the first request."""
+    s, t = service(), tier()
+    needs = (ResourceNeed("memory_gib", per_demand=0.5, fixed=200.0),)
+    short = event_inputs(WEB, spread(100), even(3), None, TYPES, s, t, cost(), "1", needs=needs)
+    assert short.capacity_with(0).mid == 0.0
+    assert short.capacity_with(3).mid == 0.0, "8 survivors of 12 hold 128"
+    needed = short.instances_short(8.0)
+    assert needed is not None
+    # 8 requests need 4 GiB more: 204 of 16 each are 13 survivors, of 20 instances (7, 7, 6).
+    assert needed == 20 - 9

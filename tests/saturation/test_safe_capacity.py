@@ -9,6 +9,7 @@ from saturation_makers import ARM, LARGE, TYPES, XLARGE, cost, even, service, ti
 
 from capacity.domain import InstanceType, Unit
 from capacity.errors import MissingDataError, UsageError
+from capacity.pipeline.outlook import _without_more
 from capacity.saturation import (
     ResourceNeed,
     binding_resource,
@@ -244,3 +245,21 @@ def test_measured_speeds_go_before_architecture_and_hardware() -> None:
     assert ratio(ARM, scale_by="hardware", arm_per_core_scale=1.1) == pytest.approx(1.1)
     measured = service(candidates={"performance_scale": {"m7g": 1.25}})
     assert reference_scale(even(3, "m7g.xlarge"), TYPES, measured) == pytest.approx(1.25)
+
+
+def test_what_a_lost_zone_leaves_too_little_of_is_flagged() -> None:
+    """9 × 16 GiB hold the 120 of a cache that grows with nothing; the 6 that a lost zone leaves hold 96."""
+    needs = (ResourceNeed("memory_gib", per_demand=0.0, fixed=120.0),)
+    found = safe_capacity(UNIT, even(3), TYPES, service(), tier(zones_survived=1), cost(), needs)
+    assert any("with 1 zone(s) lost, memory_gib: holds 96, needs 120" in flag for flag in found.flags)
+    enough = safe_capacity(UNIT, even(4), TYPES, service(), tier(zones_survived=1), cost(), needs)
+    assert not any("memory_gib" in flag for flag in enough.flags)
+
+
+@pytest.mark.parametrize(
+    ("per_zone", "says"), [(3, "raise what it is short of first (memory_gib: holds 144"), (40, "keep the count")]
+)
+def test_a_fleet_short_of_a_fixed_resource_is_not_told_to_keep_its_count(per_zone: int, says: str) -> None:
+    needs = (ResourceNeed("memory_gib", per_demand=0.5, fixed=200.0),)
+    found = safe_capacity(UNIT, even(per_zone), TYPES, service(), tier(), cost(), needs)
+    assert says in _without_more(found)
