@@ -29,7 +29,8 @@ settings.load_profile(os.environ.get("CAPACITY_TEST_PROFILE", "quick"))
 # are one group too: half of their time is waited for, and two of them side by side would leave a core idle.
 TOGETHER = {
     "tests/e2e": ("accessibility", "addresses", "asks_nobody", "every_page", "pages", "scenario_editor", "sign_in"),
-    "tests/report": ("browser", "calendar", "html", "known", "planned_report", "printing", "report_rates", "workbook"),
+    "tests/report": ("browser", "calendar", "check_report", "html", "known", "planned_report", "printing",
+                     "report_rates", "since", "workbook"),
     "tests/pipeline": ("bill_days", "budget_frames", "event_same_answer", "known_dates", "plan_rates", "planning",
                        "tied_totals", "totals", "unit_frames", "watch"),
 }  # fmt: skip
