@@ -75,7 +75,8 @@ class Calendar:
         ranked = [u for u in (self._ranked(r, month) for r in self.problem.requirements) if u]
         if not ranked:
             return {"all": (0.0, 1.0)}
-        longest = [u for u in ranked if len(u) == max(len(v) for v in ranked)]
+        most = max(len(u) for u in ranked)
+        longest = [u for u in ranked if len(u) == most]
         names = [{u[k][0] for u in longest} for k in range(len(longest[0]))]
         ends = np.mean([np.cumsum([h for _, h in u]) / sum(h for _, h in u) for u in longest], axis=0)
         clock = self._on_the_clock(month)

@@ -31,6 +31,9 @@ from capacity.optimize.columns._lanes import Counts, Lanes
 # Price of a vCPU beyond a quota, in multiples of the dearest vCPU among all candidates over the month.
 _EXCESS_TIMES = 20.0
 
+# Rows that mind a month as a whole, not lane by lane.
+MONTHLY = ("quota", "spot quota", "unused")
+
 GroupKey = tuple[tuple[int, ...], tuple[tuple[int, float], ...], str, float]
 
 
@@ -162,24 +165,35 @@ def _cover_group(
 def _groups(fleet: Fleet, units: Sequence[Lanes]) -> list[tuple[GroupKey, list[tuple[int, int]]]]:
     """Usage that the same contracts may cover at the same rates (and of one price, where instances are counted)."""
     groups: dict[GroupKey, list[tuple[int, int]]] = {}
+    known: dict[tuple[str, ...], tuple[tuple[int, ...], tuple[tuple[int, float], ...], bool]] = {}
     for u in units:
         account, region = u.requirement.account_id, u.requirement.unit.region
         for i, c in enumerate(u.candidates):
             if c.usd_per_hour <= 0:
                 continue
-            ids = tuple(k for k, owned in enumerate(fleet.commitments) if eligible(owned, account, region, c))
-            offers = tuple(
-                (o, float(offer.rate[c.instance_type]))
-                for o, offer in enumerate(fleet.offers)
-                if c.instance_type in offer.rate and eligible(offer, account, region, c)
-            )
+            place = (account, region, c.instance_type, c.family)
+            if place not in known:
+                known[place] = _contracts_of(fleet, account, region, c)
+            ids, offers, counted = known[place]
             if not ids and not offers:
                 continue
-            counted = any(fleet.commitments[k].product == "standard_ri" for k in ids)
-            counted |= any(fleet.offers[o].product == "standard_ri" for o, _ in offers)
             key = (ids, offers, c.instance_type, c.usd_per_hour) if counted else (ids, offers, "", 0.0)
             groups.setdefault(key, []).append((u.s, i))
     return sorted(groups.items())
+
+
+def _contracts_of(
+    fleet: Fleet, account: str, region: str, c: Candidate
+) -> tuple[tuple[int, ...], tuple[tuple[int, float], ...], bool]:
+    """Commitments and (offer, rate) that may cover usage of ``c``; whether any of them counts instances."""
+    ids = tuple(k for k, owned in enumerate(fleet.commitments) if eligible(owned, account, region, c))
+    offers = tuple(
+        (o, float(offer.rate[c.instance_type]))
+        for o, offer in enumerate(fleet.offers)
+        if c.instance_type in offer.rate and eligible(offer, account, region, c)
+    )
+    counted = any(fleet.commitments[k].product == "standard_ri" for k in ids)
+    return ids, offers, counted or any(fleet.offers[o].product == "standard_ri" for o, _ in offers)
 
 
 def _whole(out: Coupling, units: Sequence[Lanes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,15 +34,48 @@ class Table:
         return len(self.cost)
 
 
-def table_of(coupling: Coupling, u: Lanes, offset: int, lane: Counts, running: Counts, spot: Counts) -> Table:
-    """Columns of one unit. Cost is all of it at on demand, spot and switching included, in USD."""
-    cost = (running * u.usd[None, :]).sum(axis=1) * u.hours[lane]
-    cost = cost + (np.where(spot > 0, u.spot_usd[None, :], 0.0) * spot).sum(axis=1) * u.hours[lane]
-    left = np.maximum(u.runs[None, :] - u.requirement.zones * running, 0)
-    cost = cost + (left * u.leave_usd.T[lane]).sum(axis=1)
-    column, row, value = brought(coupling, u, lane, running, spot)
-    start, row, value = _compressed(len(lane), len(coupling.upper), column, row, value)
-    return Table(lane + offset, list(running), list(spot), cost, start, row, value)
+@dataclass(frozen=True)
+class Choices:
+    """N choices of counts of one unit's lanes: ``lane`` (N,) among its own, ``running`` and ``spot`` (N, I).
+
+    ``offset`` is the number of the unit's first lane in its part.
+    """
+
+    u: Lanes
+    offset: int
+    lane: Counts
+    running: Counts
+    spot: Counts
+
+
+def table_of(coupling: Coupling, choices: Sequence[Choices]) -> Table:
+    """Choices as columns, in their order. Cost is all of it at on demand, spot and switching included, in USD."""
+    sizes = np.cumsum([0, *(len(c.lane) for c in choices)])
+    parts = [brought(coupling, c.u, c.lane, c.running, c.spot) for c in choices]
+    column = [part[0] + size for part, size in zip(parts, sizes, strict=False)]
+    start, row, value = _compressed(
+        int(sizes[-1]), len(coupling.upper), _end_to_end(column), _end_to_end([p[1] for p in parts]),
+        _end_to_end([p[2] for p in parts]),
+    )  # fmt: skip
+    return Table(
+        _end_to_end([c.lane + c.offset for c in choices]), [x for c in choices for x in c.running],
+        [x for c in choices for x in c.spot], np.concatenate([np.zeros(0), *(_cost(c) for c in choices)]),
+        start, row, value,
+    )  # fmt: skip
+
+
+def _end_to_end(arrays: Sequence[Any]) -> Any:
+    return np.concatenate(arrays) if arrays else np.zeros(0, dtype=np.int64)
+
+
+def _cost(c: Choices) -> Floats:
+    """(N,) USD."""
+    u = c.u
+    cost = (c.running * u.usd[None, :]).sum(axis=1) * u.hours[c.lane]
+    cost = cost + (np.where(c.spot > 0, u.spot_usd[None, :], 0.0) * c.spot).sum(axis=1) * u.hours[c.lane]
+    left = np.maximum(u.runs[None, :] - u.requirement.zones * c.running, 0)
+    out: Floats = cost + (left * u.leave_usd.T[c.lane]).sum(axis=1)
+    return out
 
 
 def _compressed(columns: int, rows: int, column: Counts, row: Counts, value: Floats) -> tuple[Counts, Counts, Floats]:

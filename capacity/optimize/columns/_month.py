@@ -14,12 +14,11 @@ import numpy.typing as npt
 
 from capacity.domain import Floats
 from capacity.optimize._fleet import Fleet
-from capacity.optimize.columns._coupling import Coupling, lane_prices
+from capacity.optimize.columns._coupling import MONTHLY, Coupling, lane_prices
 from capacity.optimize.columns._exact import Rows, Solved, most_useful, searched
 from capacity.optimize.columns._lanes import Counts, Lanes, follows_load
 
 Mask = npt.NDArray[np.bool_]
-_MONTHLY = ("quota", "spot quota", "unused")
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Floor:
 
 def month_prices(coupling: Coupling, u: Lanes, t: int, lanes: Counts, duals: Floats) -> Prices:
     """What the duals make of a month: rows that mind the month as a whole are charged to what is provisioned."""
-    monthly = np.array([name[0] in _MONTHLY for name in coupling.names], dtype=bool)
+    monthly = np.array([name[0] in MONTHLY for name in coupling.names], dtype=bool)
     usd, spot_usd = lane_prices(coupling, u, np.where(monthly, 0.0, duals))
     dual = np.append(duals, 0.0)
     zones = u.requirement.zones
@@ -83,27 +82,26 @@ def solve_month(
     and the relative one at which the search may end. ``may`` (I,) are types that a month cheaper than ``start`` may
     have: where others are left out, the bound is of no more than ``start`` costs.
     """
-    useful = ~_bettered(u, lanes, prices, lost)
+    useful = ~bettered(u, lanes, prices, lost)
     kept = np.flatnonzero(useful if may is None else useful & may)
     if start is not None:
         kept = np.union1d(kept, np.flatnonzero(start[0].any(axis=0) | start[1].any(axis=0) | (start[2] > 0)))
-    program = _Program(u, lanes, kept, prices, lost, whole_row=len(kept) == len(u.types))
+    program = MonthProgram(u, lanes, kept, prices, lost, whole_row=len(kept) == len(u.types))
     if floor is not None:
         program.stand_on(floor)
     known = None if start is None else program.values(*start)
     found = searched(program.rows, program.cost, program.upper, program.integral, seconds, gaps, known)
     if found is None:
         return None
-    running = np.zeros((len(lanes), len(u.types)), dtype=np.int64)
-    spot = running.copy()
-    running[:, kept] = np.round(found[1][program.running]).astype(np.int64)
-    if program.has_spot:
-        spot[:, kept] = np.round(found[1][program.spot]).astype(np.int64)
-    return found[0], running, spot
+    return found[0], *program.counts(found[1])
 
 
-class _Program:
-    """The MIP of a month over the ``kept`` types: n, r by lane, spot and the most of it, what is left, what is seen."""
+class MonthProgram:
+    """The MIP of a month over the ``kept`` types: n, r by lane, spot and the most of it, what is left, what is seen.
+
+    ``n``, ``spot_top`` (kept,), ``running`` and ``spot`` (K, kept) are positions among the columns; the last two and
+    ``spot_top`` are empty where there is no spot.
+    """
 
     def __init__(self, u: Lanes, lanes: Counts, kept: Counts, prices: Prices, lost: float, whole_row: bool) -> None:
         self.u, self.lanes, self.kept, self.prices, self.lost = u, lanes, kept, prices, lost
@@ -123,7 +121,7 @@ class _Program:
         self._upper = [most, useful.ravel()]
         self._whole = [np.ones(self.width, dtype=bool)]
         self.has_spot = bool((np.isfinite(prices.spot_usd[kept]) & (u.spot_room[lanes] > 0)[None, :]).any())
-        self.spot = self._spots() if self.has_spot else self.running[:, :0]
+        self.spot, self.spot_top = self._spots() if self.has_spot else (self.running[:, :0], self.n[:0])
         self._holds(holds, whole_row)
         for i in range(count):
             for k in range(many):
@@ -152,7 +150,7 @@ class _Program:
         self.width += cost.size
         return out
 
-    def _spots(self) -> Counts:
+    def _spots(self) -> tuple[Counts, Counts]:
         """Spot by lane and the most of it, whose price is what the quota asks."""
         u, kept, r = self.u, self.kept, self.u.requirement
         usd, room = self.prices.spot_usd[kept].T, u.spot_room[self.lanes][:, None]
@@ -170,7 +168,7 @@ class _Program:
         if least > 1:
             for lane in np.flatnonzero(usable.any(axis=1)):
                 self._spot_kinds(spot[lane], most[lane], least)
-        return spot
+        return spot, top
 
     def _spot_kinds(self, spot: Counts, most: Floats, least: int) -> None:
         seen = self._columns(np.zeros(len(spot)), np.ones(len(spot)), True)
@@ -230,8 +228,17 @@ class _Program:
             value.append(spot[:, self.kept].ravel())
         return np.concatenate(at), np.concatenate(value).astype(float)
 
+    def counts(self, values: Floats) -> tuple[Counts, Counts]:
+        """Counts on demand and as spot (K, I) of the columns' values."""
+        running = np.zeros((len(self.lanes), len(self.u.types)), dtype=np.int64)
+        spot = running.copy()
+        running[:, self.kept] = np.round(values[self.running]).astype(np.int64)
+        if self.has_spot:
+            spot[:, self.kept] = np.round(values[self.spot]).astype(np.int64)
+        return running, spot
 
-def _bettered(u: Lanes, lanes: Counts, prices: Prices, lost: float) -> Mask:
+
+def bettered(u: Lanes, lanes: Counts, prices: Prices, lost: float) -> Mask:
     """Types in whose place so many of another hold as much, for no more in any lane nor for what is provisioned.
     Not where variety, spot or what runs today count: then all stay. With these left out the row of the largest count
     is left out too.

@@ -9,8 +9,9 @@ import numpy as np
 from capacity.domain import Floats
 from capacity.optimize.columns._bundles import Bundle, month_rows, provisioned
 from capacity.optimize.columns._choice import reduced_costs
+from capacity.optimize.columns._coupling import MONTHLY
 from capacity.optimize.columns._lanes import Counts, Lanes
-from capacity.optimize.columns._master import Master, Relaxed, Table, joined, table_of
+from capacity.optimize.columns._master import Choices, Master, Relaxed, Table, joined, table_of
 from capacity.optimize.columns._part import Part
 from capacity.optimize.columns._quotas import Key
 
@@ -51,12 +52,11 @@ class Months:
 
 def _bundle_table(part: Part, group: int, key: Key, b: Bundle) -> Table:
     """A bundle as a column: the sum of its lanes, with the true vCPU in place of the largest lane's."""
-    month_names = {"quota", "spot quota", "unused"}
     u, t = part.units[key[0]], key[1]
-    own = table_of(part.coupling, u, 0, np.flatnonzero(u.months == t), b.running, b.spot)
+    own = table_of(part.coupling, [Choices(u, 0, np.flatnonzero(u.months == t), b.running, b.spot)])
     entries: dict[int, float] = {}
     for row, value in zip(own.row, own.value, strict=True):
-        if part.coupling.names[row][0] not in month_names:
+        if part.coupling.names[row][0] not in MONTHLY:
             entries[int(row)] = entries.get(int(row), 0.0) + float(value)
     entries |= month_rows(part.coupling, u, t, b)
     rows = np.array(sorted(entries), dtype=np.int64)

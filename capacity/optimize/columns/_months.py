@@ -14,11 +14,12 @@ import numpy as np
 
 from capacity.domain import Floats
 from capacity.optimize._clock import TimeIsUp
+from capacity.optimize.columns._among import counts_among
 from capacity.optimize.columns._bundles import Bundle, bundles_of, first_prices
-from capacity.optimize.columns._choice import CHOICE_SHARE, Choice, Searcher, choose, sub_table
+from capacity.optimize.columns._choice import CHOICE_SHARE, Choice, Searcher, choose
 from capacity.optimize.columns._coupling import lane_prices
 from capacity.optimize.columns._lanes import Counts, Lanes
-from capacity.optimize.columns._master import Master, Table, lagrangian_usd
+from capacity.optimize.columns._master import Table, lagrangian_usd
 from capacity.optimize.columns._month import is_free, lost_demand, month_prices, solve_month
 from capacity.optimize.columns._month_options import Months, cheapest_bundles, join_bundle
 from capacity.optimize.columns._months_proof import prove_months
@@ -29,11 +30,11 @@ from capacity.optimize.columns.rounds import frugal_covers
 
 # After the limit: for the relaxed choice to be rounded.
 ROUNDING_SECONDS = 0.4
-# Of what time is left: until when bundles are bettered, and months proven.
-_BETTER_UNTIL, _PROOF_UNTIL = 0.4, 0.8
+# Of what time is left: until when bundles are bettered, the dearest months searched among the others, months proven.
+_BETTER_UNTIL, _DIVED_UNTIL, _PROOF_UNTIL = 0.4, 0.6, 0.8
 _ROUNDS = 12
-# Times that the last choice is made again, with bundles of so many months that fit it, found in so many rounds.
-_DIVES, _DIVED, _DIVE_ROUNDS, _DIVE_SECONDS = 6, 6, 3, 2.0
+# Months that are searched among all others at most, the dearest first, and seconds for each.
+_DIVES, _DIVE_SECONDS = 8, 3.0
 # Bundles of a month that are bettered in a round (twice as many in the first), of so many that are cheapest then.
 _STARTS, _LOOKED_AT = 1, 4
 # Bundles of a month that are left to the next solve.
@@ -64,23 +65,29 @@ def choose_months(
     span = until - began
     centre = _better(months, began + _BETTER_UNTIL * span, gap_frac)
     # At hand whatever the proof takes.
-    choice = _chosen(months, search, until, gap_frac)
+    looked_at: set[Key] = set()
+    choice = _dived(months, looked_at, search, began + _DIVED_UNTIL * span, gap_frac)
     if centre is not None:
         with suppress(TimeIsUp):
             prove_months(months, centre, began + _PROOF_UNTIL * span, gap_frac)
-            choice = _better_of(choice, _chosen(months, search, until, gap_frac))
-    for _ in range(_DIVES):
-        left = until - part.ends.clock()
-        if choice is None or left < _DIVE_SECONDS or not _is_worth(months, choice, gap_frac):
-            break
-        if not _dive(months, choice) or not months.solve(part.ends.left):
-            break
-        choice = _better_of(choice, _chosen(months, search, until, gap_frac))
+            choice = _better_of(choice, _dived(months, looked_at, search, until, gap_frac))
     _leave_behind(months)
     if choice is None:
         return None
     bundles = _bundles_of(months, choice)
     return (bundles, choice) if quotas_hold(part, bundles) else None
+
+
+def _dived(months: Months, looked_at: set[Key], search: Searcher, until: float, gap_frac: float) -> Choice | None:
+    """The choice among bundles, made again after each dear month that was searched among all others."""
+    choice = _chosen(months, search, until, gap_frac)
+    for _ in range(_DIVES):
+        late = months.part.ends.clock() > until
+        if choice is None or late or not _is_worth(months, choice, gap_frac):
+            break
+        if _dive(months, looked_at, until) and months.solve(months.part.ends.left):
+            choice = _better_of(choice, _chosen(months, search, until, gap_frac))
+    return choice
 
 
 def _better_of(choice: Choice | None, other: Choice | None) -> Choice | None:
@@ -120,36 +127,30 @@ def _is_worth(months: Months, choice: Choice, gap_frac: float) -> bool:
     return relaxed is not None and choice.usd - relaxed.usd > 2 * CHOICE_SHARE * gap_frac * abs(relaxed.usd)
 
 
-def _dive(months: Months, choice: Choice) -> bool:
-    """Bundles for the months that the relaxed choice takes parts of, at duals with all others as they were chosen.
-
-    A large service has few bundles, and what one of these leaves to all others may fit badly. Whether any is new.
-    """
+def _dive(months: Months, looked_at: set[Key], until: float) -> bool:
+    """A better bundle for the dearest month that the relaxed choice takes parts of (``_among``); whether it is new."""
     part, relaxed = months.part, months.relaxed
     if relaxed is None:
         return False
-    table, before = months.table(), len(months.options)
+    table = months.table()
     weight = relaxed.columns[: len(table)]
     parted = np.unique(table.lane[: len(weight)][(weight > 1e-6) & (weight < 1 - 1e-6)])
-    least = [float(table.cost[table.lane == g].min()) for g in parted]
-    wanted = [int(parted[k]) for k in np.argsort([-x for x in least], kind="stable")[:_DIVED]]
-    taken = {int(table.lane[c]): c for c in choice.columns}
-    for _ in range(_DIVE_ROUNDS):
-        table = months.table()
-        fixed = np.array([g not in wanted for g in range(len(months.keys))])
-        kept = ~fixed[table.lane]
-        kept[[c for g, c in taken.items() if fixed[g]]] = True
-        master = Master(part.coupling, len(months.keys), part.master.seed)
-        master.add(sub_table(table, np.flatnonzero(kept)))
-        found = master.solve(part.ends.left)
-        if found is None:
-            break
-        known, size = cheapest_bundles(months, found.duals), len(months.options)
-        for g in wanted:
-            _better_month(months, months.keys[g], known[months.keys[g]], found.duals, 0)
-        if len(months.options) == size:
-            break
-    return len(months.options) > before
+    least = {months.keys[g]: float(table.cost[table.lane == g].min()) for g in parted}
+    open_ = [k for k in least if k not in looked_at and is_free(part.units[k[0]], _lanes_of(part, k))]
+    if not open_:
+        return False
+    key = max(open_, key=lambda k: (least[k], k))
+    looked_at.add(key)
+    seconds = min(until - part.ends.clock(), _DIVE_SECONDS, part.ends.left)
+    found = counts_among(months, key, relaxed.duals, seconds)
+    size = len(months.options)
+    if found is not None:
+        join_bundle(months, key, *found)
+    return len(months.options) > size
+
+
+def _lanes_of(part: Part, key: Key) -> Counts:
+    return np.flatnonzero(part.units[key[0]].months == key[1])
 
 
 # --- bundles -----------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +14,7 @@ from capacity.optimize.columns._bundles import Bundle
 from capacity.optimize.columns._coupling import Coupling, coupling_of
 from capacity.optimize.columns._covers import Covers
 from capacity.optimize.columns._lanes import Counts, Lanes, lanes_of
-from capacity.optimize.columns._master import Master, Relaxed, table_of
+from capacity.optimize.columns._master import Choices, Master, Relaxed, table_of
 
 
 @dataclass
@@ -57,15 +57,28 @@ def part_of(fleet: Fleet, months: Sequence[int], seed: int, ends: Deadline | Non
     return Part(fleet, units, coupling, offsets, master, ends=Deadline.never() if ends is None else ends)
 
 
-def add_columns(part: Part, u: Lanes, offset: int, lanes: Counts, running: Counts, spot: Counts) -> int:
-    fresh = [int(k) for k in lanes if is_new(part, offset + int(k), running[k], spot[k])]
-    if fresh:
-        at = np.array(fresh)
-        part.master.add(table_of(part.coupling, u, offset, at, running[at], spot[at]))
-    return len(fresh)
+def fresh_choices(part: Part, at: int, lanes: Counts, running: Counts, spot: Counts) -> Choices | None:
+    """Counts (N, I) of ``lanes`` (N,) of the unit at position ``at`` that no column has yet; None where there are none.
+
+    They are taken for known from then on: :func:`add_choices` makes columns of them.
+    """
+    offset = int(part.offsets[at])
+    fresh = [n for n, k in enumerate(lanes) if _is_new(part, offset + int(k), running[n], spot[n])]
+    if not fresh:
+        return None
+    chosen = np.array(fresh)
+    return Choices(part.units[at], offset, lanes[chosen], running[chosen], spot[chosen])
 
 
-def is_new(part: Part, lane: int, running: Counts, spot: Counts) -> bool:
+def add_choices(part: Part, choices: Iterable[Choices | None]) -> int:
+    """Make columns of choices, all in one go; how many."""
+    some = [c for c in choices if c is not None]
+    if some:
+        part.master.add(table_of(part.coupling, some))
+    return sum(len(c.lane) for c in some)
+
+
+def _is_new(part: Part, lane: int, running: Counts, spot: Counts) -> bool:
     key = lane.to_bytes(4, "little") + running.astype(np.int16).tobytes() + spot.astype(np.int16).tobytes()
     if key in part.seen:
         return False

@@ -23,7 +23,7 @@ from capacity.optimize.columns._exact import AT_ONCE, Solved, solve_lane
 from capacity.optimize.columns._lane_problem import LaneProblem, lane_problem
 from capacity.optimize.columns._lanes import Counts, Lanes
 from capacity.optimize.columns._master import lagrangian_usd
-from capacity.optimize.columns._part import Part, add_columns
+from capacity.optimize.columns._part import Part, add_choices, fresh_choices
 from capacity.optimize.columns.rounds import cells_of, cheapest
 
 # Rounds at most, and how far from the best duals to the master's own lanes are priced.
@@ -115,13 +115,15 @@ def known_costs(part: Part, prices: Sequence[Prices], duals: Floats) -> Floats:
     return out
 
 
-def settle(part: Part, deadline: float, settled_frac: float) -> None:
+def settle(part: Part, until: tuple[float, float], settled_frac: float) -> None:
     """Rounds in which every lane is searched, until bound and master are ``settled_frac`` apart or time is up.
+
+    ``until``: when the first round ends, whatever it has then, and when all others do.
 
     ``part`` then holds the best bound, the duals at which it was proven and what each lane costs at least there.
     """
-    ends = Deadline(part.ends.clock, min(deadline, part.ends.at))
-    centre, number = part.duals, 0
+    first, others = (Deadline(part.ends.clock, min(at, part.ends.at)) for at in until)
+    ends, centre, number = first, part.duals, 0
     while part.relaxed is not None and number < _ROUNDS and not ends.passed:
         relaxed = part.relaxed
         duals = centre + (_TOWARDS if number else 0.0) * (relaxed.duals - centre)
@@ -135,7 +137,7 @@ def settle(part: Part, deadline: float, settled_frac: float) -> None:
             part.bound, part.duals, part.least, centre = value, duals, priced.least, duals
             part.closed = set()
         added = _join(part, priced.found.items())
-        number += 1
+        number, ends = number + 1, others
         if relaxed.usd - part.bound <= settled_frac * abs(relaxed.usd):
             break
         if added:
@@ -152,7 +154,7 @@ def _join(part: Part, found: Iterable[tuple[int, Chosen]]) -> int:
     for k, chosen in found:
         at = int(np.searchsorted(part.offsets, k, side="right")) - 1
         by_unit.setdefault(at, []).append((int(k - part.offsets[at]), chosen))
-    added = 0
+    fresh = []
     for at, own in sorted(by_unit.items()):
         u = part.units[at]
         running = np.zeros((len(u.hours), len(u.types)), dtype=np.int64)
@@ -161,8 +163,8 @@ def _join(part: Part, found: Iterable[tuple[int, Chosen]]) -> int:
             running[lane, list(here)], spot[lane, list(as_spot)] = list(here.values()), list(as_spot.values())
         allowed = u.allows(running, spot)
         lanes = np.array([lane for lane, _ in own if allowed[lane]], dtype=np.int64)
-        added += add_columns(part, u, int(part.offsets[at]), lanes, running, spot)
-    return added
+        fresh.append(fresh_choices(part, at, lanes, running[lanes], spot[lanes]))
+    return add_choices(part, fresh)
 
 
 # --- lanes that are still open -----------------------------------------------------------------------------

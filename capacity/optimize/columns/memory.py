@@ -11,8 +11,8 @@ from capacity.domain import Unit, UnitRequirement
 from capacity.optimize.columns._bundles import Bundle
 from capacity.optimize.columns._covers import Covers
 from capacity.optimize.columns._lanes import Counts, Lanes
-from capacity.optimize.columns._master import Table, table_of
-from capacity.optimize.columns._part import Part, is_new
+from capacity.optimize.columns._master import Table
+from capacity.optimize.columns._part import Part, add_choices, fresh_choices
 
 # Covers of a unit's lanes and bundles of its months are kept for the next solve where there are at most so many lanes:
 # 30 kB each.
@@ -109,11 +109,9 @@ def recall(part: Part, memory: Memory) -> None:
         content = content_of(u)
         own = {(at, int(t)): memory.bundles.get((content, int(t)), []) for t in np.unique(u.months)}
         part.bundles |= {key: found for key, found in own.items() if found}
-    for u, offset in zip(part.units, part.offsets, strict=False):
+    fresh = []
+    for at, u in enumerate(part.units):
         known = memory.columns.get(content_of(u))
-        if known is None or not len(known[2]):
-            continue
-        running, spot, lanes = np.array(known[0]), np.array(known[1]), known[2]
-        fresh = np.array([is_new(part, int(offset + k), running[c], spot[c]) for c, k in enumerate(lanes)])
-        if fresh.any():
-            part.master.add(table_of(part.coupling, u, int(offset), lanes[fresh], running[fresh], spot[fresh]))
+        if known is not None and len(known[2]):
+            fresh.append(fresh_choices(part, at, known[2], np.array(known[0]), np.array(known[1])))
+    add_choices(part, fresh)

@@ -26,8 +26,9 @@ from capacity.optimize.columns.rounds import generate, prove
 
 # Of the gap that is asked for, what the relaxation and its bound may use.
 _PROOF_SHARE = 0.4
-# Of the time: rounds with covers of two types, then with lanes searched whole; the rest is for the last choice.
-_ROUNDS_UNTIL, _SETTLED_UNTIL = 0.25, 0.5
+# Of the time after the first columns are made: rounds with covers of two types. Of all the time: until when lanes are
+# searched whole, and the first time (it is worth more than all that comes after); the rest is for the last choice.
+_ROUNDS_SHARE, _SETTLED_UNTIL, _FIRST_SETTLED_UNTIL = 0.2, 0.5, 0.8
 # Of the time that is then left: until when lanes are proven more closely, at first, and where they keep the quotas.
 _LANES_UNTIL, _PROOF_UNTIL = 0.4, 0.8
 _FIRST_SHARES = 3
@@ -139,10 +140,10 @@ def _empty(fleet: Fleet) -> _Counts:
 def _work_out(part: Part, memory: Memory, now: float, until: float, gap_frac: float) -> None:
     """Columns and bound. With no time at all the first bound is still found: it is what is said of the plan."""
     span = until - now
-    generate(part, memory, now + _ROUNDS_UNTIL * span)
+    generate(part, memory, until, _ROUNDS_SHARE)
     if part.relaxed is None:
         part.relaxed = part.master.solve(min(5.0, part.ends.left))
-    settle(part, now + _SETTLED_UNTIL * span, _SETTLED_SHARE * gap_frac)
+    settle(part, (now + _FIRST_SETTLED_UNTIL * span, now + _SETTLED_UNTIL * span), _SETTLED_SHARE * gap_frac)
     if not np.isfinite(part.bound):
         part.least = prove(part)
     remember(part, memory)

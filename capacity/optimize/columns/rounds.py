@@ -17,8 +17,8 @@ from capacity.optimize.columns._coupling import lane_prices
 from capacity.optimize.columns._covers import Covers, counts_of, covers_of, priced
 from capacity.optimize.columns._deep import deep_sacks, walked
 from capacity.optimize.columns._lanes import Counts, Lanes, follows_load
-from capacity.optimize.columns._master import Master, lagrangian_usd, table_of
-from capacity.optimize.columns._part import Part, add_columns
+from capacity.optimize.columns._master import Choices, Master, lagrangian_usd, table_of
+from capacity.optimize.columns._part import Part, add_choices, fresh_choices
 from capacity.optimize.columns._paying import may_pay
 from capacity.optimize.columns._split import STEPS, concerned, split
 from capacity.optimize.columns.memory import Memory, any_month, content_of, recall, types_of
@@ -36,9 +36,14 @@ _SETTLED_FRAC = 2e-4
 _CELLS, _CELL_LANES = 1024, 2_000_000
 
 
-def generate(part: Part, memory: Memory, deadline: float, settled_frac: float = _SETTLED_FRAC) -> None:
-    """Rounds until the duals settle or ``deadline`` (of the part's clock) is near; ``part`` holds columns and duals."""
+def generate(part: Part, memory: Memory, until: float, share: float = 1.0, settled_frac: float = _SETTLED_FRAC) -> None:
+    """Rounds until the duals settle; ``part`` then holds columns and duals.
+
+    They end at ``share`` of what is left until ``until`` (of the part's clock) once the first columns are there.
+    """
     _start(part, memory)
+    began = part.ends.clock()
+    deadline = began + share * (until - began)
     _rounds(part, deadline, settled_frac, widen=True)
     for number in range(_SPLITS):
         steps = STEPS if number == 0 else STEPS // 2
@@ -60,12 +65,14 @@ def _resplit(part: Part, steps: int) -> bool:
         old = part.master.table()
         part.master = Master(part.coupling, part.lanes, part.master.seed)
         owner = np.searchsorted(part.offsets, old.lane, side="right") - 1
+        again = []
         for k, u in enumerate(part.units):
             mine = np.flatnonzero(owner == k)
             if len(mine):
                 running, spot = np.array([old.running[c] for c in mine]), np.array([old.spot[c] for c in mine])
                 offset = int(part.offsets[k])
-                part.master.add(table_of(part.coupling, u, offset, old.lane[mine] - offset, running, spot))
+                again.append(Choices(u, offset, old.lane[mine] - offset, running, spot))
+        part.master.add(table_of(part.coupling, again))
     return bool(some)
 
 
@@ -73,7 +80,7 @@ def _start(part: Part, memory: Memory) -> None:
     start = _first_duals(part, memory)
     _narrow(part, memory, start)
     for duals in start:
-        _price_andadd_columns(part, duals, None)
+        _price_and_add(part, duals, None)
     recall(part, memory)
     part.duals = start[0]
 
@@ -90,7 +97,7 @@ def _rounds(part: Part, deadline: float, settled_frac: float, widen: bool) -> No
         middle = 0.5 * best + 0.5 * relaxed.duals
         added = 0
         for duals in (middle, relaxed.duals):
-            more, least = _price_andadd_columns(part, duals, relaxed.lane_duals)
+            more, least = _price_and_add(part, duals, relaxed.lane_duals)
             added += more
             value = lagrangian_usd(part.coupling, duals, least)
             if value > best_usd:
@@ -222,10 +229,10 @@ def _few_lanes(u: Lanes, most: int = 8) -> Lanes:
 # --- pricing -----------------------------------------------------------------------------------------------
 
 
-def _price_andadd_columns(part: Part, duals: Floats, lane_duals: Floats | None) -> tuple[int, Floats]:
+def _price_and_add(part: Part, duals: Floats, lane_duals: Floats | None) -> tuple[int, Floats]:
     """Add each lane's cheapest cover where it pays (all, where no lane duals are given); their costs by lane."""
-    added, least = 0, np.zeros(part.lanes)
-    for u, offset in zip(part.units, part.offsets, strict=False):
+    fresh, least = [], np.zeros(part.lanes)
+    for at, (u, offset) in enumerate(zip(part.units, part.offsets, strict=False)):
         part.ends.check()
         usd, spot = lane_prices(part.coupling, u, duals)
         cost, running, bought = cheapest(u, part.covers[u.s], usd, spot)
@@ -234,8 +241,10 @@ def _price_andadd_columns(part: Part, duals: Floats, lane_duals: Floats | None) 
         pays = np.isfinite(cost)
         if lane_duals is not None:
             pays &= cost < lane_duals[here] - 1e-7 * np.maximum(np.abs(lane_duals[here]), 1.0)
-        added += add_columns(part, u, int(offset), np.flatnonzero(pays), running, bought)
-    return added, least
+        lanes = np.flatnonzero(pays)
+        if len(lanes):
+            fresh.append(fresh_choices(part, at, lanes, running[lanes], bought[lanes]))
+    return add_choices(part, fresh), least
 
 
 def cheapest(u: Lanes, pools: list[Covers], usd: Floats, spot: Floats) -> tuple[Floats, Counts, Counts]:
@@ -274,7 +283,7 @@ def _widen(part: Part, duals: Floats) -> bool:
     changed = False
     if part.relaxed is None:
         return False
-    for u, offset in zip(part.units, part.offsets, strict=False):
+    for at, (u, offset) in enumerate(zip(part.units, part.offsets, strict=False)):
         if len(part.kept[u.s]) == len(u.types):
             continue
         part.ends.check()
@@ -286,7 +295,7 @@ def _widen(part: Part, duals: Floats) -> bool:
             continue
         cost, running, bought = cheapest(u, covers_of(u, types), usd, spot)
         pays = np.flatnonzero(cost < limit)
-        if not add_columns(part, u, int(offset), pays, running, bought):
+        if not add_choices(part, [fresh_choices(part, at, pays, running[pays], bought[pays])]):
             continue
         changed = True
         used = np.flatnonzero((running[pays] + bought[pays]).any(axis=0))
