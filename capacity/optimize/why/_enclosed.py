@@ -8,6 +8,7 @@ it costs at most. Quotas are checked on the plan and left out of the bound, whic
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,6 +23,35 @@ from capacity.optimize.why._loads import list_prices, loads, usd_of
 Interval = tuple[float, float]
 
 
+@dataclass(frozen=True)
+class Covered:
+    """A unit's loads: what they cost at least, and covers (L, I) on demand and as spot that keep all its limits."""
+
+    fleet: Fleet
+    lanes: Lanes
+    low: float
+    running: Counts
+    spot: Counts
+
+    @property
+    def usd(self) -> float:
+        """What the covers cost at list prices, the switching penalty with it."""
+        return float(usd_of(self.lanes, list_prices(self.lanes), self.running, self.spot).sum())
+
+    @property
+    def counts(self) -> dict[tuple[str, str, str, str, str], int]:
+        """(unit, month, block, purchase, instance type) -> instances per zone."""
+        u, out = self.lanes, {}
+        unit, months = str(u.requirement.unit), self.fleet.problem.months
+        for purchase, counts in (("on_demand", self.running), ("spot", self.spot)):
+            for k, i in zip(*np.nonzero(counts), strict=True):
+                t, kind = int(u.months[k]), u.candidates[i].instance_type
+                for b in u.blocks[k]:
+                    block = self.fleet.blocks[u.s][t][b].block
+                    out[unit, months[t], block, purchase, kind] = int(counts[k, i])
+        return out
+
+
 def enclosed(problems: Sequence[MixProblem], deadline: Deadline) -> list[Interval | None]:
     """Between what the cheapest plan of each problem (one unit each) costs; None where that is not known.
 
@@ -32,16 +62,21 @@ def enclosed(problems: Sequence[MixProblem], deadline: Deadline) -> list[Interva
     TimeIsUp
         Where ``deadline`` passes first.
     """
+    return [None if found is None else (found.low, found.usd) for found in covered(problems, deadline)]
+
+
+def covered(problems: Sequence[MixProblem], deadline: Deadline) -> list[Covered | None]:
+    """As :func:`enclosed`, with the covers."""
     fleets = [_alone(p) for p in problems]
     units = [None if f is None else lanes_of(f, 0, range(len(f.problem.months))) for f in fleets]
     known = [k for k, u in enumerate(units) if u is not None]
     lanes = [u for u in units if u is not None]
     least, covers = loads(lanes, [list_prices(u) for u in lanes], deadline)
-    out: list[Interval | None] = [None] * len(problems)
+    out: list[Covered | None] = [None] * len(problems)
     for k, u, low, found in zip(known, lanes, least, covers, strict=True):
         fleet = fleets[k]
         if fleet is not None and found is not None and _within_quotas(fleet, u, *found):
-            out[k] = float(low.sum()), float(usd_of(u, list_prices(u), *found).sum())
+            out[k] = Covered(fleet, u, float(low.sum()), *found)
     return out
 
 

@@ -100,6 +100,8 @@ class Pricing:
                     break
         except TimeIsUp:
             return None
+        if outcome == "no_plan_in_time" and self.left() <= 0:
+            return None
         way: Way = piece.way
         if outcome == "solved" and self._is_bounded(piece):
             way = "unreached" if between is _NONE else "bounded"

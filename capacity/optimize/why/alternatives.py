@@ -4,25 +4,27 @@ The distance of two plans is the share of their provisioned vCPU that they do no
 (service, month, instance type), half by (service, month, family). 0 is the same plan; 1 has no family of any service in
 common; a move between sizes of one family counts half of a move to another family.
 
-Each theme (another family, another architecture, larger or smaller instances, one type each, all of these) is solved
-service by service with all others kept; services change in the order of distance a dollar while the budget lasts; the
-whole is then solved over just the types so chosen, checked, and priced as the plan is.
+Each theme (another family, another architecture, larger or smaller instances, other types, all of these) is covered
+service by service with all others kept, and searched where covers break a limit; services change in the order of distance
+a dollar while the budget lasts; the whole is then solved over just the types so chosen, checked, and priced as the plan is.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from capacity.domain import Candidate, MixProblem, MixSolution, Unit, UnitRequirement
 from capacity.errors import PlanError
+from capacity.optimize._clock import Deadline, TimeIsUp
 from capacity.optimize._fleet import Fleet, fleet_of
 from capacity.optimize.check import check
 from capacity.optimize.solve import solve
+from capacity.optimize.why._enclosed import covered
 from capacity.optimize.why._pieces import Piece
-from capacity.optimize.why._plan import QuotaUse, counts_of, penalty_usd, per_year, vcpu_by_type
+from capacity.optimize.why._plan import Counts, QuotaUse, counts_of, penalty_usd, per_year, vcpu_by_type
 from capacity.optimize.why._words import difference_words
 
 # (unit, month, instance type) -> vCPU.
@@ -161,6 +163,14 @@ class _Option:
     distance: float
 
 
+@dataclass(frozen=True)
+class _Served:
+    """What a service costs over the horizon, and the vCPU that it has of each type by month."""
+
+    usd: float
+    placed: Placed
+
+
 class _Work:
     """The plan, its budget, and the search for others."""
 
@@ -178,6 +188,7 @@ class _Work:
         self.solver, self.seed = solver, seed
         self.families = {(str(r.unit), c.instance_type): c.family for r in problem.requirements for c in r.candidates}
         self.base = vcpu_by_type(problem, solution)
+        self.counts = counts_of(solution)
         self.cost = self.cost_of(solution)
         self.budget = within_frac * self.cost
         self.quota_use = QuotaUse(self.fleet, solution)
@@ -192,53 +203,88 @@ class _Work:
         return float(solution.spend["total_usd"].sum()) + penalty
 
     def options(self, until: float) -> list[_Option]:
-        """Every theme of every service, the dearest services first: these are what a different plan is made of."""
+        """Every theme of every service, the dearest services first: these are what a different plan is made of.
+
+        What covers tell comes first for all services; what they do not (a full quota) is then searched as time goes.
+        """
         spend = self.solution.spend.groupby("unit")["total_usd"].sum().to_dict()
         out: list[_Option] = []
         free = [r for r in self.problem.requirements if r.blocks and not r.pinned]
-        for position, r in enumerate(sorted(free, key=lambda r: (-spend.get(str(r.unit), 0.0), r.unit))):
-            if time.perf_counter() > until:
-                self.untried = len(free) - position
-                break
-            out += self._options_of(r)
+        free.sort(key=lambda r: (-spend.get(str(r.unit), 0.0), r.unit))
+        for search in (False, True):
+            left: list[UnitRequirement] = []
+            for position, r in enumerate(free):
+                if time.perf_counter() > until:
+                    self.untried = len(left) + len(free) - position
+                    return out
+                own, complete = self._options_of(r, search)
+                out += own
+                left += [] if complete else [r]
+            free = left
         return out
 
-    def _options_of(self, r: UnitRequirement) -> Iterable[_Option]:
+    def _options_of(self, r: UnitRequirement, search: bool) -> tuple[list[_Option], bool]:
+        """By covers, or by ``search`` of those that covers did not tell; and whether all were told."""
         runs: dict[str, float] = {}
         for (unit, _month, kind), vcpu in self.base.items():
             if unit == str(r.unit):
                 runs[kind] = runs.get(kind, 0.0) + vcpu
         if not runs:
-            return
+            return [], True
         allowed = [c for c in r.candidates if c.allowed]
-        used = tuple(float(x) for x in self.quota_use.without(r.unit))
-        seen: set[frozenset[str]] = {frozenset(c.instance_type for c in allowed)}
-        before = self._alone(r, frozenset(runs), used)
+        sets: dict[frozenset[str], str] = {}
         for theme, narrow in _THEMES.items():
             kept = frozenset(c.instance_type for c in narrow(allowed, runs))
-            if not kept or kept in seen or before is None:
-                continue
-            seen.add(kept)
-            found = self._alone(r, kept, used)
-            if found is not None:
-                mine = {key: x for key, x in self.base.items() if key[0] == str(r.unit)}
-                placed = vcpu_by_type(self.problem, found)
-                share = (sum(mine.values()) + sum(placed.values())) / (2 * sum(self.base.values()))
-                more = self._list(found, r) - self._list(before, r)
-                types = frozenset(kind for _u, _m, kind in placed)
-                yield _Option(r.unit, theme, types, more, share * distance(self.families, mine, placed))
+            if kept and len(kept) < len(allowed):
+                sets.setdefault(kept, theme)
+        # At list prices the planned types may look dear that commitments pay for: their own covers are what to compare.
+        (own,) = self._served(r, [frozenset(runs)], search=False)
+        planned = self._as_served(r, {key: n for key, n in self.counts.items() if key[0] == str(r.unit)})
+        before = _Served((own or planned).usd, planned.placed)
+        found = zip(sets.values(), self._served(r, [*sets], search), strict=True)
+        options = [self._option(r, theme, before, other) for theme, other in found if other is not None]
+        return options, search or len(options) == len(sets)
 
-    def _alone(self, r: UnitRequirement, types: frozenset[str], used: tuple[float, ...]) -> MixSolution | None:
-        piece = Piece("kept", frozenset({r.unit}), used)
+    def _option(self, r: UnitRequirement, theme: str, before: _Served, other: _Served) -> _Option:
+        share = (sum(before.placed.values()) + sum(other.placed.values())) / (2 * sum(self.base.values()))
+        types = frozenset(kind for _u, _m, kind in other.placed)
+        far = share * distance(self.families, before.placed, other.placed)
+        return _Option(r.unit, theme, types, other.usd - before.usd, far)
+
+    def _served(self, r: UnitRequirement, sets: Sequence[frozenset[str]], search: bool) -> list[_Served | None]:
+        """The service on each set of types, all others kept; with ``search`` those whose covers break a limit."""
+        piece = Piece("kept", frozenset({r.unit}), tuple(float(x) for x in self.quota_use.without(r.unit)))
+        problems = [piece.of(_narrowed(self.problem, {r.unit: types})) for types in sets]
         try:
-            narrowed = piece.of(_narrowed(self.problem, {r.unit: types}))
-            return solve(narrowed, _SECONDS_OF_A_SERVICE, _GAP_OF_A_SERVICE, self.solver, self.seed)
+            found = covered(problems, Deadline(time.perf_counter, self.deadline))
+        except TimeIsUp:
+            return [None for _ in sets]
+        if search:
+            return [self._searched(p, r) if x is None else None for p, x in zip(problems, found, strict=True)]
+        return [None if x is None else self._as_served(r, x.counts) for x in found]
+
+    def _searched(self, problem: MixProblem, r: UnitRequirement) -> _Served | None:
+        try:
+            found = solve(problem, _SECONDS_OF_A_SERVICE, _GAP_OF_A_SERVICE, self.solver, self.seed)
         except PlanError:
             return None
+        return self._as_served(r, counts_of(found))
 
-    def _list(self, solution: MixSolution, r: UnitRequirement) -> float:
+    def _as_served(self, r: UnitRequirement, counts: Counts) -> _Served:
         """At on-demand and spot prices, with the penalty."""
-        return float(solution.running["usd"].sum()) + penalty_usd(self.fleet, counts_of(solution), r.unit)
+        kinds = {c.instance_type: c for c in r.candidates}
+        hours = {(b.month, b.block): b.hours for b in r.blocks}
+        usd, most = penalty_usd(self.fleet, counts, r.unit), dict[tuple[str, str, str], int]()
+        for (_unit, month, block, purchase, kind), n in counts.items():
+            c = kinds[kind]
+            price = c.usd_per_hour if purchase == "on_demand" else c.spot_usd_per_hour or 0.0
+            usd += n * r.zones * price * hours[month, block]
+            most[month, purchase, kind] = max(n, most.get((month, purchase, kind), 0))
+        placed: dict[tuple[str, str, str], float] = {}
+        for (month, _purchase, kind), n in most.items():
+            key = (str(r.unit), month, kind)
+            placed[key] = placed.get(key, 0.0) + n * r.zones * kinds[kind].vcpu
+        return _Served(usd, placed)
 
     # --- plans made of them --------------------------------------------------------------------------------
 
