@@ -5,8 +5,9 @@ The distance of two plans is the share of their provisioned vCPU that they do no
 common; a move between sizes of one family counts half of a move to another family.
 
 Each theme (another family, another architecture, larger or smaller instances, other types, all of these) is covered
-service by service with all others kept, and searched where covers break a limit; services change in the order of distance
-a dollar while the budget lasts; the whole is then solved over just the types so chosen, checked, and priced as the plan is.
+service by service with all others kept, and searched where covers break a limit; services change in the order of
+distance a dollar while the budget lasts; the whole is then solved over just the types so chosen, checked, and priced
+as the plan is.
 """
 
 from __future__ import annotations
