@@ -56,6 +56,11 @@ class NodePoolConfig(Model):
     def _fits(self) -> Self:
         names = [p.service for p in self.services]
         problems = [f"services: '{n}' is given twice" for n in sorted({n for n in names if names.count(n) > 1})]
+        if self.min_nodes_per_zone > self.max_nodes_per_zone:
+            problems.append(
+                f"min_nodes_per_zone: found {self.min_nodes_per_zone}; allowed: at most max_nodes_per_zone "
+                f"({self.max_nodes_per_zone})"
+            )
         if self.allocatable_frac == 0:
             problems.append("allocatable_frac: found 0; allowed: above 0")
         if problems:

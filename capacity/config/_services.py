@@ -145,6 +145,17 @@ class CandidateConfig(Model):
     )
     max_types: int = Field(12, ge=1, le=64, description="kept for the model; the loss by pruning is stated")
 
+    @model_validator(mode="after")
+    def _something_is_left(self) -> Self:
+        problems = []
+        if self.min_vcpu > self.max_vcpu:
+            problems.append(f"min_vcpu: found {self.min_vcpu}; allowed: at most max_vcpu ({self.max_vcpu})")
+        if not self.architectures:
+            problems.append("architectures: found none; allowed: x86_64, arm64 or both")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
 
 class ServiceConfig(Model):
     """A workload of the company. The planning unit is (service, region)."""
@@ -201,6 +212,11 @@ class ServiceConfig(Model):
             )
         if self.kind == "vertical" and self.least_types > 1:
             problems.append("least_types: a vertical service runs one type; allowed: 1")
+        if self.min_instances_per_zone > self.max_instances_per_zone:
+            problems.append(
+                f"min_instances_per_zone: found {self.min_instances_per_zone}; allowed: at most "
+                f"max_instances_per_zone ({self.max_instances_per_zone})"
+            )
         problems += _failover_problems(self.failover, self.regions)
         if problems:
             raise ValueError("; ".join(problems))

@@ -91,6 +91,9 @@ def test_what_is_left_out_changes_nothing() -> None:
         ("failover: [{from: any, to: {us-west-2: 1}}]", "", ["from: any"]),
         ("failover: [{from: any}, {from: any}]", "", ["'any' is given twice"]),
         ("failover: [{from: us-east-1, to: {}}]", "", ["no region"]),
+        ("min_instances_per_zone: 9, max_instances_per_zone: 4", "", ["min_instances_per_zone: found 9", "(4)"]),
+        ("candidates: {min_vcpu: 64, max_vcpu: 8}", "", ["min_vcpu: found 64", "max_vcpu (8)"]),
+        ("candidates: {architectures: []}", "", ["architectures: found none", "arm64"]),
         ("least_types: 3", "", ["services 'web': least_types", "found 3", "most_types (2)"]),
         ("least_types: 16, candidates: {max_types: 4}", "optimize: {most_types: null}", ["found 16", "max_types (4)"]),
         ("kind: vertical, least_types: 2", "", ["a vertical service runs one type"]),
@@ -119,6 +122,7 @@ def pool(name: str = "nodes", region: str = "us-east-1", service: str = "api", *
 @pytest.mark.parametrize(
     ("pools", "words"),
     [
+        (pool(min_nodes_per_zone=9, max_nodes_per_zone=4), ["min_nodes_per_zone: found 9", "(4)"]),
         (pool(service="apo"), ["pools 'nodes': services names 'apo'", "did you mean 'api'"]),
         (pool(name="api"), ["node pool or service 'api' is given twice"]),
         (pool(service="thumbs"), ["'thumbs' is usage_priced", "kind fleet"]),
