@@ -17,7 +17,7 @@ from capacity.errors import PlanCheckError
 from capacity.optimize._billing import Bill, Usage, bill, usage_rows
 from capacity.optimize._clock import Clock
 from capacity.optimize._fleet import Fleet, running_by_type, vertical_count
-from capacity.optimize.check import check
+from capacity.optimize.check import TOLERANCE, check, check_objective
 from capacity.optimize.explain import binding
 
 Counts = npt.NDArray[np.int64]
@@ -77,6 +77,7 @@ def solution_of(fleet: Fleet, plan: Plan, proof: Proof) -> MixSolution:
     checks = check(fleet.problem, *frames, billed.purchases)
     penalty = penalty_usd(fleet, plan.running)
     status = _status(billed.total_usd + penalty, proof)
+    checks += (check_objective(fleet.problem, frames[1], billed.spend, status.objective, TOLERANCE),)
     notes = (*_notes(fleet, penalty, billed), *proof.notes)
     solution = MixSolution(status, *frames, checks, notes=notes, purchases=billed.purchases)
     return replace(solution, binding=binding(fleet.problem, solution))

@@ -3,7 +3,9 @@
 Without a rule the cheapest mix fits every load with five or six sizes of one family: fractions of a per cent cheaper,
 and nobody would run it. So each unit's types are narrowed first, to the pair (or single type) that covers its own loads
 cheapest, the same one in all months; then the whole fleet is solved over what is left. The bound stays that of the
-fleet without the rule, so the gap that is reported holds the price of the rule too.
+fleet without the rule, so the gap that is reported holds the price of the rule too. The plan is told and verified as
+one of that fleet: leaving a type that runs counts the switching penalty, whether the type was left by a choice of types
+or by one of counts.
 """
 
 from __future__ import annotations
@@ -14,15 +16,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
+import numpy as np
+
 from capacity.domain import MixProblem, MixSolution, Unit, UnitRequirement
 from capacity.errors import InfeasiblePlanError, NoPlanInTimeError, PlanCheckError, PlanError
+from capacity.optimize._billing import usage_rows
 from capacity.optimize._book import cost_usd
 from capacity.optimize._clock import Clock, Deadline, TimeIsUp
 from capacity.optimize._committed import Committed, paid_already
 from capacity.optimize._find import BY_ARITHMETIC, Asked, Found, find, first_verified
-from capacity.optimize._fleet import fleet_of
+from capacity.optimize._fleet import Fleet, fleet_of
 from capacity.optimize._quick import quick_plan
-from capacity.optimize._result import AGAINST_POLICY, against_policy
+from capacity.optimize._result import Counts, Plan, penalty_usd
 from capacity.optimize._stay import staying, worth_moving
 from capacity.optimize._types_of_unit import cheapest_types
 from capacity.optimize.columns.memory import Memory
@@ -53,8 +58,9 @@ def solve_few_types(
     Returns
     -------
     MixSolution
-        ``status.bound`` and ``status.gap`` are against every mix, also those of more types; the status is "optimal"
-        only where even that gap is within ``gap_frac``. Where no plan of so few types was found, the free one.
+        ``status.objective`` is the spend of the horizon plus the switching penalty. ``status.bound`` and ``status.gap``
+        are against every mix, also those of more types; the status is "optimal" only where even that gap is within
+        ``gap_frac``. Where no plan of so few types was found, the free one.
 
     Raises
     ------
@@ -66,11 +72,8 @@ def solve_few_types(
     deadline = Deadline.after(time_limit_seconds, clock)
     problem = fleet_of(problem).problem  # in order, so that the choice of types does not depend on the order given
     asked = Asked(deadline, time_limit_seconds, gap_frac, solver, seed, most_types)
-    # The penalty is in the choice of types; without it in the objective the narrowed fleet is a restriction of the
-    # free one, dollar for dollar, and the free bound is a bound on both.
-    spend_only = replace(problem, switching_penalty_frac=0.0)
     rough = replace(asked, deadline=deadline.share(_BOUND_SHARE), gap_frac=max(gap_frac, _BOUND_GAP_FRAC))
-    plans = find(spend_only, rough, memory)
+    plans = find(problem, rough, memory)
     free = next(plans)
     narrow, wide = _few_types_plan(problem, free, asked, memory)
     if narrow is None:
@@ -80,9 +83,7 @@ def solve_few_types(
     note = f"at most {most_types} types a service; the bound and the gap are against mixes of any number of types"
     if wide:
         note += f"; more types for {', '.join(sorted(map(str, wide)))}, which no plan of so few types can serve"
-    # A type that was not chosen is not barred: policy is what the fleet as given says.
-    notes = [n for n in narrow.notes if not n.endswith(AGAINST_POLICY)] + against_policy(problem.requirements)
-    return replace(narrow, notes=(*notes, note))
+    return replace(narrow, notes=(*narrow.notes, note))
 
 
 def _and_then(first: Found, others: Iterator[Found]) -> Iterator[Found]:
@@ -95,14 +96,14 @@ def _few_types_plan(
 ) -> tuple[MixSolution | None, frozenset[Unit]]:
     """The narrowed fleet's plan, and the units that had to keep all their types for one to exist (a tight quota)."""
     wide: frozenset[Unit] = frozenset()
-    units = [r.unit for r in problem.requirements]
+    units, whole = [r.unit for r in problem.requirements], fleet_of(problem)
     paid = paid_already(free.fleet, free.rough or free.plan)
     try:
         for _ in range(_WIDENINGS):
             fewer = narrowed(problem, asked.most_types or 2, wide, memory, asked.deadline, paid)
             try:
                 plans = _plans(problem, fewer, wide, asked, memory.of_few_types())
-                return first_verified(plans, asked, partial(_against, free))[1], wide
+                return first_verified(plans, asked, partial(_told, whole, free))[1], wide
             except InfeasiblePlanError as error:
                 named = {u for u in units if any(str(u) in c for c in error.conflicts)} - wide
                 if not named:
@@ -132,7 +133,8 @@ def _plans(
 
 
 def _found(narrow: MixProblem, asked: Asked, memory: Memory) -> Iterator[Found]:
-    return find(replace(narrow, switching_penalty_frac=0.0), asked, memory)
+    # Of types that are left altogether the penalty is the same whatever is chosen: the narrowed fleet does not know it.
+    return find(narrow, asked, memory)
 
 
 def _staying_plan(
@@ -158,18 +160,33 @@ def _staying_plan(
 
 
 def _usd(found: Found) -> float:
-    return cost_usd(found.fleet, found.plan)
+    """Spend alone: what staying may cost more is a share of it."""
+    return cost_usd(found.fleet, found.plan) - penalty_usd(found.fleet, found.plan.running)
 
 
-def _against(free: Found, found: Found) -> Found:
-    """A plan of few types, against the bound of the fleet without that rule."""
+def _told(whole: Fleet, free: Found, found: Found) -> Found:
+    """A plan of few types as a plan of the fleet without that rule, against that fleet's bound."""
     ended = found.proof.termination if found.proof.termination != "optimal" else free.proof.termination
-    return replace(found, proof=replace(found.proof, bound=free.proof.bound, termination=ended))
+    proof = replace(found.proof, bound=free.proof.bound, termination=ended)
+    return replace(found, fleet=whole, plan=_widened(found.fleet, whole, found.plan), proof=proof)
+
+
+def _widened(narrow: Fleet, whole: Fleet, plan: Plan) -> Plan:
+    """``plan`` with a row for every type of ``whole``: none runs of those that ``narrow`` does not have."""
+    position = {(r.unit, c.instance_type): row for row, (r, c) in enumerate(zip(*usage_rows(whole), strict=True))}
+    rows = [position[r.unit, c.instance_type] for r, c in zip(*usage_rows(narrow), strict=True)]
+
+    def spread(counts: Counts) -> Counts:
+        out = np.zeros((len(position), *counts.shape[1:]), dtype=np.int64)
+        out[rows] = counts
+        return out
+
+    return Plan(spread(plan.running), spread(plan.spot), spread(plan.provisioned), plan.bought)
 
 
 def _one_type_plan(problem: MixProblem, free: Found, asked: Asked) -> MixSolution | None:
     """By arithmetic, where there was no time for more."""
-    fleet = fleet_of(replace(problem, switching_penalty_frac=0.0))
+    fleet = fleet_of(problem)
     plan = quick_plan(fleet, asked.most_types)
     if plan is None:
         return None

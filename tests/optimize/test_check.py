@@ -12,9 +12,9 @@ import pytest
 
 from capacity.domain import MixProblem, MixSolution
 from capacity.errors import PlanCheckError
-from capacity.optimize import check, solve
-from capacity.optimize.check import FAMILIES
-from tests.optimize.makers import MONTHS, SMALL, candidate, commitment, problem, quota, unit
+from capacity.optimize import check, solve, solve_few_types
+from capacity.optimize.check import FAMILIES, check_objective
+from tests.optimize.makers import HOURS, MONTHS, SMALL, candidate, commitment, problem, quota, unit
 
 
 @dataclass
@@ -61,7 +61,7 @@ def _check(p: MixProblem, f: Frames) -> None:
 
 def test_a_right_plan_passes_and_says_what_was_looked_at(planned: tuple[MixProblem, MixSolution]) -> None:
     checks = {c.name: c for c in planned[1].checks}
-    assert [*checks] == [name for name, _ in FAMILIES]
+    assert [*checks] == [*(name for name, _ in FAMILIES), "the objective is spend and switching penalty"]
     assert all(c.worst_slack >= -1e-6 for c in checks.values())
     nothing_asked = {
         "further resources are held", "further resources are held with zones lost",
@@ -232,3 +232,18 @@ def test_the_checker_reads_the_problem_not_the_plan(planned: tuple[MixProblem, M
     harder = tuple(replace(r, zones_survived=2) if r.unit.service == "auto" else r for r in p.requirements)
     with pytest.raises(PlanCheckError, match="with 2 zone"):
         _check(replace(p, requirements=harder), frames)
+
+
+def test_an_objective_without_the_penalty_is_caught() -> None:
+    """Three of m5.large run today and none is kept: .1 of 3 x .10 USD an hour for all hours of the month."""
+    running = {("m5.large", zone): 1 for zone in "abc"}
+    p = problem(unit("a", [60], [SMALL, candidate("n3.large", 0.05, 10.0)], running=running), penalty=0.1)
+    for found in (solve(p, gap_frac=0.0), solve_few_types(p, 2, gap_frac=0.0)):
+        assert set(found.running["instance_type"]) == {"n3.large"}
+        spend, penalty = float(found.spend["total_usd"].sum()), 0.1 * 3 * 0.10 * HOURS[0]
+        assert found.status.objective == pytest.approx(spend + penalty)
+        checked = check_objective(p, found.running, found.spend, spend + penalty, 1e-6)
+        assert (checked.name, checked.rows) == (found.checks[-1].name, 1)
+        for wrong in (spend, spend + 2 * penalty, float("nan")):
+            with pytest.raises(PlanCheckError, match="switching penalty"):
+                check_objective(p, found.running, found.spend, wrong, 1e-6)

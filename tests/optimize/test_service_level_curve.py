@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from makers import ARM, LARGE, SMALL, problem, quota, unit
+from makers import ARM, LARGE, SMALL, candidate, problem, quota, unit
 
 from capacity.domain import LoadBlock, MixProblem, MixSolution, Unit
 from capacity.errors import InfeasiblePlanError, NoPlanInTimeError, UsageError
@@ -229,3 +229,22 @@ def test_a_plan_at_hand_stands_at_its_level_though_a_higher_one_is_cheaper() -> 
     assert found.loc[0.9, "status"].endswith("the plan itself")
     assert found.loc[0.95, "cost_usd"] < found.loc[0.9, "cost_usd"]
     assert found.loc[0.5, "cost_usd"] == pytest.approx(_best(0.5).status.objective)
+
+
+def test_the_bound_of_a_plan_at_hand_leaves_out_the_penalty_of_types_that_it_left() -> None:
+    """Its types alone are asked for at the other levels; what runs is dear and none of them."""
+    dear = candidate("x1.large", 0.30, 10.0)
+
+    def asked(level: float) -> MixProblem:
+        plain = _penalised(level)
+        web = plain.requirements[0]
+        web = replace(web, candidates=(*web.candidates, dear), running={("x1.large", zone): 20 for zone in "abc"})
+        return replace(plain, requirements=(web, plain.requirements[1]), switching_penalty_frac=0.02)
+
+    plan = solve(asked(0.9), gap_frac=0.0)
+    assert "x1.large" not in _used(plan)["web/us-east-1"]
+    spend = float(plan.spend["total_usd"].sum())
+    assert plan.status.bound > spend + 1
+    found = cost_curve(asked, partial(solve, gap_frac=0.0), known={0.9: plan}, types_of=plan)
+    assert found["cost_usd"].iloc[1] == spend
+    assert (found["bound_usd"] <= found["cost_usd"] * (1 + 1e-9)).all()

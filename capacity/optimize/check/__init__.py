@@ -16,6 +16,7 @@ from capacity.optimize.check._contracts import purchases_agree
 from capacity.optimize.check._covered import as_the_provider_applies, limits, paid, scopes
 from capacity.optimize.check._frames import frames_agree
 from capacity.optimize.check._needs import demand, further, further_zone_loss, region_loss, zone_loss
+from capacity.optimize.check._objective import check_objective
 from capacity.optimize.check._plan import Plan, Slack
 from capacity.optimize.check._quotas import quotas, reservations, spot_quotas
 from capacity.optimize.check._spend import spend as spend_adds_up
@@ -30,7 +31,7 @@ from capacity.optimize.check._units import (
     within,
 )
 
-__all__ = ["FAMILIES", "TOLERANCE", "check"]
+__all__ = ["FAMILIES", "TOLERANCE", "check", "check_objective"]
 
 TOLERANCE = 1e-6
 

@@ -165,7 +165,8 @@ def _most_penalty(problem: MixProblem) -> float:
     """The switching penalty of leaving all that runs: a bound on spend and penalty, less this, is one on spend."""
     total = 0.0
     for r in problem.requirements:
-        usd = {c.instance_type: c.usd_per_hour for c in r.candidates if c.allowed}
+        # Also of types that were left to narrow the problem to a plan's: that plan's bound holds their penalty.
+        usd = {c.instance_type: c.usd_per_hour for c in r.candidates}
         total += sum(n * usd.get(name, 0.0) for (name, _), n in r.running.items()) * sum(b.hours for b in r.blocks)
     return problem.switching_penalty_frac * total
 
