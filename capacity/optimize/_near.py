@@ -24,7 +24,8 @@ from capacity.optimize.columns._lanes import Lanes, lanes_of
 from capacity.optimize.columns.rounds import cheapest
 
 # What may be given up, as a share of cost: never more than the gap asked for, nor than what leaves a proven plan
-# proven. Of a plan that is not proven to that gap, half.
+# proven. Of a plan that is not proven to that gap half: less than the gap that is told of it, which holds what was
+# given up. Were it nothing, demand that rises by 1 % moved 4 of 46 types of a fleet of 30 services.
 MOST_FRAC = 0.002
 # Covers of more sets of types than this are not tried for one unit.
 _SETS = 12

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -12,7 +13,13 @@ import pytest
 
 from capacity.domain import MixProblem
 from capacity.optimize import price_running, solve, solve_few_types
-from capacity.optimize._near import MOST_FRAC
+from capacity.optimize._billing import usage_rows
+from capacity.optimize._book import cost_usd
+from capacity.optimize._clock import Deadline
+from capacity.optimize._direct import plan_directly
+from capacity.optimize._fleet import fleet_of
+from capacity.optimize._near import MOST_FRAC, nearer
+from capacity.optimize._result import Proof, solution_of
 from tests.optimize.makers import HOURS, SMALL, as_running, candidate, commitment, pairs, problem, quota, unit
 from tests.optimize.test_solve import big_problem
 
@@ -49,6 +56,44 @@ def test_what_is_given_up_is_within_the_gap_and_told() -> None:
     assert near.status.status == "optimal"
     assert near.status.gap <= 0.001
     assert near.status.bound <= best.status.objective * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("proven_frac", [1.0, 0.9999, 0.9985, 0.9, -np.inf])
+@pytest.mark.parametrize("dearer_frac", [0.0, 0.0004, 0.0008, 0.002])
+def test_what_is_given_up_is_within_the_gap_that_is_told(proven_frac: float, dearer_frac: float) -> None:
+    """What is proven stays proven; of what is not half the gap that was asked for, which its own is above."""
+    asked = 0.0012
+    kinds = [SMALL, candidate("n2.large", 0.10 * (1 + dearer_frac), 10.0)]
+    p = problem(unit("a", [90, 40], kinds, running={("n2.large", z): 3 for z in "abc"}))
+    whole = fleet_of(p)
+    found = plan_directly(whole, Deadline.after(30.0), 0.0, "highs", 1)
+    assert found.plan is not None
+    cost = cost_usd(whole, found.plan)
+    proof = Proof(proven_frac * cost, "optimal", asked, "highs", 0.0)
+    kept, told = nearer(whole, found.plan, proof, None, Deadline.never())
+    given = cost_usd(whole, kept) - cost
+    room = asked if proven_frac > 1 - asked else asked / 2
+    held = 1 - (1 - asked) / proven_frac if proven_frac > 1 - asked else math.inf
+    assert (given > 0) == (0 < dearer_frac <= min(room, held))
+    assert given <= max(cost - proof.bound, asked * cost) * (1 + 1e-9)
+    assert told.bound == proof.bound
+    status = solution_of(whole, kept, told).status
+    assert status.gap == pytest.approx((status.objective - status.bound) / status.objective)
+    assert (status.status == "optimal") == (proven_frac > 1 - asked)
+    if given > 0:
+        assert any(f"{given:,.2f} USD" in note for note in told.notes)
+
+
+def test_an_equal_plan_is_taken_though_nothing_is_proven() -> None:
+    twins = [candidate("a1.large", 0.10, 10.0), candidate("b1.large", 0.10, 10.0)]
+    for runs in ("a1.large", "b1.large"):
+        whole = fleet_of(problem(unit("a", [90, 31], twins, running={(runs, z): 3 for z in "abc"})))
+        found = plan_directly(whole, Deadline.after(30.0), 0.0, "highs", 1)
+        assert found.plan is not None
+        proof = Proof(-np.inf, "time limit reached", 0.002, "highs", 0.0)
+        kept, _ = nearer(whole, found.plan, proof, None, Deadline.never())
+        used = [c.instance_type for c, n in zip(usage_rows(whole)[1], kept.provisioned, strict=True) if n.any()]
+        assert used == [runs]
 
 
 def test_what_is_near_keeps_quotas_and_a_proven_plan_proven() -> None:
