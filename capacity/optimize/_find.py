@@ -41,6 +41,9 @@ _QUICKLY_BUILT = 1500
 
 BY_ARITHMETIC = "no search ended with a plan: one type a service, changed until the quotas were met"
 
+# What a type that holds nothing of a need is taken to hold of it, as a share of what the least one holds that does.
+_TRACE_FRAC = 1e-9
+
 # Past the limit: for what conflicts to be worked out, where there is no plan.
 _CONFLICT_SECONDS = 0.7
 # Past the limit: for a plan to be brought nearer to what runs.
@@ -103,11 +106,10 @@ def find(problem: MixProblem, asked: Asked, memory: Memory) -> Iterator[Found]:
     if asked.solver == "highs":
         come_up()
         if pairs > DIRECT_PAIRS:
-            kept, notes = _without_idle_types(fleet)
-            found = _by_columns(kept, asked, memory, floor)
-            own = replace(proof, bound=found.bound, termination=found.termination, notes=(*notes, *found.notes))
+            found = _by_columns(_with_traces(fleet), asked, memory, floor)
+            own = replace(proof, bound=found.bound, termination=found.termination, notes=found.notes)
             if found.plan is not None:
-                yield Found(kept, found.plan, own, must_hold=False)
+                yield Found(fleet, found.plan, own, must_hold=False)
             else:
                 rough = found.rough
                 ended = proof.termination if asked.deadline.passed else found.termination
@@ -176,32 +178,41 @@ def _by_columns(fleet: Fleet, asked: Asked, memory: Memory, floor: Floats) -> By
     )  # fmt: skip
 
 
-def _without_idle_types(fleet: Fleet) -> tuple[Fleet, tuple[str, ...]]:
-    """Without types that hold nothing of some need, where several types or instances are asked for.
+def _with_traces(fleet: Fleet) -> Fleet:
+    """Types that hold nothing of some need as holding a trace of it, where several types or instances are asked for.
 
-    As one among several such a type may still run; the covers that bounds are made of do not know it.
+    As one among several such a type may run; the covers that columns and bounds are made of know only types that hold
+    some of every need. What serves a fleet serves one with traces, so its bound is one of the fleet as it is, and the
+    traces of a plan are within the checker's tolerance.
     """
-    changed, out = [], []
-    for r in fleet.requirements:
-        needed = {name for b in r.blocks for name in b.further}
-        idle = {c.instance_type for c in r.candidates if c.allowed and _is_idle(r, c, needed)}
-        if (r.least_types > 1 or r.min_per_zone > 1) and idle:
-            changed.append(f"{r.unit}: {', '.join(sorted(idle))}")
-            kept = tuple(replace(c, allowed=c.allowed and c.instance_type not in idle) for c in r.candidates)
-            out.append(replace(r, candidates=kept))
-        else:
-            out.append(r)
-    if not changed:
-        return fleet, ()
-    note = (
-        f"types that hold nothing of some need are left out; the bound is of plans without them ({'; '.join(changed)})"
-    )
-    return fleet_of(replace(fleet.problem, requirements=tuple(out))), (note,)
+    out = tuple(_traced(r) if r.least_types > 1 or r.min_per_zone > 1 else r for r in fleet.requirements)
+    changed = any(a is not b for a, b in zip(out, fleet.requirements, strict=True))
+    return fleet_of(replace(fleet.problem, requirements=out)) if changed else fleet
 
 
-def _is_idle(r: UnitRequirement, c: Candidate, needed: set[str]) -> bool:
-    pairs = [(c.safe, c.zone_loss), *(c.further.get(name, (0.0, 0.0)) for name in needed)]
-    return any(up <= 0 or (r.zones_survived > 0 and lost <= 0) for up, lost in pairs)
+def _traced(r: UnitRequirement) -> UnitRequirement:
+    needed = sorted({name for b in r.blocks for name in b.further})
+    holds = {c.instance_type: {"": (c.safe, c.zone_loss), **_further(c, needed)} for c in r.candidates}
+    if not any(c.allowed and _is_idle(r, holds[c.instance_type].values()) for c in r.candidates):
+        return r
+    traces = {
+        name: _TRACE_FRAC * min((x for own in holds.values() for x in own[name] if x > 0), default=0.0)
+        for name in ("", *needed)
+    }
+    candidates = []
+    for c in r.candidates:
+        own = {name: (up or traces[name], lost or traces[name]) for name, (up, lost) in holds[c.instance_type].items()}
+        safe, zone_loss = own.pop("")
+        candidates.append(replace(c, safe=safe, zone_loss=zone_loss, further={**c.further, **own}))
+    return replace(r, candidates=tuple(candidates))
+
+
+def _further(c: Candidate, needed: Iterable[str]) -> dict[str, tuple[float, float]]:
+    return {name: c.further.get(name, (0.0, 0.0)) for name in needed}
+
+
+def _is_idle(r: UnitRequirement, holds: Iterable[tuple[float, float]]) -> bool:
+    return any(up <= 0 or (r.zones_survived > 0 and lost <= 0) for up, lost in holds)
 
 
 # --- no plan -----------------------------------------------------------------------------------------------
