@@ -196,9 +196,8 @@ def _at_level(
             )
             for b in cut[unit][level]
         )
-    return with_blocks(
-        replace(mix.problem, requirements=tuple(replace(r, pinned=None) for r in mix.problem.requirements)), blocks
-    )
+    free = tuple(mix.needs[r.unit].requirement for r in mix.problem.requirements)
+    return with_blocks(replace(mix.problem, requirements=free), blocks)
 
 
 def _is_cut_by_demand(need: UnitNeed) -> bool:

@@ -84,3 +84,17 @@ def test_another_problem_is_not_taken_for_the_base(ground: Ground, base: tuple[P
     needs = needs_of(ground, more)
     assert as_the_base(ground.inputs, needs, base[1]) is None
     assert as_the_base(ground.inputs, {}, base[1]) is None
+
+
+def test_what_is_left_alone_is_handed_over_with_its_own_types(ground: Ground, base: tuple[Plan, Mix]) -> None:
+    """And with those that run, for their price: no other may run, and proving that takes time."""
+    (_, arm) = pipeline.all_scenarios(ground.inputs.config)
+    _, mix = _planned(ground, arm, base[1])
+    (kept,) = (r for r in mix.problem.requirements if r.pinned is not None)
+    assert kept.unit.service == "web"
+    own = base[1].solution.provisioned
+    counted = set(own.loc[own["service"] == "web", "instance_type"])
+    assert {c.instance_type for c in kept.candidates if c.allowed} == counted
+    assert {c.instance_type for c in kept.candidates} == counted | {name for name, _ in kept.running}
+    after = mix.solution.provisioned
+    assert set(after.loc[after["service"] == "web", "instance_type"]) == counted

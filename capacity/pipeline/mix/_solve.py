@@ -10,7 +10,7 @@ import pandas as pd
 
 from capacity import forecast, optimize, saturation, words
 from capacity.config import Config, OptimizeConfig
-from capacity.domain import CapacityReservation, MixProblem, MixSolution, Offer, Unit
+from capacity.domain import CapacityReservation, MixProblem, MixSolution, Offer, Unit, UnitRequirement
 from capacity.errors import InfeasiblePlanError, PlanError
 from capacity.optimize import Memory
 from capacity.pipeline.demand import UnitData
@@ -130,10 +130,14 @@ def _problem(
     """The problem, and a note on reservations that are in nobody's reach."""
     months = _month_hours(needs)
     held, notes = _reservations(inputs, needs)
+    reserved = frozenset(r.instance_type for r in held)
     problem = MixProblem(
         months=tuple(months),
         month_hours=tuple(months.values()),
-        requirements=tuple(replace(need.requirement, pinned=pinned.get(unit)) for unit, need in sorted(needs.items())),
+        requirements=tuple(
+            _pinned(need, pinned[unit], reserved) if unit in pinned else need.requirement
+            for unit, need in sorted(needs.items())
+        ),
         commitments=inputs.commitments,
         committed_rate=inputs.committed_rate,
         quotas=inputs.quotas,
@@ -142,6 +146,25 @@ def _problem(
         reservations=held,
     )
     return problem, notes
+
+
+def _pinned(need: UnitNeed, kept: Mapping[tuple[str, str], int], reserved: frozenset[str]) -> UnitRequirement:
+    """The unit with its counts given, and of its types those that have a count, or that price something else.
+
+    No other may run, and a bound that is proven over hundreds of types that may not takes most of the time. A month
+    without a count is free: then all stay.
+    """
+    r = need.requirement
+    if {b.month for b in r.blocks} - {month for month, _ in kept}:
+        return replace(r, pinned=kept)
+    priced = {name for name, _ in (*r.running, *need.running_average)} | reserved
+    counted = {name for _, name in kept}
+    candidates = tuple(
+        c if c.instance_type in counted else replace(c, allowed=False)
+        for c in r.candidates
+        if c.instance_type in counted | priced
+    )
+    return replace(r, candidates=candidates, pinned=kept)
 
 
 def _reservations(
