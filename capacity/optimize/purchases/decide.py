@@ -26,6 +26,8 @@ _SHRINKING_ROUNDS = 12
 _REGRET_SECONDS = 10.0
 # Given to it even where the search has used up its time.
 _LEAST_SECONDS = 1.0
+# Given to moves to better months where the search has: 2,100 purchases to choose from took 2 s of one processor.
+_MOVE_SECONDS = 10.0
 
 
 def recommend(problem: PurchaseProblem, seconds: float = 60.0) -> PurchasePlan:
@@ -119,7 +121,7 @@ def _in_better_months(
     ``widest`` is a bound for purchases of any size. What is moved is searched for again, within the sizes that it has.
     """
     setting, now = searcher.setting, time.perf_counter()
-    moved = in_better_months(setting, choice.bought, max(deadline, now + _LEAST_SECONDS))
+    moved = in_better_months(setting, choice.bought, max(deadline, now + _MOVE_SECONDS))
     changed = moved != choice.bought
     if not changed.any():
         return choice, most
