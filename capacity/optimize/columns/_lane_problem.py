@@ -73,8 +73,7 @@ def lane_problem(u: Lanes, usd: Floats, spot_usd: Floats, lane: int, known_usd: 
     weight, spot_weight = np.minimum(u.weight[rows] / need, 1.0), np.minimum(u.spot_weight[rows] / need, 1.0)
     kept = [int(i) for i in np.flatnonzero((u.runs > 0) & (u.leave_usd[:, lane] > 0))]
     free = np.isfinite(usd) & (weight > 0).any(axis=0)
-    if u.least_types[lane] <= 1:
-        free &= ~_bettered(weight, usd, kept)
+    free &= ~_bettered(weight, usd, kept, max(int(u.least_types[lane]), 1))
     has_spot = _has_spot(u, spot_usd, lane)
     types, spot = _in_order(np.flatnonzero(free), np.flatnonzero(has_spot), weight)
     w = np.where(spot[None, :], spot_weight[:, types], weight[:, types])
@@ -103,12 +102,16 @@ def _in_order(on_demand: Counts, as_spot: Counts, weight: Floats) -> tuple[Count
     return types[order], spot[order]
 
 
-def _bettered(weight: Floats, usd: Floats, kept: list[int]) -> Mask:
-    """Types in whose place another does as much in every row for no more money; of equals the first stays."""
+def _bettered(weight: Floats, usd: Floats, kept: list[int], kinds: int) -> Mask:
+    """Types in whose place ``kinds`` others do as much in every row for no more money; of equals the first stay.
+
+    Where so many types are asked for, one of those others is not among what runs beside it: it comes in its place, and
+    there are as many types as before.
+    """
     better = (usd[None, :] <= usd[:, None]) & (weight[:, None, :] >= weight[:, :, None]).all(axis=0)
     place = np.arange(len(usd))
     better &= ~(better & better.T & (place[None, :] >= place[:, None]))
-    out = np.asarray(better.any(axis=1), dtype=bool)
+    out = np.asarray(better.sum(axis=1) >= kinds, dtype=bool)
     out[kept] = False
     return out
 

@@ -240,13 +240,13 @@ class MonthProgram:
 
 def bettered(u: Lanes, lanes: Counts, prices: Prices, lost: float) -> Mask:
     """Types in whose place so many of another hold as much, for no more in any lane nor for what is provisioned.
-    Not where variety, spot or what runs today count: then all stay. With these left out the row of the largest count
-    is left out too.
+
+    Of as many others as types are asked for: one of them is not among what runs beside it. Not where spot or what runs
+    today count: then all stay. With these left out the row of the largest count is left out too.
     """
-    count = len(u.types)
-    out = np.zeros(count, dtype=bool)
+    out, kinds = np.zeros(len(u.types), dtype=bool), max(int(u.least_types[lanes].max(initial=0)), 1)
     spot = np.isfinite(prices.spot_usd).any() and bool((u.spot_room[lanes] > 0).any())
-    if spot or (u.least_types[lanes] > 1).any() or (prices.usd < 0).any() or (prices.each_usd < 0).any():
+    if spot or (prices.usd < 0).any() or (prices.each_usd < 0).any():
         return out
     need = u.need[:, lanes].max(axis=1)
     weight = np.minimum(u.weight[need > 0], need[need > 0][:, None])
@@ -265,5 +265,5 @@ def bettered(u: Lanes, lanes: Counts, prices: Prices, lost: float) -> Mask:
         others[i] = False
         with np.errstate(invalid="ignore"):
             dearer = (times[i][:, None] * cost <= cost[i][None, :]).all(axis=1)
-        out[i] = bool((others & np.isfinite(times[i]) & dearer).any())
+        out[i] = int((others & np.isfinite(times[i]) & dearer).sum()) >= kinds
     return out
