@@ -116,6 +116,19 @@ def test_on_paper_no_table_or_chart_is_wider_than_the_page(chromium: Any, whole:
     tab.close()
 
 
+def test_no_text_of_a_hostile_picture_is_cut(chromium: Any, ugly_report: tuple[Path, Path]) -> None:
+    tab = chromium.new_page(viewport={"width": 1280, "height": 900})
+    tab.goto(ugly_report[0].as_uri())
+    cut = tab.evaluate(
+        "() => [...document.querySelectorAll('figure .scroll')].flatMap(s => { const b = s.getBoundingClientRect();"
+        " return [...s.querySelectorAll('text')].filter(t => { const r = t.getBoundingClientRect();"
+        " return r.left < b.left || r.right > b.right + 1; }).map(t => t.textContent); })"
+    )
+    assert tab.locator("figure .scroll text").count() > 100
+    assert cut == []
+    tab.close()
+
+
 def test_no_text_of_a_picture_is_drawn_outside_it(chromium: Any, whole: str) -> None:
     """Texts are measured in the font that the SVG writer brings, and drawn in what the browser's machine has."""
     tab = chromium.new_page(viewport={"width": 1280, "height": 900})
