@@ -21,7 +21,7 @@ from capacity.optimize.columns._lanes import Counts, Lanes
 _DEPTH = 6
 
 # Spot and diversity stand on the cheapest few types.
-_FOOTING_TYPES = 4
+_FOOTING_TYPES = 3
 
 _NONE = 30_000  # a count that no cover has
 _WHOLE = 1e-9
@@ -188,10 +188,10 @@ def _spot_footings(lanes: Lanes, kept: Counts) -> list[Counts]:
     small = sorted(usable, key=lambda i: (lanes.spot_holds[i], rate[i], i))[:_FOOTING_TYPES]
     sets = dict.fromkeys(
         tuple(sorted(c))
-        for pool in (cheap, small, cheap[:2] + small[:2])
+        for pool in (cheap, small)
         for c in combinations(dict.fromkeys(pool), wanted)
     )
-    out = [_filled(lanes, chosen, share) for chosen in sets for share in (1.0, 0.5)]
+    out = [_filled(lanes, chosen, 1.0) for chosen in sets]
     return [f for f in out if f.any()]
 
 

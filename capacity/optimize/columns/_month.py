@@ -32,6 +32,10 @@ class Prices:
     each_usd: Floats
     spot_each_usd: Floats
 
+    def of_spot(self, spot: Counts) -> float:
+        """USD of counts (K, I) as spot."""
+        return float((np.where(spot > 0, self.spot_usd.T, 0.0) * spot).sum() + self.spot_each_usd @ spot.max(axis=0))
+
 
 @dataclass(frozen=True)
 class Floor:

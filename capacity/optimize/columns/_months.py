@@ -265,7 +265,7 @@ def _better_month(months: Months, key: Key, known: list[tuple[float, Bundle]], d
             continue
         tried += 1
         usd, running, _ = improved(m, fleet, inside[0]) or (*inside, fleet)
-        best = min(best, usd)
+        best = min(best, usd + prices.of_spot(spot))
         join_bundle(months, key, running, spot)
     if not tried and number % _LARGE_ROUNDS == 0:
         b, seconds = known[0][1], min(_LARGE_SECONDS, part.ends.left)

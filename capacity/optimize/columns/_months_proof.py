@@ -145,9 +145,7 @@ class _Proof:
         whole = np.zeros(len(u.types), dtype=np.int64)
         whole[list(fleet)] = list(fleet.values())
         spot = np.zeros((len(lanes), len(u.types)), dtype=np.int64)
-        usd = np.zeros((len(u.types), len(u.hours)))
-        usd[:, lanes] = prices.usd
-        m = month_of(u, lanes, usd, prices.each_usd, spot, 0.0)
+        m = month_of(u, lanes, prices.usd, prices.each_usd, spot, 0.0)
         inside = best_inside(m, whole)
         if inside is not None:
             join_bundle(self.months, month.key, inside[1], spot)

@@ -47,7 +47,10 @@ class Month:
 
 
 def month_of(u: Lanes, lanes: Counts, usd: Floats, each_usd: Floats, spot: Counts, lost: float) -> Month:
-    """The month of ``lanes`` where ``spot`` (K, I) serves its part; ``usd`` (I, all lanes) without prices of quotas."""
+    """The month of ``lanes`` where ``spot`` (K, I) serves its part; ``usd`` (I, K) without prices of quotas.
+
+    What it costs is without the spot.
+    """
     r = u.requirement
     need = u.need[:, lanes] - u.spot_weight @ spot.T
     rows = telling(u.weight, need)
@@ -57,7 +60,7 @@ def month_of(u: Lanes, lanes: Counts, usd: Floats, each_usd: Floats, spot: Count
     kinds = np.where((kinds == 1) & (need > 0).any(axis=0), 0, kinds)
     whole = r.zones * np.array([c.zone_loss for c in u.candidates], dtype=float)
     return Month(
-        usd[:, lanes], each_usd, u.weight[rows], need[rows], u.leave_usd[:, lanes], u.runs, r.zones,
+        usd, each_usd, u.weight[rows], need[rows], u.leave_usd[:, lanes], u.runs, r.zones,
         kinds, max(r.min_per_zone - int(spot.sum(axis=1).min(initial=0)), 0),
         r.max_per_zone - int(spot.sum(axis=1).max(initial=0)), whole, lost,
     )  # fmt: skip
