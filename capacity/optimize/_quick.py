@@ -15,6 +15,7 @@ from capacity.optimize._billing import grid_shape
 from capacity.optimize._fleet import Fleet, vertical_count
 from capacity.optimize._result import Plan
 from capacity.optimize.columns._bundles import provisioned
+from capacity.optimize.columns._given import given_lanes
 from capacity.optimize.columns._lanes import Counts, Lanes, lanes_of
 
 _WHOLE = 1e-9
@@ -130,13 +131,21 @@ def _in_place(quota: Quota, fleet: Fleet, s: int) -> bool:
 
 def _month_of(fleet: Fleet, u: Lanes, lanes: Counts, places: list[list[int]]) -> _Month | None:
     """None where no single type holds all (or the pinned counts do not)."""
-    counts = np.asarray(u.most[:, lanes].T) if u.fixed[lanes[0]] else None
+    counts = _pinned(u, lanes) if u.fixed[lanes[0]] else None
     tried = [counts] if counts is not None else [_single(u, lanes, i, n) for i, n in _worth_trying(fleet, u, lanes)]
     options = [o for running in tried if (o := _option(fleet, u, lanes, running)) is not None]
     if not options:
         return None
     kept = sorted(options, key=lambda o: o.usd)
     return _Month(u, lanes, kept, _use(fleet, u, kept, places))
+
+
+def _pinned(u: Lanes, lanes: Counts) -> Counts:
+    """(lanes, I) what runs of pinned counts: the cheapest part that holds the load, all where that is not known."""
+    out = np.asarray(u.most[:, lanes].T).copy()
+    found = given_lanes(u, u.usd[:, None] * u.hours[None, :], lanes)
+    out[np.searchsorted(lanes, found.lanes)] = found.running
+    return out
 
 
 def _worth_trying(fleet: Fleet, u: Lanes, lanes: Counts) -> list[tuple[int, Floats]]:

@@ -186,11 +186,7 @@ def _spot_footings(lanes: Lanes, kept: Counts) -> list[Counts]:
     usable = [int(i) for i in kept if np.isfinite(rate[i])]
     cheap = sorted(usable, key=lambda i: (rate[i], i))[:_FOOTING_TYPES]
     small = sorted(usable, key=lambda i: (lanes.spot_holds[i], rate[i], i))[:_FOOTING_TYPES]
-    sets = dict.fromkeys(
-        tuple(sorted(c))
-        for pool in (cheap, small)
-        for c in combinations(dict.fromkeys(pool), wanted)
-    )
+    sets = dict.fromkeys(tuple(sorted(c)) for pool in (cheap, small) for c in combinations(dict.fromkeys(pool), wanted))
     out = [_filled(lanes, chosen, 1.0) for chosen in sets]
     return [f for f in out if f.any()]
 

@@ -20,6 +20,7 @@ from capacity.optimize.columns._branch import FOLLOWED, Chosen, search
 from capacity.optimize.columns._choice import reduced_costs
 from capacity.optimize.columns._coupling import lane_prices
 from capacity.optimize.columns._exact import AT_ONCE, Solved, solve_lane
+from capacity.optimize.columns._given import given_lanes
 from capacity.optimize.columns._lane_problem import LaneProblem, lane_problem
 from capacity.optimize.columns._lanes import Counts, Lanes
 from capacity.optimize.columns._master import lagrangian_usd
@@ -73,6 +74,7 @@ def price_units(
             out.known[k], out.found[k] = found.usd[n], found.counts[n]
         if found.near[n]:
             out.near[k] = found.near[n]
+    _with_given(out, units, prices)
     _with_knapsacks(out, units, prices, cells, ends)
     return out
 
@@ -91,6 +93,20 @@ def _problems(
                     places.append(offset + k)
         offset += len(u.hours)
     return problems, places
+
+
+def _with_given(out: Priced, units: Sequence[Lanes], prices: Sequence[Prices]) -> None:
+    """Lanes of pinned months, exactly."""
+    offset = 0
+    for u, (usd, _) in zip(units, prices, strict=True):
+        if u.fixed.any():
+            given = given_lanes(u, usd)
+            places = offset + given.lanes
+            out.least[places] = given.usd
+            for n in np.flatnonzero(given.usd < out.known[places]):
+                k = int(places[n])
+                out.known[k], out.found[k] = given.usd[n], (_listed(given.running[n]), {})
+        offset += len(u.hours)
 
 
 def _with_knapsacks(out: Priced, units: Sequence[Lanes], prices: Sequence[Prices], cells: int, ends: Deadline) -> None:
