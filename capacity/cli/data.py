@@ -55,5 +55,6 @@ def doctor(config: OptionalConfig = None, as_json: JsonOption = False, as_of_tex
         say_json({"checks": checks})
     else:
         for check in checks:
-            say(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.detail}")
+            mark = "warn" if check.warning else "ok  " if check.ok else "FAIL"
+            say(f"{mark}  {check.name}: {check.detail}")
     return max((c.exit_code for c in checks if not c.ok), default=EXIT_OK)

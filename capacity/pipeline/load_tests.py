@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from capacity.config import Config, LoadTestConfig, ServiceConfig
-from capacity.errors import DataError, UsageError
+from capacity.errors import CapacityError, DataError, UsageError
 from capacity.plan import FRAMES
 from capacity.saturation import LoadTested, from_load_test
 from capacity.store import SourceReport
+from capacity.strict_yaml import Loc
 
 if TYPE_CHECKING:
     from capacity.sources.load_tests import LoadTestSteps
@@ -93,6 +94,20 @@ def _tests(config: Config) -> list[tuple[ServiceConfig, LoadTestConfig]]:
             _slo_ms(config, service, test)
             out.append((service, test))
     return out
+
+
+def absent_files(config: Config) -> tuple[tuple[Loc, str], ...]:
+    """Where the config names files of load tests that are not there, and what is said of it; no file is opened."""
+    from capacity.sources.load_tests import files_of
+
+    out: list[tuple[Loc, str]] = []
+    for i, service in enumerate(config.services):
+        for j, test in enumerate(service.load_tests):
+            try:
+                files_of(test, config.resolve)
+            except CapacityError as error:
+                out.append((("services", i, "load_tests", j, "path"), f"services '{service.name}': {error}"))
+    return tuple(out)
 
 
 def with_load_tests(config: Config, tests: LoadTests) -> Config:

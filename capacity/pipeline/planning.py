@@ -41,6 +41,7 @@ from capacity.pipeline.promises import keep
 from capacity.pipeline.purchases import Purchases, as_in_base, declined, purchases
 from capacity.pipeline.reasons import Reasons, reasons
 from capacity.pipeline.said_before import said_before
+from capacity.pipeline.type_names import name_problems
 from capacity.pipeline.watch import watch
 from capacity.plan import Plan
 from capacity.scenario import Scenario
@@ -131,13 +132,14 @@ def prepare(
     """Read, gather, forecast and allocate: all that no scenario changes."""
     clock = clock or Clock()
     used = config.seed if seed is None else seed
-    tests = read_load_tests(config)
+    tests, written = read_load_tests(config), config
     config = with_load_tests(config, tests)
     progress("read the store", 0, 1)
     with clock.stage("read"):
         inputs = read_inputs(config, store, as_of, versions or versions_at(store, as_of))
     with clock.stage("demand"):
         data, problems = gather(inputs)
+        problems = (*name_problems(written, inputs.types), *problems)
     with clock.stage("cost to serve"):
         served = money.cost_to_serve(inputs) if with_money else money.nothing()
         days = bill_days.spent(inputs) if with_money else bill_days.Spent()

@@ -59,7 +59,7 @@ def read_load_test(config: LoadTestConfig, resolve: Callable[[str], Path] = Path
         The config asks for what this kind of file cannot tell.
     """
     path = resolve(config.path)
-    parts = [_READERS[config.kind](file, config) for file in expand(path)]
+    parts = [_READERS[config.kind](file, config) for file in files_of(config, resolve)]
     frames = [frame for frame, _ in parts if len(frame)]
     if not frames:
         needed = config.settle_seconds + config.least_seconds
@@ -71,4 +71,15 @@ def read_load_test(config: LoadTestConfig, resolve: Callable[[str], Path] = Path
     return LoadTestSteps(frame, tuple(note for _, notes in parts for note in notes))
 
 
-__all__ = ["STEP_COLUMNS", "LoadTestSteps", "read_load_test"]
+def files_of(config: LoadTestConfig, resolve: Callable[[str], Path] = Path) -> list[Path]:
+    """The files that ``config`` names, sorted; none of them is opened.
+
+    Raises
+    ------
+    MissingDataError
+        There is none.
+    """
+    return expand(resolve(config.path))
+
+
+__all__ = ["STEP_COLUMNS", "LoadTestSteps", "files_of", "read_load_test"]
