@@ -31,6 +31,8 @@ GRACE_SECONDS = 0.6
 
 # A wait for the child that is worth taking off the search's own limit.
 _WAITED = 0.05
+# No search is waited for longer: threads take no wait without an end, nor one of three centuries.
+_LONGEST_SECONDS = 366 * 86_400.0
 # What the child says once it can search.
 _READY = {"ready": True}
 
@@ -112,7 +114,10 @@ def come_up() -> None:
 
 
 def search_apart(job: Mapping[str, Any], seconds: float) -> Ended:
-    """Run one search for at most ``seconds`` and a grace; a child that is not up by then is left to come up.
+    """Run one search for at most ``seconds`` (inf: to its end) and a grace.
+
+    A child that is not up by then is left to come up. One that is left in the middle of a search is ended, as its
+    answer would be taken for the next search's.
 
     Raises
     ------
@@ -120,36 +125,46 @@ def search_apart(job: Mapping[str, Any], seconds: float) -> Ended:
         HiGHS refused the model, or ended its process.
     """
     with _lock:
-        child = _running()
-        began = time.perf_counter()
-        child.ready.wait(max(seconds, 0.001))
-        waited = time.perf_counter() - began
-        if waited >= seconds:
-            return Ended("time limit reached", False, -math.inf, None)
-        if waited > _WAITED:
-            limit = min(float(job["options"].get("time_limit", math.inf)), seconds - waited)
-            job = {**job, "options": {**job["options"], "time_limit": limit}}
-        child.send(job)
-        best: dict[str, Any] = {}
-        while True:
-            left = began + seconds + GRACE_SECONDS - time.perf_counter()
-            try:
-                message = child.messages.get(timeout=max(left, 0.001))
-            except queue.Empty:
-                _end()
-                return Ended(
-                    "time limit reached; the search was ended", False, best.get("bound", -math.inf), best.get("better")
-                )
-            if message is None:
-                _end()
-                raise CapacityError("HiGHS ended its process in the middle of a search")
-            if "refused" in message:
-                raise CapacityError("HiGHS refused the model: a coefficient or a bound is out of range")
-            if "better" in message:
-                best = {"better": message["better"], "bound": max(message["bound"], best.get("bound", -math.inf))}
-                continue
-            values = message["values"]
+        try:
+            return _search(job, min(seconds, _LONGEST_SECONDS))
+        except CapacityError:
+            raise
+        except BaseException:
+            _end()
+            raise
+
+
+def _search(job: Mapping[str, Any], seconds: float) -> Ended:
+    child = _running()
+    began = time.perf_counter()
+    child.ready.wait(max(seconds, 0.001))
+    waited = time.perf_counter() - began
+    if waited >= seconds:
+        return Ended("time limit reached", False, -math.inf, None)
+    if waited > _WAITED:
+        limit = min(float(job["options"].get("time_limit", math.inf)), seconds - waited)
+        job = {**job, "options": {**job["options"], "time_limit": limit}}
+    child.send(job)
+    best: dict[str, Any] = {}
+    while True:
+        left = began + seconds + GRACE_SECONDS - time.perf_counter()
+        try:
+            message = child.messages.get(timeout=max(left, 0.001))
+        except queue.Empty:
+            _end()
             return Ended(
-                str(message["ended"]), bool(message["infeasible"]), float(message["bound"]),
-                None if values is None else np.asarray(values),
-            )  # fmt: skip
+                "time limit reached; the search was ended", False, best.get("bound", -math.inf), best.get("better")
+            )
+        if message is None:
+            _end()
+            raise CapacityError("HiGHS ended its process in the middle of a search")
+        if "refused" in message:
+            raise CapacityError("HiGHS refused the model: a coefficient or a bound is out of range")
+        if "better" in message:
+            best = {"better": message["better"], "bound": max(message["bound"], best.get("bound", -math.inf))}
+            continue
+        values = message["values"]
+        return Ended(
+            str(message["ended"]), bool(message["infeasible"]), float(message["bound"]),
+            None if values is None else np.asarray(values),
+        )  # fmt: skip
