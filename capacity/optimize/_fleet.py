@@ -31,7 +31,7 @@ from capacity.domain import (
     UnitRequirement,
 )
 from capacity.optimize._refuse import HOURS_TOLERANCE, refuse
-from capacity.optimize._tiny import without_tiny_loads
+from capacity.optimize._tiny import without_tiny_amount, without_tiny_loads
 
 # The provider's order of applying commitments (design: Standard RIs, EC2 Instance SPs, Compute SPs).
 PRODUCT_ORDER = {"standard_ri": 0, "ec2_instance_sp": 1, "compute_sp": 2}
@@ -260,7 +260,7 @@ def _ordered(problem: MixProblem) -> MixProblem:
     # Inside a product: the highest saving first, an account's own before what is shared (the provider's rule).
     rates = problem.committed_rate
     commitments = sorted(
-        problem.commitments,
+        map(without_tiny_amount, problem.commitments),
         key=lambda c: (PRODUCT_ORDER[c.product], rates.get(c.id, 0.0), c.account_id == "", c.id),
     )
     quotas = sorted(problem.quotas, key=lambda q: (q.account_id, q.region, q.code))

@@ -165,6 +165,24 @@ def test_what_is_owned_is_used_first_and_until_it_ends() -> None:
         recommend(replace(problem, committed_rate={}))
 
 
+@pytest.mark.parametrize("hourly", [0.0, 5e-324, 1e-121, 1e-16, 1e-10])
+def test_what_is_owned_for_nothing_changes_no_purchase(hourly: float) -> None:
+    plain = question([group(_paths(4.0, 6.0))], [offer("sp", rate=0.7)], committed_rate={"old": 0.6})
+    plans = [recommend(replace(plain, commitments=c)) for c in ((), (_owned("old", "compute_sp", "", hourly),))]
+    sold = [[(r.offer, r.buy_month, round(r.hourly_usd, 6)) for r in p.recommendations] for p in plans]
+    assert sold[0] == sold[1] != []
+    assert plans[0].cost.mean == pytest.approx(plans[1].cost.mean, abs=1e-5)
+
+
+def test_an_instance_that_is_owned_for_nothing_covers_until_it_ends_and_no_price_is_below_0() -> None:
+    usage, offers = [group(_paths(4.0, 6.0))], [offer("sp", rate=0.7)]
+    plain = question(usage, offers, committed_rate={"old": 0.6}, policy={"ladder": True})
+    free = replace(plain, commitments=(_owned("ri", "standard_ri", "m5.large", 0.0, 1000),))
+    assert {r.buy_month for r in recommend(free).recommendations} == {"2026-07"}
+    with pytest.raises(UsageError, match="0 or more"):
+        recommend(replace(plain, commitments=(_owned("old", "compute_sp", "", -1.0),)))
+
+
 def test_a_commitment_that_ends_inside_a_month_splits_it() -> None:
     owned = replace(_owned("old", "compute_sp", "", 6.0), end=datetime(2026, 1, 16, 12, tzinfo=UTC))
     hours = [24.0 * d for d in (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)]

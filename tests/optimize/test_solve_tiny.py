@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from capacity.domain import LoadBlock, MixProblem, MixSolution, UnitRequirement
 from capacity.errors import InfeasiblePlanError
 from capacity.optimize import _find, solve, solve_few_types
-from tests.optimize.makers import ARM, LARGE, SMALL, candidate, problem, unit
+from tests.optimize.makers import ARM, LARGE, SMALL, candidate, commitment, problem, unit
 
 MAGNITUDES = st.builds(
     lambda mantissa, exponent: mantissa * 10.0**exponent, st.floats(1.0, 9.99), st.integers(-300, 14)
@@ -91,3 +91,34 @@ def test_what_no_type_holds_is_a_conflict_however_little_it_is() -> None:
     for need in (1e-45, 1.0):
         with pytest.raises(InfeasiblePlanError, match="disk"):
             solve(asked(need))
+
+
+@settings(max_examples=60, deadline=None)
+@given(MAGNITUDES.filter(lambda usd: usd < 1e-9), st.sampled_from(["compute_sp", "ec2_instance_sp"]), st.booleans())
+@example(1e-121, "compute_sp", False)
+@example(5e-324, "ec2_instance_sp", True)
+@example(9.9e-11, "compute_sp", True)
+@example(1e-10, "compute_sp", False)
+def test_a_savings_plan_of_all_but_nothing_changes_nothing(usd: float, product: str, by_columns: bool) -> None:
+    """Beside one of 0.1 $/h; a month's dollars of it are less than the checker's tolerance."""
+    scope = "m5" if product == "ec2_instance_sp" else ""
+    held = (commitment("held", "compute_sp", hourly=0.1), commitment("tiny", product, scope, hourly=usd))
+    asked = problem(unit("a", [100.0, 40.0], least=0), commitments=held, rates={"held": 0.7, "tiny": 0.5})
+    without = replace(asked, commitments=held[:1])
+    with pytest.MonkeyPatch.context() as patch:
+        if by_columns:
+            patch.setattr(_find, "DIRECT_PAIRS", 0)
+        one, other = solve(asked, gap_frac=0.0), solve(without, gap_frac=0.0)
+    assert one.status.status == other.status.status == "optimal"
+    assert one.status.objective == pytest.approx(other.status.objective, abs=2e-6)
+    assert one.status.bound <= one.status.objective + 1e-6
+    assert one.running.equals(other.running)
+    assert set(one.commitment_use["id"]) <= {"held", "tiny"}
+
+
+def test_an_instance_that_is_reserved_for_all_but_nothing_is_still_covered() -> None:
+    held = commitment("ri", "standard_ri", "m5.large", hourly=1e-121, count=6)
+    free = replace(SMALL, usd_per_hour=0.1)
+    asked = problem(unit("a", [40.0], (free,), least=0), commitments=(held,))
+    found = solve(asked, gap_frac=0.0)
+    assert found.status.objective < solve(replace(asked, commitments=()), gap_frac=0.0).status.objective - 1.0

@@ -180,7 +180,7 @@ def _owned(commitment: Commitment, problem: PurchaseProblem, runs: Floats) -> Po
         account_id=commitment.account_id,
         units_per_usd=np.array(uses),
         rate=np.full(len(uses), rate),
-        unit_usd=commitment.hourly_usd / amount,
+        unit_usd=commitment.hourly_usd / amount if is_ri else 1.0,
         fixed=amount * runs,
     )
 
@@ -284,7 +284,7 @@ def _check(problem: PurchaseProblem) -> None:
     ]
     if not (0 <= policy.risk_weight <= 1 and 0 <= policy.least_utilisation_frac <= 1):
         bad.append("risk_weight and least_utilisation_frac must be from 0 to 1")
-    if any(h <= 0 for h in problem.hours) or any(c.hourly_usd <= 0 for c in problem.commitments):
-        bad.append("hours of lots and prices of owned commitments must be above 0")
+    if any(h <= 0 for h in problem.hours) or any(c.hourly_usd < 0 for c in problem.commitments):
+        bad.append("hours of lots must be above 0, prices of owned commitments 0 or more")
     if bad:
         raise UsageError("not a question of purchases that can be answered:\n" + "\n".join(f"  - {b}" for b in bad))
