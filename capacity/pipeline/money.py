@@ -210,6 +210,21 @@ def ties_by_service(inputs: Inputs, data: Mapping[Unit, UnitData], money: Money)
     )
 
 
+def managed_discount_frac(inputs: Inputs, data: Mapping[Unit, UnitData], money: Money) -> float:
+    """The private discount (1 - Contracted / List) of managed databases' hours in the newest closed month.
+
+    It is agreed apart from that of instances, which :func:`tie_outs` tells. 0 where no bill shows one.
+    """
+    services = sorted({u.service for u, d in data.items() if any(is_managed(name) for name, _ in d.running)})
+    if not services or money.attribution is None or money.newest is None or not _is_billed(inputs, money):
+        return 0.0
+    currency = inputs.config.currency
+    found = costs.tie_out(
+        inputs.cost, money.attribution, money.newest, ZERO, MANAGED_HOURS, services=services, currency=currency
+    )
+    return found.private_discount_frac
+
+
 def _is_billed(inputs: Inputs, money: Money) -> bool:
     """Whether the newest closed month has a bill in the config's currency."""
     if money.attribution is None:

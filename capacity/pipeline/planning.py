@@ -92,10 +92,11 @@ class Ground:
     service_ties: costs.ServiceTies | None = None
     load_tests: LoadTests = field(default_factory=LoadTests)
     past: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    managed_discount_frac: float = 0.0
 
     @property
     def discount_frac(self) -> float:
-        """The private discount of the newest closed month; 0 where no bill shows one."""
+        """The private discount on instances of the newest closed month; 0 where no bill shows one."""
         return self.ties[0].private_discount_frac if self.ties else 0.0
 
 
@@ -147,6 +148,7 @@ def prepare(
         base = forecast_base(inputs, data, days.running, seed=used, cache=cache_folder(store), progress=progress)
     ties = money.tie_outs(inputs, data, served)
     by_service = money.ties_by_service(inputs, data, served)
+    managed = money.managed_discount_frac(inputs, data, served)
     return Ground(
         inputs,
         data,
@@ -159,6 +161,7 @@ def prepare(
         bill=days,
         service_ties=by_service,
         load_tests=tests,
+        managed_discount_frac=managed,
     )
 
 
@@ -245,7 +248,8 @@ def _plan(ground: Ground, change: Scenario, base_mix: Mix | None, progress: Prog
     inputs = with_config(ground.inputs, config)
     data = {unit: _under(found, config) for unit, found in ground.data.items()}
     known = futures(ground.base, config, change)
-    needs, lacking = fleet_needs(inputs, data, known, change, ground.seed, ground.discount_frac)
+    discounts = ground.discount_frac, ground.managed_discount_frac
+    needs, lacking = fleet_needs(inputs, data, known, change, ground.seed, *discounts)
     # What is around the plan is looked for once, for the base: scenarios are compared by what they are.
     is_base = base_mix is None
     mix, bought = _mix(inputs, needs, change, base_mix, ground.seed, progress)

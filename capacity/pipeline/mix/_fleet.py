@@ -12,6 +12,7 @@ from capacity.domain import Unit
 from capacity.pipeline.demand import UnitData
 from capacity.pipeline.futures import Future
 from capacity.pipeline.inputs import Inputs
+from capacity.pipeline.managed import is_managed
 from capacity.pipeline.mix._failover import with_region_loss
 from capacity.pipeline.mix._need import UnitNeed, unit_need
 from capacity.pipeline.mix._pools import pool_need
@@ -25,6 +26,7 @@ def fleet_needs(
     change: Scenario,
     seed: int,
     discount_frac: float = 0.0,
+    managed_discount_frac: float = 0.0,
 ) -> tuple[dict[Unit, UnitNeed], tuple[str, ...]]:
     """Needs by unit (a pool is the unit of its own name), and a sentence for each pod that has no forecast.
 
@@ -32,10 +34,14 @@ def fleet_needs(
     ----------
     data, known
         Every unit's data and, where it has one under ``change``, its future.
+    discount_frac, managed_discount_frac
+        Private discounts off the list prices of instances, and of managed databases.
     """
     needs: dict[Unit, UnitNeed] = {}
     for unit, future in known.items():
-        found = unit_need(inputs, data[unit], future, change, seed, discount_frac)
+        managed = any(is_managed(name) for name, _ in data[unit].running)
+        off = managed_discount_frac if managed else discount_frac
+        found = unit_need(inputs, data[unit], future, change, seed, off)
         if found is not None:
             needs[unit] = found
     problems: list[str] = []
