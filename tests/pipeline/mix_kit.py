@@ -78,6 +78,14 @@ def usage(make: Callable[[pd.DataFrame], pd.DataFrame]) -> Edit:
     return edit
 
 
+def bill(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Edit:
+    def edit(folder: Path) -> None:
+        frame = pd.read_csv(folder / "bill.csv", dtype=str, keep_default_na=False)
+        change(frame).to_csv(folder / "bill.csv", index=False)
+
+    return edit
+
+
 def fleet(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Edit:
     def edit(folder: Path) -> None:
         frame = pd.read_csv(folder / "fleet.csv", dtype={"account_id": str})

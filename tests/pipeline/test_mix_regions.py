@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capacity import forecast, scenario
+from capacity import forecast, pipeline, scenario
+from capacity.catalogue import load, rate_column
 from capacity.domain import Unit
 from capacity.pipeline.mix import UnitNeed, solve_mix
 from capacity.pipeline.mix._failover import shares_of
@@ -143,6 +144,34 @@ def test_a_database_is_planned_over_the_db_types_that_have_a_rate(tmp_path: Path
     planned = mix.solution.provisioned
     assert set(planned[planned["instances"] > 0]["instance_type"]) == {"db.m7i.2xlarge"}
     assert set(planned[planned["instances"] > 0]["per_zone"]) == {5}  # the count stays, the type is chosen
+
+
+def discounted(bill: pd.DataFrame) -> pd.DataFrame:
+    """The database's hours at 5 % off the list, instances at 20 %."""
+    is_db, is_machine = bill["Tags"].str.contains("web"), bill["Tags"].str.contains("api")
+    off = 1 - 0.05 * is_db - 0.2 * is_machine
+    paid = (bill["ListCost"].astype(float) * off).map(lambda x: f"{x:.6f}")
+    bill = bill.assign(PricingUnit="Hours", **dict.fromkeys(("BilledCost", "EffectiveCost", "ContractedCost"), paid))
+    return bill.assign(
+        ServiceCategory=bill["ServiceCategory"].mask(is_db, "Databases"),
+        ServiceName=bill["ServiceName"].mask(is_db, "Amazon Relational Database Service"),
+    )
+
+
+def test_a_database_is_priced_at_its_own_discount_and_not_at_that_of_instances(tmp_path: Path) -> None:
+    edits = (
+        mix_kit.fleet(on_database),
+        mix_kit.prices(("db.m5.xlarge", "on_demand", 0.36), ("db.m7i.2xlarge", "on_demand", 0.74), os="PostgreSQL"),
+        mix_kit.bill(discounted),
+    )
+    settings = mix_kit.ground_of(tmp_path, DB_TEXT, *edits).inputs.config
+    plan = pipeline.run(settings, pipeline.open_store(settings), as_of=mix_kit.AS_OF).plans[0]
+    rows = plan.frame("mix")
+    each = dict(zip(rows["instance_type"], rows["usd_per_hour"] / rows["instances"], strict=True))
+    assert each.pop("db.m7i.2xlarge") == pytest.approx(0.74 * 0.95)
+    listed = {kind: load().frame.set_index("instance_type").loc[kind, rate_column("on_demand")] for kind in each}
+    assert listed
+    assert each == {kind: pytest.approx(0.8 * rate) for kind, rate in listed.items()}
 
 
 def test_a_database_without_a_rate_is_forecast_and_not_planned(tmp_path: Path) -> None:
