@@ -124,8 +124,8 @@ def unit_need(
     """What ``data``'s unit needs of a fleet; None where it runs no instances or nothing ties demand to vCPU.
 
     ``discount_frac`` is the private discount that the bill shows (Contracted over List) of what the unit runs, machines
-    or databases: plans are priced at what is paid, not at the list. A service whose pods are in a node pool has no fleet
-    of its own.
+    or databases: plans are priced at what is paid, not at the list. A service whose pods are in a node pool has no
+    fleet of its own.
     """
     if data.cost is None or data.service.kind == "usage_priced" or not data.running or _is_pooled(inputs, data.unit):
         return None
