@@ -61,7 +61,8 @@ def _size(row: dict[Any, Any], currency: str) -> str:
     low, middle, high = (float(row[f"saving_{q}"]) for q in ("q10", "q50", "q90"))
     used = [float(row[f"utilisation_{q}"]) for q in ("q10", "q90")]
     lead = f"Buying {name} ({price(float(row['hourly_usd']), currency)} an hour)"
-    share = "all" if min(used) >= _ALL else f"{percent(used[0])} to {percent(used[1])}"
+    least, most = (percent(share) for share in used)
+    share = "all" if min(used) >= _ALL else least if least == most else f"{least} to {most}"
     return (
         f"{lead} {_moved(middle, currency)} in the middle future, {_moved(low, currency)} at P10 and "
         f"{_moved(high, currency)} at P90; {share} of it is used."

@@ -174,8 +174,8 @@ def cost_curve(plan: Plan) -> Table:
 def curve_said(plan: Plan) -> str:
     """How far the curve is proven: with the types of this plan, where its levels were solved with no others."""
     said = (
-        "What the fleet costs over the horizon, by the share of futures that must fit, priced as this plan is "
-        "(commitments that are owned applied, none bought)"
+        "What the fleet costs over the horizon if the same share of futures must fit for every service, priced as this "
+        "plan is (commitments that are owned applied, none bought)"
     )
     rows = plan.frame("cost_curve")
     statuses = [text(s) for s in rows["status"]] if "status" in rows else []

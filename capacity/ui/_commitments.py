@@ -175,7 +175,8 @@ def _buy(plan: Plan) -> None:
         later = sum((frames.number(v) or 0.0) < 0 for v in purchases["waiting_usd_per_month"])
         if later:
             st.warning(
-                f"{later} of {len(purchases)} would save more if bought a month later: see the last column below.",
+                f"{later} of {len(purchases)} would save more if bought a month later: see the column 'A month later' "
+                "of the last table.",
                 icon=":material/hourglass_top:",
             )
         names = [bought.purchase_name(r) for r in purchases.to_dict("records")]

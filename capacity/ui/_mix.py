@@ -204,9 +204,9 @@ def _purchases(plan: Plan) -> None:
 
 def _purchase_table(plan: Plan) -> None:
     widths = {
-        "Commitment": 168, "Account": 58, "Buy in": 60, "An hour": 58, "Upfront": 58, "Used, P90": 66,
+        "Commitment": 148, "Account": 58, "Buy in": 60, "An hour": 58, "Upfront": 58, "Used, P90": 66,
         "Break-even": 72, "Saves": 58, "Saves, P10 to P90": 112, "Regret, low usage": 104, "Regret, high usage": 108,
-        "A month later": 120,
+        "A month later": 116, "Covered without": 106, "Covered with": 90, "No loss if usage ends from": 160,
     }  # fmt: skip
     used = ui.chance("Used, P10", "Share of the commitment that is used over its term, in the future at P10 of usage")
     st.caption(

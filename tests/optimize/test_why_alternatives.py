@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from capacity.domain import MixProblem
 from capacity.optimize import check, solve, why
-from tests.optimize.makers import HOURS, SMALL, candidate, commitment, problem, quota, unit
+from capacity.optimize.why._words import difference_words
+from tests.optimize.makers import HOURS, MONTHS, SMALL, candidate, commitment, problem, quota, unit
 
 YEAR = 8760.0 / HOURS[0]
 GRAVITON_4 = replace(candidate("m8g.large", 0.1000, 10.0, 2), arch="arm64")
@@ -48,6 +49,21 @@ def test_the_difference_is_told_in_words() -> None:
     assert "all on m7i (x86_64) rather than m8g (arm64)" in words
     assert "larger instances instead of 72" in words
     assert "2 services changed of 2" in words
+
+
+def test_instances_are_counted_in_the_month_in_which_the_plan_itself_is_largest() -> None:
+    """Another plan may have more, and smaller, instances in a month of less demand: they are not the plan's rival."""
+    by_month = {MONTHS[0]: [480.0, 240.0], MONTHS[1]: [240.0, 120.0]}
+    types = [GRAVITON_4, *INTEL]
+    p = problem(unit("a", by_month, types, months=MONTHS, autoscaled=False), months=MONTHS)
+    plan = solve(p, gap_frac=1e-6)
+    small = plan.provisioned["month"] == MONTHS[1]
+    many = plan.provisioned["instances"].mask(small, 10_000).mask(~small, 12)
+    other = replace(plan, provisioned=plan.provisioned.assign(instances=many))
+    count = int(plan.provisioned.loc[~small, "instances"].sum())
+    words = difference_words(p, plan, other, 0.001, 10.0, 0.5)
+    assert count > 12
+    assert f"12 larger instances instead of {count}; " in words
 
 
 def test_fewer_are_said_to_be_fewer() -> None:

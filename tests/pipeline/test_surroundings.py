@@ -184,3 +184,5 @@ def test_sizes_are_said_but_for_nothing() -> None:
     assert len(said) == 4
     assert said[1].startswith("Buying what is recommended ($5 an hour) saves $12,000 in the middle future")
     assert "loses $4,000 in the middle future, loses $8,000 at P10" in said[3]
+    near = rows[rows["offer"] == ""].assign(utilisation_q10=0.9951, utilisation_q90=0.9993)
+    assert all(text.endswith("; 100% of it is used.") for text in sizes_words(near, "USD"))

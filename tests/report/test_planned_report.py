@@ -167,6 +167,7 @@ def test_a_break_even_in_months_is_said_in_words(full: Plan) -> None:
 def test_the_price_of_headroom_says_that_its_types_are_the_plan_s(full: Plan) -> None:
     assert full.mix is not None
     said = bought.curve_said(replace(full, mix=replace(full.mix, gap_frac=0.0274)))
+    assert "if the same share of futures must fit for every service" in said
     assert "with the types of this plan; other types might cost up to 2.7% less" in said
     free = full.frame("cost_curve").assign(status="optimal")
     assert "types" not in bought.curve_said(replace(full, frames={**full.frames, "cost_curve": free}))

@@ -63,18 +63,19 @@ def _shares(
 
 
 def _sizes(problem: MixProblem, plan: MixSolution, other: MixSolution) -> str:
-    """Instances of the month that has most of them."""
-    old, new = _most(plan), _most(other)
+    """Instances of both in the month in which ``plan`` has the most vCPU."""
+    by_month = plan.provisioned.groupby("month")["vcpu"].sum()
+    if not len(by_month):
+        return ""
+    old, new = _in_month(plan, str(by_month.idxmax())), _in_month(other, str(by_month.idxmax()))
     if old[0] == new[0]:
         return ""
     size = "larger" if new[1] > old[1] else "smaller"
     return f"{new[0]:,} {size} instances instead of {old[0]:,}"
 
 
-def _most(solution: MixSolution) -> tuple[int, float]:
-    """Instances, and vCPU of each on average, of the month with the most."""
-    by_month = solution.provisioned.groupby("month")[["instances", "vcpu"]].sum()
-    if not len(by_month):
-        return 0, 0.0
-    month = by_month.sort_values("instances", kind="stable").iloc[-1]
-    return int(month["instances"]), float(month["vcpu"]) / max(float(month["instances"]), 1.0)
+def _in_month(solution: MixSolution, month: str) -> tuple[int, float]:
+    """Instances, and vCPU of each on average."""
+    rows = solution.provisioned[solution.provisioned["month"] == month]
+    count = int(rows["instances"].sum())
+    return count, float(rows["vcpu"].sum()) / max(count, 1)
