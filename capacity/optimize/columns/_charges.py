@@ -131,7 +131,8 @@ def _others(part: Part, duals: Floats, charged: set[int], cells: int, ends: Dead
 
 def _charged(part: Part, u: Lanes, at: int, duals: Floats, known: Known, first: bool) -> _Charged:
     above = {t: known[at, t][0][0] for t, _ in month_lanes(u)}
-    if first:
+    # Covers of spot are many, and say less of where a quota is used.
+    if first and not (u.spot_room > 0).any():
         split(part.coupling, u, duals, part.covers[u.s], cheapest, above)
     charge = part.coupling.charge[u.s].copy()
     usd, spot = lane_prices(part.coupling, u, duals, np.zeros_like(charge))

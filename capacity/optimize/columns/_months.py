@@ -31,7 +31,7 @@ from capacity.optimize.columns.rounds import frugal_covers
 # After the limit: for the relaxed choice to be rounded.
 ROUNDING_SECONDS = 0.4
 # Of what time is left: until when bundles are bettered, the dearest months searched among the others, months proven.
-_BETTER_UNTIL, _DIVED_UNTIL, _PROOF_UNTIL = 0.4, 0.6, 0.8
+_BETTER_UNTIL, _DIVED_UNTIL, _PROOF_UNTIL = 0.4, 0.6, 0.9
 _ROUNDS = 12
 # Months that are searched among all others at most, the dearest first, and seconds for each.
 _DIVES, _DIVE_SECONDS = 8, 3.0

@@ -30,8 +30,9 @@ from capacity.optimize.columns._part import Part
 from capacity.optimize.columns._quotas import Key, month_lanes
 
 # How far from the duals of months to those of lanes, and rounds of charges there: the first find charges that hold
-# nearly as well beside it.
-_PLACES = ((0.5, 6), (0.65, 2), (0.35, 2))
+# nearly as well beside it. Lanes with spot take longer, so that there is time for few rounds: these are made where lanes
+# alone prove more to begin with.
+_PLACES, _PLACES_OF_SPOT = ((0.5, 6), (0.65, 2), (0.35, 2)), ((0.7, 6),)
 # Of the time: until when charges are split.
 _CHARGES_UNTIL = 0.6
 # Months of no more instances a zone than this are searched whole.
@@ -56,7 +57,8 @@ def prove_months(months: Months, centre: Floats, until: float, gap_frac: float) 
     part = months.part
     proof = _Proof(months, until, gap_frac)
     lanes, began = part.duals, part.ends.clock()
-    for number, (place, rounds) in enumerate(_PLACES):
+    has_spot = any((u.spot_room > 0).any() for u in part.units)
+    for number, (place, rounds) in enumerate(_PLACES_OF_SPOT if has_spot else _PLACES):
         duals = centre + place * (lanes - centre)
         known = cheapest_bundles(months, duals)
         late = began + _CHARGES_UNTIL * (until - began)

@@ -28,7 +28,7 @@ from capacity.optimize.columns.rounds import generate, prove
 _PROOF_SHARE = 0.4
 # Of the time after the first columns are made: rounds with covers of two types. Of all the time: until when lanes are
 # searched whole, and the first time (it is worth more than all that comes after); the rest is for the last choice.
-_ROUNDS_SHARE, _SETTLED_UNTIL, _FIRST_SETTLED_UNTIL = 0.2, 0.3, 0.8
+_ROUNDS_SHARE, _SETTLED_UNTIL, _FIRST_SETTLED_UNTIL = 0.2, 0.25, 0.8
 # Of the time that is then left: until when lanes are proven more closely, at first, and where they keep the quotas.
 _LANES_UNTIL, _PROOF_UNTIL = 0.4, 0.8
 _FIRST_SHARES = 3
