@@ -229,3 +229,17 @@ def test_ris_are_counted_whole_only_where_lanes_run_always_or_never() -> None:
         duals[rows] = -0.01
         lower = lane_prices(coupling, units[0], duals)[0]
         assert ((lower < plain).any()) == bool(rows)
+
+
+def test_what_is_left_of_types_that_cannot_pay_is_no_proof_of_more() -> None:
+    """A bound stood above the optimum: a lane's least cost held the penalty of a type that the MIP did not know."""
+    a, b = candidate("a1.large", 0.1, 10.0, 2), candidate("a1.xlarge", 0.19, 21.0, 4)
+    c = candidate("c1.2xlarge", 0.33, 44.0, 6)
+    first = unit("s0", [5.0, 5.0, 131.0], (a, b, c), zones=2, survived=0, autoscaled=False, least=0)
+    runs = {("a1.xlarge", "a"): 1}
+    second = unit("s1", [5.0, 5.0, 133.0], (b, a, c), survived=0, autoscaled=False, least=0, running=runs)
+    third = unit("s2", [5.0, 31.0, 94.0], (a, b, c), survived=0, least=0)
+    p = problem(first, second, third, quotas=[quota(72.0)], penalty=0.02)
+    exact = solve(p, gap_frac=0.0).status
+    found = by_columns(p)
+    assert exact.objective * 0.97 < found.bound <= exact.objective * (1 + 1e-9)

@@ -97,7 +97,7 @@ def solve_month(
     found = searched(program.rows, program.cost, program.upper, program.integral, seconds, gaps, known)
     if found is None:
         return None
-    return found[0], *program.counts(found[1])
+    return found[0] + float(program.left_usd.sum()), *program.counts(found[1])
 
 
 class MonthProgram:
@@ -143,7 +143,7 @@ class MonthProgram:
             left = [(c, each) for lane, c, each in self.left if lane == at]
             columns = np.concatenate([self.running[at], self.spot[at], np.array([c for c, _ in left], dtype=np.int64)])
             values = np.concatenate([usd, spot if self.has_spot else np.zeros(0), np.array([e for _, e in left])])
-            self.rows.add(columns, values / scale, 1.0 - 1e-9, math.inf)
+            self.rows.add(columns, values / scale, 1.0 - 1e-9 - float(self.left_usd[at]) / scale, math.inf)
 
     def _columns(self, cost: Floats, upper: Floats, whole: bool) -> Counts:
         """Positions of further columns, in the shape of ``cost``."""
@@ -203,6 +203,9 @@ class MonthProgram:
     def _leaves(self) -> None:
         u = self.u
         self.left: list[tuple[int, int, float]] = []
+        # What runs of types that are not kept is left, whatever is chosen.
+        gone = np.setdiff1d(np.arange(len(u.types)), self.kept)
+        self.left_usd: Floats = u.runs[gone] @ u.leave_usd[np.ix_(gone, self.lanes)]
         for i, own in enumerate(self.kept):
             for at, k in enumerate(self.lanes):
                 if u.runs[own] > 0 and u.leave_usd[own, k] > 0:

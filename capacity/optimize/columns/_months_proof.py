@@ -30,8 +30,8 @@ from capacity.optimize.columns._part import Part
 from capacity.optimize.columns._quotas import Key, month_lanes
 
 # How far from the duals of months to those of lanes, and rounds of charges there: the first find charges that hold
-# nearly as well beside it. Lanes with spot take longer, so that there is time for few rounds: these are made where lanes
-# alone prove more to begin with.
+# nearly as well beside it. Lanes with spot take longer and leave time for few rounds: these are made where lanes alone
+# prove more to begin with.
 _PLACES, _PLACES_OF_SPOT = ((0.5, 6), (0.65, 2), (0.35, 2)), ((0.7, 6),)
 # Of the time: until when charges are split.
 _CHARGES_UNTIL = 0.6
