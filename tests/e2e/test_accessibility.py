@@ -75,10 +75,16 @@ def test_tab_reaches_every_control_in_the_page_s_order(reader: Callable[..., Rea
     one.open(f"{address}/{page}")
     names = one.page.evaluate(f"() => ({CONTROLS})().map({NAME})")
     assert len(names) > 2
-    steps = walk(one)
-    assert "backwards" not in steps
-    missed = one.page.evaluate(f"() => ({CONTROLS})().filter(e => !e.dataset.reached).map({NAME})")
-    assert missed == []
+    assert "backwards" not in walk(one)
+    if missed_by_tab(one):
+        # A table that was drawn anew on the way (its column widths came late) is a new canvas, which nobody marked.
+        assert "backwards" not in walk(one)
+    assert missed_by_tab(one) == []
+
+
+def missed_by_tab(one: Reader) -> list[str]:
+    missed: list[str] = one.page.evaluate(f"() => ({CONTROLS})().filter(e => !e.dataset.reached).map({NAME})")
+    return missed
 
 
 def walk(one: Reader) -> list[str]:

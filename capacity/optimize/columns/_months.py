@@ -244,7 +244,7 @@ def _better(months: Months, until: float, gap_frac: float) -> Floats | None:
 
 def _is_open(part: Part, key: Key) -> bool:
     u, t = part.units[key[0]], key[1]
-    return _concerned(part, u, t) and is_free(u, np.flatnonzero(u.months == t))
+    return _concerned(part, u, t) and is_free(u, _lanes_of(part, key))
 
 
 def _better_month(months: Months, key: Key, known: list[tuple[float, Bundle]], duals: Floats, number: int) -> float:
