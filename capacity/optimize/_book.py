@@ -19,7 +19,7 @@ from capacity.optimize._fleet import Fleet, Lot, running_by_type
 from capacity.optimize._pots import in_order, pots_of
 from capacity.optimize._result import Plan, penalty_usd
 from capacity.optimize.columns._bundles import provisioned
-from capacity.optimize.columns._lanes import Counts, Lanes
+from capacity.optimize.columns._lanes import Counts, Lanes, lost_demand
 
 # Changes that are billed side by side: their sums stay in the cache.
 _AT_ONCE = 128
@@ -66,7 +66,7 @@ def provisioned_months(fleet: Fleet, u: Lanes, running: Counts) -> Counts | None
     out = np.zeros((len(fleet.problem.months), len(u.types)), dtype=np.int64)
     for t in np.unique(u.months):
         lanes = np.flatnonzero(u.months == t)
-        n = provisioned(fleet, u, lanes, running[lanes], np.zeros_like(running[lanes]))
+        n = provisioned(u, lanes, running[lanes], np.zeros_like(running[lanes]), lost_demand(fleet, u, int(t)))
         if n is None:
             return None
         out[t] = n

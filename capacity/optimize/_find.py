@@ -13,7 +13,7 @@ from typing import Any, Literal, NoReturn
 
 from capacity.domain import Candidate, Floats, MixProblem, MixSolution, UnitRequirement
 from capacity.errors import CapacityError, InfeasiblePlanError, NoPlanInTimeError, PlanCheckError, PlanError
-from capacity.optimize._apart import come_up
+from capacity.optimize import _apart, _beside
 from capacity.optimize._clock import Deadline, TimeIsUp
 from capacity.optimize._direct import plan_directly
 from capacity.optimize._fleet import Fleet, fleet_of
@@ -104,8 +104,9 @@ def find(problem: MixProblem, asked: Asked, memory: Memory) -> Iterator[Found]:
     began, clock = asked.deadline.at - asked.seconds, asked.deadline.clock
     proof = Proof(float(floor.sum()), "time limit reached", asked.gap_frac, asked.solver, began, clock=clock)
     if asked.solver == "highs":
-        come_up()
+        _apart.come_up()
         if pairs > DIRECT_PAIRS:
+            _beside.come_up()
             found = _by_columns(_with_traces(fleet), asked, memory, floor)
             own = replace(proof, bound=found.bound, termination=found.termination, notes=found.notes)
             if found.plan is not None:

@@ -19,9 +19,9 @@ from capacity.optimize._book import Book, Cover, lane_counts, priced_on_demand, 
 from capacity.optimize._clock import Deadline
 from capacity.optimize._fleet import Fleet, running_by_type
 from capacity.optimize._result import Plan, Proof
+from capacity.optimize.columns._cheapest import cheapest
 from capacity.optimize.columns._covers import covers_of, within
 from capacity.optimize.columns._lanes import Lanes, lanes_of
-from capacity.optimize.columns.rounds import cheapest
 
 # What may be given up, as a share of cost: never more than the gap asked for, nor than what leaves a proven plan
 # proven. Of a plan that is not proven to that gap half: less than the gap that is told of it, which holds what was

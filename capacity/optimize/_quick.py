@@ -16,7 +16,7 @@ from capacity.optimize._fleet import Fleet, vertical_count
 from capacity.optimize._result import Plan
 from capacity.optimize.columns._bundles import provisioned
 from capacity.optimize.columns._given import given_lanes
-from capacity.optimize.columns._lanes import Counts, Lanes, lanes_of
+from capacity.optimize.columns._lanes import Counts, Lanes, lanes_of, lost_demand
 
 _WHOLE = 1e-9
 # Pairs of types that a service may take instead where one type a service breaks a quota: those of fewest vCPU.
@@ -203,7 +203,7 @@ def _option(fleet: Fleet, u: Lanes, lanes: Counts, running: Counts) -> _Option |
     whole[lanes] = running
     if not u.allows(whole, np.zeros_like(whole))[lanes].all():
         return None
-    n = provisioned(fleet, u, lanes, running, nothing)
+    n = provisioned(u, lanes, running, nothing, lost_demand(fleet, u, int(u.months[lanes[0]])))
     if n is None:
         return None
     usd = float(((running * u.usd[None, :]).sum(axis=1) * u.hours[lanes]).sum() + u.leave_cost(whole)[lanes].sum())

@@ -17,9 +17,9 @@ from capacity.optimize._book import Book, Cover, first_rows, lane_counts, priced
 from capacity.optimize._clock import Deadline
 from capacity.optimize._fleet import Fleet, fleet_of
 from capacity.optimize._result import Plan
+from capacity.optimize.columns._cheapest import cheapest
 from capacity.optimize.columns._covers import covers_of
 from capacity.optimize.columns._lanes import Counts, Lanes, lanes_of
-from capacity.optimize.columns.rounds import cheapest
 
 
 def staying(

@@ -14,9 +14,9 @@ import numpy as np
 from capacity.domain import Floats
 from capacity.optimize.columns._choice import sub_table
 from capacity.optimize.columns._coupling import MONTHLY, Coupling, brought
-from capacity.optimize.columns._lanes import Counts, Lanes
+from capacity.optimize.columns._lanes import Counts, Lanes, lost_demand
 from capacity.optimize.columns._master import Master
-from capacity.optimize.columns._month import MonthProgram, Prices, bettered, lost_demand, month_prices
+from capacity.optimize.columns._month import MonthProgram, Prices, bettered, month_prices
 from capacity.optimize.columns._month_options import Months
 from capacity.optimize.columns._quotas import Key
 

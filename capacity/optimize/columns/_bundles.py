@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from capacity.domain import Floats
-from capacity.optimize._fleet import Fleet
 from capacity.optimize.columns._coupling import Coupling
 from capacity.optimize.columns._covers import Covers, counts_of, priced
-from capacity.optimize.columns._lanes import Counts, Lanes, follows_load
+from capacity.optimize.columns._lanes import Counts, Lanes
 
 # Prices of a provisioned vCPU at which bundles are grown, in multiples of what the cheapest costs to run all month.
 _SCARCITY = (0.003, 0.01, 0.03, 0.08, 0.2, 0.6, 2.0, 30.0)
@@ -33,17 +32,18 @@ class Bundle:
     provisioned: Counts
 
 
-def provisioned(fleet: Fleet, u: Lanes, lanes: Counts, running: Counts, spot: Counts) -> Counts | None:
-    """(I,) on-demand counts of the month; None where they break its largest count or cannot bear a lost region."""
+def provisioned(u: Lanes, lanes: Counts, running: Counts, spot: Counts, lost: float) -> Counts | None:
+    """(I,) on-demand counts of the month; None where they break its largest count or cannot bear a lost region.
+
+    ``lost`` is what they must serve together then.
+    """
     r = u.requirement
-    t = int(u.months[lanes[0]])
     if u.fixed[lanes[0]]:
         n = u.most[:, lanes[0]]
         return None if (running > n[None, :]).any() else n
     n = running.max(axis=0)
     room = r.max_per_zone - int(spot.sum(axis=1).max(initial=0))
-    lost = max((b.region_loss_demand for b in fleet.blocks[u.s][t]), default=0.0)
-    if lost > 0 and follows_load(r):
+    if lost > 0:
         holds = r.zones * np.array([c.zone_loss for c in u.candidates])
         n = _lifted(n, holds, lost, np.array([max(c.vcpu, 1) for c in u.candidates], dtype=float), room)
         if float(holds @ n) < lost * (1 - 1e-9):
@@ -66,7 +66,6 @@ def _lifted(n: Counts, holds: Floats, need: float, vcpu: Floats, room: int) -> C
 
 
 def bundles_of(
-    fleet: Fleet,
     u: Lanes,
     lanes: Counts,
     pools: list[Covers],
@@ -74,6 +73,7 @@ def bundles_of(
     further: list[tuple[Counts, Counts]],
     scarce: list[Floats],
     known: list[Bundle],
+    lost: float,
 ) -> list[Bundle]:
     """``known`` bundles and those that are grown at each price of what is provisioned: ``scarce`` are (I,) USD.
 
@@ -93,7 +93,7 @@ def bundles_of(
                 continue
             seen.add(key)
             made = _within(u, lanes, pools, costs, options, cap, grown)
-            n = None if made is None else provisioned(fleet, u, lanes, *made)
+            n = None if made is None else provisioned(u, lanes, *made, lost)
             if made is not None and n is not None:
                 found.append(Bundle(*made, n))
     worth = [

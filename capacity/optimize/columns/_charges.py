@@ -7,7 +7,7 @@ counts that the pool lacked, and proves what the lanes cost at least; rounds end
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +16,14 @@ from capacity.domain import Floats
 from capacity.optimize._clock import Deadline, TimeIsUp
 from capacity.optimize.columns._branch import Chosen
 from capacity.optimize.columns._bundles import Bundle
+from capacity.optimize.columns._cheapest import cheapest
 from capacity.optimize.columns._coupling import lane_prices
 from capacity.optimize.columns._lanes import Counts, Lanes
 from capacity.optimize.columns._part import Part
+from capacity.optimize.columns._priced import Prices, price_units
 from capacity.optimize.columns._quotas import Key, month_lanes
 from capacity.optimize.columns._split import STEPS, Ascent, concerned, split
-from capacity.optimize.columns._whole import Prices, price_units
-from capacity.optimize.columns.rounds import cells_of, cheapest
+from capacity.optimize.columns.rounds import cells_of
 
 # Counts that join the pool: within this share of a lane's cheapest, at most so many a lane and round.
 _MARGIN_FRAC, _MOST_NEAR = 0.01, 25
@@ -98,7 +99,7 @@ def charged_lanes(part: Part, duals: Floats, known: Known, until: float, rounds:
         active = dict(units)
         for number in range(rounds):
             tried = {at: c.charge if number == 0 else _split(c) for at, c in active.items()}
-            active = _searched(active, tried, cells, ends) if active else {}
+            active = _searched(part.units, active, tried, cells, ends) if active else {}
             prices = [lane_prices(part.coupling, u, duals) for u in part.units]
             for at, c in units.items():
                 least[part.offsets[at] : part.offsets[at + 1]] = c.least
@@ -121,11 +122,11 @@ def _others(part: Part, duals: Floats, charged: set[int], cells: int, ends: Dead
     some = [at for at in range(len(part.units)) if at not in charged]
     if not some:
         return out
-    units = [part.units[at] for at in some]
-    prices = [lane_prices(part.coupling, u, duals) for u in units]
+    prices = [lane_prices(part.coupling, part.units[at], duals) for at in some]
+    units = (part.units[at] for at in some)
     known = np.concatenate([cheapest(u, part.covers[u.s], *p)[0] for u, p in zip(units, prices, strict=True)])
     where = np.concatenate([np.arange(part.offsets[at], part.offsets[at + 1]) for at in some])
-    out[where] = price_units(units, prices, known, cells, ends).least
+    out[where] = price_units(part.units, some, prices, known, cells, ends).least
     return out
 
 
@@ -153,12 +154,14 @@ def _charged(part: Part, u: Lanes, at: int, duals: Floats, known: Known, first: 
     return out
 
 
-def _searched(active: dict[int, _Charged], tried: dict[int, Floats], cells: int, ends: Deadline) -> dict[int, _Charged]:
+def _searched(
+    units: Sequence[Lanes], active: dict[int, _Charged], tried: dict[int, Floats], cells: int, ends: Deadline
+) -> dict[int, _Charged]:
     """Search the lanes at the charges that are tried, and keep what proves more; those that are not settled."""
     own = [*active.values()]
     prices = [c.prices(charge) for c, charge in zip(own, tried.values(), strict=True)]
     known = np.concatenate([c.known(charge) for c, charge in zip(own, tried.values(), strict=True)])
-    found = price_units([c.u for c in own], prices, known, cells, ends, (_MARGIN_FRAC, _MOST_NEAR))
+    found = price_units(units, [*active], prices, known, cells, ends, (_MARGIN_FRAC, _MOST_NEAR))
     out, offset = {}, 0
     for (at, c), charge in zip(active.items(), tried.values(), strict=True):
         here = slice(offset, offset + len(c.u.hours))

@@ -191,3 +191,10 @@ def _most(fleet: Fleet, r: UnitRequirement, chosen: list[Candidate], months: Cou
             most[:, lane] = [pinned.get(c.instance_type, 0) for c in chosen]
             fixed[lane] = True
     return most, fixed
+
+
+def lost_demand(fleet: Fleet, u: Lanes, t: int) -> float:
+    """What the provisioned instances of a month must serve when a region is lost; 0 where lanes ask for it already."""
+    if not follows_load(u.requirement):
+        return 0.0
+    return max((b.region_loss_demand for b in fleet.blocks[u.s][t]), default=0.0)

@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from capacity.domain import Floats
-from capacity.optimize._fleet import Fleet
 from capacity.optimize.columns._coupling import MONTHLY, Coupling, lane_prices
 from capacity.optimize.columns._exact import Rows, Solved, most_useful, searched
-from capacity.optimize.columns._lanes import Counts, Lanes, follows_load
+from capacity.optimize.columns._lanes import Counts, Lanes
 
 Mask = npt.NDArray[np.bool_]
 
@@ -60,13 +59,6 @@ def month_prices(coupling: Coupling, u: Lanes, t: int, lanes: Counts, duals: Flo
 def is_free(u: Lanes, lanes: Counts) -> bool:
     """Whether counts are for a search to choose: not of a vertical unit, nor of a pinned month."""
     return not u.requirement.vertical and not bool(u.fixed[lanes].any()) and len(u.types) > 0
-
-
-def lost_demand(fleet: Fleet, u: Lanes, t: int) -> float:
-    """What the provisioned instances of a month must serve when a region is lost; 0 where lanes ask for it already."""
-    if not follows_load(u.requirement):
-        return 0.0
-    return max((b.region_loss_demand for b in fleet.blocks[u.s][t]), default=0.0)
 
 
 def solve_month(

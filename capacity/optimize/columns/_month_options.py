@@ -10,7 +10,7 @@ from capacity.domain import Floats
 from capacity.optimize.columns._bundles import Bundle, month_rows, provisioned
 from capacity.optimize.columns._choice import reduced_costs
 from capacity.optimize.columns._coupling import MONTHLY
-from capacity.optimize.columns._lanes import Counts, Lanes
+from capacity.optimize.columns._lanes import Counts, Lanes, lost_demand
 from capacity.optimize.columns._master import Choices, Master, Relaxed, Table, joined, table_of
 from capacity.optimize.columns._part import Part
 from capacity.optimize.columns._quotas import Key
@@ -84,7 +84,7 @@ def join_bundle(months: Months, key: Key, running: Counts, spot: Counts) -> None
     u = part.units[key[0]]
     lanes = np.flatnonzero(u.months == key[1])
     if _allows(u, lanes, running, spot):
-        n = provisioned(part.fleet, u, lanes, running, spot)
+        n = provisioned(u, lanes, running, spot, lost_demand(part.fleet, u, key[1]))
         if n is not None:
             months.add(key, Bundle(running, spot, n))
 

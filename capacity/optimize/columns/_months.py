@@ -7,23 +7,27 @@ months cost at least is proven beside (``_months_proof``).
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
 from capacity.domain import Floats
-from capacity.optimize._clock import TimeIsUp
+from capacity.optimize._beside import spread
+from capacity.optimize._clock import Deadline, TimeIsUp
 from capacity.optimize.columns._among import counts_among
+from capacity.optimize.columns._bettered import better_bundles
 from capacity.optimize.columns._bundles import Bundle, bundles_of, first_prices
 from capacity.optimize.columns._choice import CHOICE_SHARE, Choice, Searcher, choose
 from capacity.optimize.columns._coupling import lane_prices
-from capacity.optimize.columns._lanes import Counts, Lanes
-from capacity.optimize.columns._master import Table, lagrangian_usd
-from capacity.optimize.columns._month import is_free, lost_demand, month_prices, solve_month
+from capacity.optimize.columns._covers import Covers
+from capacity.optimize.columns._lanes import Counts, Lanes, lost_demand
+from capacity.optimize.columns._master import Table
+from capacity.optimize.columns._month import is_free
 from capacity.optimize.columns._month_options import Months, cheapest_bundles, join_bundle
 from capacity.optimize.columns._months_proof import prove_months
-from capacity.optimize.columns._nearby import best_inside, improved, month_of
 from capacity.optimize.columns._part import Part
 from capacity.optimize.columns._quotas import Key, month_lanes, quotas_hold
 from capacity.optimize.columns.rounds import frugal_covers
@@ -32,19 +36,12 @@ from capacity.optimize.columns.rounds import frugal_covers
 ROUNDING_SECONDS = 0.4
 # Of what time is left: until when bundles are bettered, the dearest months searched among the others, months proven.
 _BETTER_UNTIL, _DIVED_UNTIL, _PROOF_UNTIL = 0.4, 0.6, 0.9
-_ROUNDS = 12
 # Months that are searched among all others at most, the dearest first, and seconds for each.
 _DIVES, _DIVE_SECONDS = 8, 3.0
-# Bundles of a month that are bettered in a round (twice as many in the first), of so many that are cheapest then.
-_STARTS, _LOOKED_AT = 1, 4
 # Bundles of a month that are left to the next solve.
 _LEFT = 6
-# How far from the best duals to the master's months are priced.
-_TOWARDS = 0.5
-# For a month whose fleets have too many parts to be bettered step by step, in every third round.
-_LARGE_SECONDS, _LARGE_ROUNDS = 0.6, 3
-# Rounds end where one more betters the relaxed choice by no more than this share of the gap that is asked for.
-_SETTLED_SHARE = 0.1
+# Months that one job grows bundles of.
+_GROWN_OF_JOB = 6
 
 
 def choose_months(
@@ -63,7 +60,9 @@ def choose_months(
     if {k for k, _ in months.options} != set(free) or not months.solve(max(until - began, 1.0)):
         return None
     span = until - began
-    centre = _better(months, began + _BETTER_UNTIL * span, gap_frac)
+    centre = better_bundles(
+        months, [k for k in months.keys if _is_open(part, k)], began + _BETTER_UNTIL * span, gap_frac
+    )
     # At hand whatever the proof takes.
     looked_at: set[Key] = set()
     choice = _dived(months, looked_at, search, began + _DIVED_UNTIL * span, gap_frac)
@@ -165,6 +164,7 @@ def _grow(months: Months, free: dict[Key, Bundle | None], duals: Floats) -> None
     without = np.where([name[0] in ("quota", "spot quota") for name in part.coupling.names], 0.0, duals)
     wanted = {(at, t) for at, u in enumerate(part.units) for t, _ in month_lanes(u) if _is_grown(part, free, at, t)}
     frugal = frugal_covers(part, without, {at for at, _ in wanted})
+    jobs = list[_Growing]()
     for at, u in enumerate(part.units):
         prices = lane_prices(part.coupling, u, without)
         for t, lanes in month_lanes(u):
@@ -179,9 +179,37 @@ def _grow(months: Months, free: dict[Key, Bundle | None], duals: Floats) -> None
                     for c, k in zip(found, lanes, strict=True)
                 ]
                 scarce = first_prices(u, lanes, (part.coupling.quota_row[u.s][:, t] >= 0).astype(float))
-                own = bundles_of(part.fleet, u, lanes, part.covers[u.s], prices, further, scarce, own)
-            for b in own:
+                lost = lost_demand(part.fleet, u, t)
+                jobs.append(_Growing((at, t), part.covers[u.s], prices, further, scarce, own, lost))
+            for b in own if (at, t) not in wanted else ():
                 months.add((at, t), b)
+    some = [jobs[n : n + _GROWN_OF_JOB] for n in range(0, len(jobs), _GROWN_OF_JOB)]
+    for job, grown in zip(jobs, chain(*spread(_grown, part.units, some, part.ends)), strict=True):
+        for b in grown:
+            months.add(job.key, b)
+
+
+@dataclass(frozen=True)
+class _Growing:
+    """What bundles of a month are grown from; see :func:`bundles_of`."""
+
+    key: Key
+    covers: list[Covers]
+    prices: tuple[Floats, Floats]
+    further: list[tuple[Counts, Counts]]
+    scarce: list[Floats]
+    known: list[Bundle]
+    lost: float
+
+
+def _grown(units: Sequence[Lanes], some: Sequence[_Growing], ends: Deadline) -> list[list[Bundle]]:
+    out = []
+    for job in some:
+        ends.check()
+        u = units[job.key[0]]
+        lanes = np.flatnonzero(u.months == job.key[1])
+        out.append(bundles_of(u, lanes, job.covers, job.prices, job.further, job.scarce, job.known, job.lost))
+    return out
 
 
 def _is_grown(part: Part, free: dict[Key, Bundle | None], at: int, t: int) -> bool:
@@ -207,88 +235,6 @@ def _concerned(part: Part, u: Lanes, t: int) -> bool:
     return bool(np.isin(rows, sorted(part.broken)).any())
 
 
-def _better(months: Months, until: float, gap_frac: float) -> Floats | None:
-    """Better the cheapest bundles of every month until the duals settle or time is up; the duals that prove most.
-
-    Months are priced halfway between the master's duals and the best so far: the master's own jump from round to round.
-    """
-    part = months.part
-    keys = [k for k in months.keys if _is_open(part, k)]
-    # What lanes prove at their best duals, months prove there too.
-    centre, centre_usd = (part.duals, part.bound) if math.isfinite(part.bound) else (None, -math.inf)
-    for number in range(_ROUNDS):
-        relaxed = months.relaxed
-        if relaxed is None or part.ends.clock() > until:
-            break
-        centre = relaxed.duals if centre is None else centre
-        duals = centre + _TOWARDS * (relaxed.duals - centre)
-        known = cheapest_bundles(months, duals)
-        least = {k: own[0][0] for k, own in known.items()}
-        for key in keys:
-            if part.ends.clock() > until:
-                break
-            # What an earlier solve left behind is bettered already.
-            turn = max(number, int(key in part.bundles))
-            least[key] = min(least[key], _better_month(months, key, known[key], duals, turn))
-        value = lagrangian_usd(part.coupling, duals, np.array([*least.values()]))
-        if value > centre_usd:
-            centre, centre_usd = duals, value
-        if not months.solve(max(until - part.ends.clock(), 1.0)):
-            break
-        if months.relaxed is not None and months.relaxed.usd - centre_usd <= _SETTLED_SHARE * gap_frac * abs(
-            centre_usd
-        ):
-            break
-    return centre
-
-
 def _is_open(part: Part, key: Key) -> bool:
     u, t = part.units[key[0]], key[1]
     return _concerned(part, u, t) and is_free(u, _lanes_of(part, key))
-
-
-def _better_month(months: Months, key: Key, known: list[tuple[float, Bundle]], duals: Floats, number: int) -> float:
-    """What the best bundle costs at ``duals`` of those that were found from the cheapest ``known`` ones."""
-    part = months.part
-    u, t = part.units[key[0]], key[1]
-    lanes = np.flatnonzero(u.months == t)
-    prices = month_prices(part.coupling, u, t, lanes, duals)
-    lost = lost_demand(part.fleet, u, t)
-    starts = [(b.provisioned, b.spot) for _, b in known[:_LOOKED_AT]]
-    if number == 0:
-        starts = [(f, np.zeros_like(known[0][1].spot)) for f in _alone(u, lanes, prices.each_usd)] + starts
-    best, tried = math.inf, 0
-    for fleet, spot in starts:
-        m = month_of(u, lanes, prices.usd, prices.each_usd, spot, lost)
-        inside = best_inside(m, fleet) if tried < (_STARTS if number else 2 * _STARTS) else None
-        if inside is None:
-            continue
-        tried += 1
-        usd, running, _ = improved(m, fleet, inside[0]) or (*inside, fleet)
-        best = min(best, usd + prices.of_spot(spot))
-        join_bundle(months, key, running, spot)
-    if not tried and number % _LARGE_ROUNDS == 0:
-        b, seconds = known[0][1], min(_LARGE_SECONDS, part.ends.left)
-        found = solve_month(u, lanes, prices, lost, (b.running, b.spot, b.provisioned), seconds, (1e-6, 5e-3))
-        if found is not None:
-            best = found[0]
-            join_bundle(months, key, found[1], found[2])
-    return best
-
-
-def _alone(u: Lanes, lanes: Counts, each_usd: Floats) -> list[Counts]:
-    """The cheapest fleets of one type that hold all of a month, with one each of others where variety is asked for."""
-    need = u.need[:, lanes].max(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        count = np.where(need[:, None] > 0, np.ceil(need[:, None] / u.weight * (1 - 1e-9)), 0.0).max(axis=0)
-    count = np.maximum(count, max(u.requirement.min_per_zone, 1))
-    usd = np.where(count <= u.requirement.max_per_zone, count * (u.usd * u.hours[lanes].sum() + each_usd), math.inf)
-    others = [int(i) for i in np.argsort(u.usd, kind="stable")]
-    out = []
-    for i in np.argsort(usd, kind="stable")[:_STARTS]:
-        if np.isfinite(usd[i]):
-            fleet = np.zeros(len(u.types), dtype=np.int64)
-            fleet[[k for k in others if k != i][: max(int(u.least_types[lanes].max()) - 1, 0)]] = 1
-            fleet[i] = int(count[i])
-            out.append(fleet)
-    return out

@@ -6,27 +6,22 @@ prove most: the dearer a quota, the less is known of a month.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from capacity.domain import Floats
-from capacity.optimize.columns._branch import forced
 from capacity.optimize.columns._bundles import Bundle
 from capacity.optimize.columns._charges import Proven, charged_lanes
 from capacity.optimize.columns._choice import CHOICE_SHARE
 from capacity.optimize.columns._exact import AT_ONCE, Solved
-from capacity.optimize.columns._lane_problem import Mask, lane_problem
-from capacity.optimize.columns._lanes import Counts, Lanes
+from capacity.optimize.columns._lanes import lost_demand
+from capacity.optimize.columns._loose import Loose, searched, solved
 from capacity.optimize.columns._master import lagrangian_usd
-from capacity.optimize.columns._month import Floor, Prices, is_free, lost_demand, month_prices, solve_month
+from capacity.optimize.columns._month import is_free, month_prices
 from capacity.optimize.columns._month_options import Months, cheapest_bundles, join_bundle
-from capacity.optimize.columns._month_search import AT_ONCE as MONTHS_AT_ONCE
-from capacity.optimize.columns._month_search import MonthProblem, month_problem, search_months
-from capacity.optimize.columns._nearby import best_inside, month_of
-from capacity.optimize.columns._part import Part
 from capacity.optimize.columns._quotas import Key, month_lanes
 
 # How far from the duals of months to those of lanes, and rounds of charges there: the first find charges that hold
@@ -35,8 +30,8 @@ from capacity.optimize.columns._quotas import Key, month_lanes
 _PLACES, _PLACES_OF_SPOT = ((0.5, 6), (0.65, 2), (0.35, 2)), ((0.7, 6),)
 # Of the time: until when charges are split.
 _CHARGES_UNTIL = 0.6
-# Months of no more instances a zone than this are searched whole.
-_FEW_INSTANCES = 16
+# Months that are searched before the time is looked at.
+_SEARCHED_AT_ONCE = 64
 # Seconds for each month in turn, then for those that are still known least.
 _MIP_SECONDS = (0.1, 0.4, 1.5)
 # A month is known well enough at this share of the gap that is asked for.
@@ -103,14 +98,7 @@ class _Proof:
         part = self.months.part
         if self.proven is None or self.known is None:
             return
-        places = {
-            (at, t): int(part.offsets[at]) + lanes for at, u in enumerate(part.units) for t, lanes in month_lanes(u)
-        }
-        loose = {
-            key: _Loose(part, key, self.proven, self.known[key][0], places[key])
-            for key in self.months.keys
-            if is_free(part.units[key[0]], places[key] - int(part.offsets[key[0]]))
-        }
+        loose = {m.key: m for m in self._loose(self.proven, self.known)}
         self._search(sorted(loose.values(), key=lambda m: (-m.slack, m.key)))
         each = self._aim() / max(len(loose), 1)
         gaps = (_CLOSE_SHARE * each, _CLOSE_SHARE * self.gap_frac)
@@ -120,39 +108,40 @@ class _Proof:
                 for some in (order[n : n + AT_ONCE] for n in range(0, len(order), AT_ONCE)):
                     if self.is_enough() or loose[some[0]].slack <= gaps[0]:
                         break
-                    solved = partial(_solved, min(seconds, part.ends.left), gaps)
-                    for key, found in zip(some, pool.map(solved, [loose[k] for k in some]), strict=True):
-                        self.usd += self._lifted(loose[key], found)
+                    within = min(seconds, part.ends.left)
+                    found = pool.map(lambda k, s=within: solved(part.units[k[0]], loose[k], s, gaps), some)
+                    for key, own in zip(some, found, strict=True):
+                        self.usd += self._lifted(loose[key], own)
                     part.bound = max(part.bound, self.usd)
 
-    def _search(self, order: list[_Loose]) -> None:
+    def _loose(self, proven: Proven, known: dict[Key, list[tuple[float, Bundle]]]) -> Iterator[Loose]:
+        """Months whose counts are free."""
+        part = self.months.part
+        for at, u in enumerate(part.units):
+            for t, lanes in month_lanes(u):
+                if is_free(u, lanes):
+                    usd, spot = proven.prices[at]
+                    least = proven.least[int(part.offsets[at]) + lanes]
+                    best = known[at, t][0]
+                    yield Loose(
+                        (at, t), month_prices(part.coupling, u, t, lanes, proven.duals),
+                        (usd[:, lanes], spot[:, lanes]), least, best, lost_demand(part.fleet, u, t),
+                        best[0] - float(least.sum()),
+                    )  # fmt: skip
+
+    def _search(self, order: list[Loose]) -> None:
         """Months of few instances searched whole: what proves more, and fleets that are cheaper, are kept."""
         part = self.months.part
-        for some in (order[n : n + MONTHS_AT_ONCE] for n in range(0, len(order), MONTHS_AT_ONCE)):
+        for some in (order[n : n + _SEARCHED_AT_ONCE] for n in range(0, len(order), _SEARCHED_AT_ONCE)):
             if self.is_enough():
                 return
-            given = [(m, p) for m in some if (p := m.problem()) is not None]
-            found = search_months([p for _, p in given], part.ends)
-            for (month, _), own in zip(given, found, strict=True):
-                lifted = max(own.least_usd - (month.known[0] - month.slack), 0.0)
-                month.slack = max(month.slack - lifted, 0.0)
+            for month, lifted, counts in searched(part.units, some, part.ends):
                 self.usd += lifted
-                if own.fleet is not None:
-                    self._join(month, own.fleet)
+                if counts is not None:
+                    join_bundle(self.months, month.key, counts, np.zeros_like(counts))
             part.bound = max(part.bound, self.usd)
 
-    def _join(self, month: _Loose, fleet: dict[int, int]) -> None:
-        """A fleet joins the bundles with what each lane runs of it."""
-        u, lanes, prices = month.u, month.lanes, month.prices()
-        whole = np.zeros(len(u.types), dtype=np.int64)
-        whole[list(fleet)] = list(fleet.values())
-        spot = np.zeros((len(lanes), len(u.types)), dtype=np.int64)
-        m = month_of(u, lanes, prices.usd, prices.each_usd, spot, 0.0)
-        inside = best_inside(m, whole)
-        if inside is not None:
-            join_bundle(self.months, month.key, inside[1], spot)
-
-    def _lifted(self, month: _Loose, found: Solved | None) -> float:
+    def _lifted(self, month: Loose, found: Solved | None) -> float:
         """By how much a small MIP lifts what a month is known to cost at least; what it found joins the bundles."""
         if found is None:
             return 0.0
@@ -160,64 +149,3 @@ class _Proof:
         lifted = max(found[0] - (month.known[0] - month.slack), 0.0)
         month.slack -= lifted
         return lifted
-
-
-@dataclass
-class _Loose:
-    """A unit's month at a proof's duals: the cheapest bundle known with its cost, ``slack`` above what is proven."""
-
-    part: Part
-    key: Key
-    proven: Proven
-    known: tuple[float, Bundle]
-    places: Counts
-
-    def __post_init__(self) -> None:
-        self.slack = self.known[0] - float(self.proven.least[self.places].sum())
-        self._may: Mask | None = None
-
-    @property
-    def u(self) -> Lanes:
-        return self.part.units[self.key[0]]
-
-    @property
-    def lanes(self) -> Counts:
-        return self.places - int(self.part.offsets[self.key[0]])
-
-    def prices(self) -> Prices:
-        return month_prices(self.part.coupling, self.u, self.key[1], self.lanes, self.proven.duals)
-
-    def problem(self) -> MonthProblem | None:
-        """For the search of whole months; None where it has too many instances, or is not one for it."""
-        many = int(self.known[1].provisioned.sum()) > _FEW_INSTANCES
-        if many or lost_demand(self.part.fleet, self.u, self.key[1]) > 0:
-            return None
-        prices = self.prices()
-        charged = self.proven.prices[self.key[0]][0][:, self.lanes]
-        may = np.flatnonzero(self.may())
-        return month_problem(self.u, self.lanes, prices.usd, prices.each_usd, charged, may, self.known[0])
-
-    def may(self) -> Mask:
-        """(I,) types that a month cheaper than what is known may have: in some lane one of it fits the slack."""
-        if self._may is None:
-            self._may = np.ones(len(self.u.types), dtype=bool)
-            usd, spot = self.proven.prices[self.key[0]]
-            problems = [lane_problem(self.u, usd[:, k], spot[:, k], int(k), np.inf) for k in self.lanes]
-            # As spot a type may be of use where it is of none on demand.
-            lost = lost_demand(self.part.fleet, self.u, self.key[1])
-            if lost <= 0 and not (self.u.spot_room[self.lanes] > 0).any() and all(p is not None for p in problems):
-                least = forced([p for p in problems if p is not None], len(self.u.types))
-                over = least - self.proven.least[self.places][:, None]
-                self._may = np.asarray((over <= self.slack * (1 + 1e-9)).any(axis=0), dtype=bool)
-        return self._may
-
-
-def _solved(seconds: float, gaps: tuple[float, float], month: _Loose) -> Solved | None:
-    """A month's small MIP, from its cheapest bundle and from what its lanes cost at least."""
-    part, u, lanes, t = month.part, month.u, month.lanes, month.key[1]
-    on_demand, spot = month.proven.prices[month.key[0]]
-    b = month.known[1]
-    return solve_month(
-        u, lanes, month.prices(), lost_demand(part.fleet, u, t), (b.running, b.spot, b.provisioned), seconds, gaps,
-        Floor(on_demand[:, lanes], spot[:, lanes], month.proven.least[month.places]), month.may(),
-    )  # fmt: skip

@@ -15,110 +15,22 @@ import numpy as np
 
 from capacity.domain import Floats
 from capacity.optimize._clock import Deadline, TimeIsUp
-from capacity.optimize.columns._bound import least_costs
 from capacity.optimize.columns._branch import FOLLOWED, Chosen, search
+from capacity.optimize.columns._cheapest import cheapest
 from capacity.optimize.columns._choice import reduced_costs
 from capacity.optimize.columns._coupling import lane_prices
 from capacity.optimize.columns._exact import AT_ONCE, Solved, solve_lane
-from capacity.optimize.columns._given import given_lanes
-from capacity.optimize.columns._lane_problem import LaneProblem, lane_problem
-from capacity.optimize.columns._lanes import Counts, Lanes
 from capacity.optimize.columns._master import lagrangian_usd
 from capacity.optimize.columns._part import Part, add_choices, fresh_choices
-from capacity.optimize.columns.rounds import cells_of, cheapest
+from capacity.optimize.columns._priced import Prices, listed, price_units, problems_of
+from capacity.optimize.columns.rounds import cells_of
 
 # Rounds at most, and how far from the best duals to the master's own lanes are priced.
 _ROUNDS, _TOWARDS = 8, 0.5
-# A lane is open where its bound is further than this share from what is known.
-_OPEN_FRAC = 1e-3
 # How much longer open lanes are searched, so many at a time.
 _LONGER, _LONGER_AT_ONCE = 10, 96
 # Seconds for each lane that is left, as a MIP.
 _MIP_SECONDS = 0.5
-
-Prices = tuple[Floats, Floats]
-
-
-@dataclass
-class Priced:
-    """Of the lanes of some units, in their order: (lanes,) what each costs at least, the least that is known, counts
-    that were found and beat what was known before, and others that are near.
-    """
-
-    least: Floats
-    known: Floats
-    found: dict[int, Chosen]
-    near: dict[int, list[Chosen]]
-
-
-def price_units(
-    units: Sequence[Lanes],
-    prices: Sequence[Prices],
-    known: Floats,
-    cells: int,
-    ends: Deadline,
-    near: tuple[float, int] = (0.0, 0),
-) -> Priced:
-    """Search the lanes of ``units`` at ``prices`` (on demand, spot).
-
-    ``known`` (lanes,) are costs to beat, inf for none.
-
-    ``near`` is the margin within which other counts are kept, and how many.
-    """
-    problems, places = _problems(units, prices, known)
-    found = search(problems, ends, FOLLOWED, *near)
-    out = Priced(np.full(len(known), -np.inf), known.copy(), {}, {})
-    for n, k in enumerate(places):
-        out.least[k] = found.least_usd[n]
-        if np.isfinite(found.usd[n]):
-            out.known[k], out.found[k] = found.usd[n], found.counts[n]
-        if found.near[n]:
-            out.near[k] = found.near[n]
-    _with_given(out, units, prices)
-    _with_knapsacks(out, units, prices, cells, ends)
-    return out
-
-
-def _problems(
-    units: Sequence[Lanes], prices: Sequence[Prices], known: Floats, some: set[int] | None = None
-) -> tuple[list[LaneProblem], list[int]]:
-    """Problems of lanes (of ``some`` only), and which lane each is of."""
-    problems, places, offset = [], [], 0
-    for u, (usd, spot) in zip(units, prices, strict=True):
-        for k in range(len(u.hours)):
-            if some is None or offset + k in some:
-                problem = lane_problem(u, usd[:, k], spot[:, k], k, float(known[offset + k]))
-                if problem is not None:
-                    problems.append(problem)
-                    places.append(offset + k)
-        offset += len(u.hours)
-    return problems, places
-
-
-def _with_given(out: Priced, units: Sequence[Lanes], prices: Sequence[Prices]) -> None:
-    """Lanes of pinned months, exactly."""
-    offset = 0
-    for u, (usd, _) in zip(units, prices, strict=True):
-        if u.fixed.any():
-            given = given_lanes(u, usd)
-            places = offset + given.lanes
-            out.least[places] = given.usd
-            for n in np.flatnonzero(given.usd < out.known[places]):
-                k = int(places[n])
-                out.known[k], out.found[k] = given.usd[n], (_listed(given.running[n]), {})
-        offset += len(u.hours)
-
-
-def _with_knapsacks(out: Priced, units: Sequence[Lanes], prices: Sequence[Prices], cells: int, ends: Deadline) -> None:
-    """Where the search was not made or left a lane open, a knapsack may prove more."""
-    edges = np.cumsum([0, *(len(u.hours) for u in units)])
-    with np.errstate(invalid="ignore"):
-        loose = ~(out.known - out.least <= _OPEN_FRAC * np.abs(out.known))
-    some = [n for n in range(len(units)) if loose[edges[n] : edges[n + 1]].any()]
-    if some:
-        least = least_costs([units[n] for n in some], [prices[n] for n in some], cells, ends)
-        at = np.concatenate([np.arange(edges[n], edges[n + 1]) for n in some])
-        out.least[at] = np.maximum(out.least[at], least)
 
 
 def known_costs(part: Part, prices: Sequence[Prices], duals: Floats) -> Floats:
@@ -145,7 +57,8 @@ def settle(part: Part, until: tuple[float, float], settled_frac: float) -> None:
         duals = centre + (_TOWARDS if number else 0.0) * (relaxed.duals - centre)
         prices = [lane_prices(part.coupling, u, duals) for u in part.units]
         try:
-            priced = price_units(part.units, prices, known_costs(part, prices, duals), cells_of(part), ends)
+            known = known_costs(part, prices, duals)
+            priced = price_units(part.units, range(len(part.units)), prices, known, cells_of(part), ends)
         except TimeIsUp:
             break
         value = lagrangian_usd(part.coupling, duals, priced.least)
@@ -232,7 +145,7 @@ class _Open:
         for some in (order[n : n + _LONGER_AT_ONCE] for n in range(0, len(order), _LONGER_AT_ONCE)):
             if self._is_enough():
                 return
-            problems, places = _problems(self.part.units, self.prices, self.known, set(some))
+            problems, places = problems_of(self.part.units, self.prices, self.known, set(some))
             found = search(problems, self.part.ends, _LONGER * FOLLOWED)
             for n, k in enumerate(places):
                 self._lift(k, float(found.least_usd[n]))
@@ -251,13 +164,9 @@ class _Open:
                     self.part.closed.add(k)
                     if found is not None:
                         self._lift(k, found[0])
-                        _join(self.part, [(k, (_listed(found[1]), _listed(found[2])))])
+                        _join(self.part, [(k, (listed(found[1]), listed(found[2])))])
 
     def _solved(self, seconds: float, k: int) -> Solved | None:
         at = int(np.searchsorted(self.part.offsets, k, side="right")) - 1
         lane, (usd, spot) = int(k - self.part.offsets[at]), self.prices[at]
         return solve_lane(self.part.units[at], usd[:, lane], spot[:, lane], lane, seconds)
-
-
-def _listed(counts: Counts) -> dict[int, int]:
-    return {int(i): int(counts[i]) for i in np.flatnonzero(counts)}

@@ -15,7 +15,7 @@ from capacity.optimize._result import Plan
 from capacity.optimize._trim import trim
 from capacity.optimize.columns._bundles import Bundle, provisioned
 from capacity.optimize.columns._choice import CHOICE_SHARE, Choice, Searcher, choose, sub_table, worth_having
-from capacity.optimize.columns._lanes import Counts, follows_load
+from capacity.optimize.columns._lanes import Counts, follows_load, lost_demand
 from capacity.optimize.columns._master import Table
 from capacity.optimize.columns._months import ROUNDING_SECONDS, choose_months
 from capacity.optimize.columns._part import Part, part_of
@@ -212,7 +212,7 @@ def _free_bundles(part: Part, table: Table, choice: Choice) -> dict[Key, Bundle 
                 continue
             running = np.array([table.running[c] for c in columns if c is not None])
             spot = np.array([table.spot[c] for c in columns if c is not None])
-            n = provisioned(part.fleet, u, lanes, running, spot)
+            n = provisioned(u, lanes, running, spot, lost_demand(part.fleet, u, t))
             out[at, t] = None if n is None else Bundle(running, spot, n)
     return out
 

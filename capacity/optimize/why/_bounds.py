@@ -23,7 +23,7 @@ from capacity.optimize._fleet import Fleet, fleet_of
 from capacity.optimize._result import Counts, Plan
 from capacity.optimize.columns._bundles import provisioned
 from capacity.optimize.columns._coupling import lane_prices
-from capacity.optimize.columns._lanes import Lanes, follows_load
+from capacity.optimize.columns._lanes import Lanes, follows_load, lost_demand
 from capacity.optimize.columns._master import lagrangian_usd
 from capacity.optimize.columns._part import part_of
 from capacity.optimize.columns.memory import Memory, remember
@@ -205,7 +205,7 @@ def _enter(plan: Plan, fleet: Fleet, u: Lanes, running: Counts, spot: Counts) ->
     rows = int(first_rows(fleet)[u.s]) + u.types
     for t in (int(t) for t in np.unique(u.months)):
         lanes = np.flatnonzero(u.months == t)
-        n = provisioned(fleet, u, lanes, running[lanes], spot[lanes])
+        n = provisioned(u, lanes, running[lanes], spot[lanes], lost_demand(fleet, u, t))
         if n is None:
             return False
         plan.provisioned[rows, t] = n

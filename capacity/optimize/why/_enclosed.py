@@ -16,7 +16,7 @@ from capacity.domain import MixProblem
 from capacity.optimize._clock import Deadline
 from capacity.optimize._fleet import Fleet, fleet_of
 from capacity.optimize.columns._bundles import provisioned
-from capacity.optimize.columns._lanes import Counts, Lanes, lanes_of
+from capacity.optimize.columns._lanes import Counts, Lanes, lanes_of, lost_demand
 from capacity.optimize.why._loads import list_prices, loads, usd_of
 
 # (at least, at most), in USD of the horizon.
@@ -93,7 +93,7 @@ def _within_quotas(fleet: Fleet, u: Lanes, running: Counts, spot: Counts) -> boo
     vcpu = r.zones * np.array([c.vcpu for c in u.candidates], dtype=float)
     for t in np.unique(u.months):
         lanes = np.flatnonzero(u.months == t)
-        n = provisioned(fleet, u, lanes, running[lanes], spot[lanes])
+        n = provisioned(u, lanes, running[lanes], spot[lanes], lost_demand(fleet, u, int(t)))
         if n is None:
             return False
         for quota in fleet.problem.quotas:

@@ -16,10 +16,10 @@ import numpy as np
 from capacity.domain import Floats
 from capacity.optimize._clock import Deadline
 from capacity.optimize.columns._bound import least_costs, stacked
+from capacity.optimize.columns._cheapest import cheapest
 from capacity.optimize.columns._covers import covers_of
 from capacity.optimize.columns._deep import deep_sacks, walked
 from capacity.optimize.columns._lanes import Counts, Lanes
-from capacity.optimize.columns.rounds import cheapest
 
 # (I, L) USD of an instance in every zone over a load's hours: on demand, as spot.
 Prices = tuple[Floats, Floats]
