@@ -74,12 +74,13 @@ def better_bundles(months: Months, keys: Sequence[Key], until: float, gap_frac: 
             centre, centre_usd = duals, value
         if not months.solve(max(until - part.ends.clock(), 1.0)) or months.relaxed is None:
             break
-        # Settled duals say that what is looked for is found; more of it is found from other bundles.
+        # Where duals have settled, or nothing is gained, there is more to be found from other bundles.
         gain = relaxed.usd - months.relaxed.usd
-        if min(months.relaxed.usd - centre_usd, gain) <= _SETTLED_SHARE * gap_frac * abs(centre_usd):
-            if starts == _MOST_STARTS and gain <= _WORTH_SHARE * gap_frac * abs(centre_usd):
-                break
-            starts = min(starts + 1, _MOST_STARTS)
+        settled = months.relaxed.usd - centre_usd <= _SETTLED_SHARE * gap_frac * abs(centre_usd)
+        still = gain <= _WORTH_SHARE * gap_frac * abs(centre_usd)
+        if settled and still and starts == _MOST_STARTS:
+            break
+        starts = min(starts + int(settled or still), _MOST_STARTS)
     return centre
 
 
