@@ -13,22 +13,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from capacity.domain import Floats
+from capacity.optimize._beside import spread
 from capacity.optimize._clock import Deadline, TimeIsUp
 from capacity.optimize.columns._branch import Chosen
 from capacity.optimize.columns._bundles import Bundle
 from capacity.optimize.columns._cheapest import cheapest
 from capacity.optimize.columns._coupling import lane_prices
+from capacity.optimize.columns._covers import Covers
 from capacity.optimize.columns._lanes import Counts, Lanes
 from capacity.optimize.columns._part import Part
 from capacity.optimize.columns._priced import Prices, price_units
 from capacity.optimize.columns._quotas import Key, month_lanes
-from capacity.optimize.columns._split import STEPS, Ascent, concerned, split
+from capacity.optimize.columns._split import STEPS, Ascent, better_charge, concerned, scarcity
 from capacity.optimize.columns.rounds import cells_of
 
 # Counts that join the pool: within this share of a lane's cheapest, at most so many a lane and round.
 _MARGIN_FRAC, _MOST_NEAR = 0.01, 25
 # A unit is settled where its pool promises no more than this share above what is proven.
 _SETTLED_FRAC = 1e-4
+# Units that one job begins with, or splits.
+_UNITS_OF_JOB = 6
 
 # Bundles of a unit's month from the cheapest, with their cost at the duals.
 Known = dict[Key, list[tuple[float, Bundle]]]
@@ -36,12 +40,13 @@ Known = dict[Key, list[tuple[float, Bundle]]]
 
 @dataclass
 class _Charged:
-    """A unit that a quota minds: its prices without charges, what an instance is charged, the pool of each lane.
+    """A unit that a quota minds, by position: its prices without charges, what an instance is charged, lanes' pools.
 
-    ``charge`` (I, L) is the best split so far, ``least`` (L,) what lanes cost at least under it.
+    ``charge`` (I, L) is the best split so far, ``least`` (L,) what lanes cost at least under it. ``above`` is, by
+    month, what the cheapest bundle known costs.
     """
 
-    u: Lanes
+    at: int
     usd: Floats
     spot: Floats
     scarce: Floats
@@ -61,13 +66,11 @@ class _Charged:
             for k, (counts, fixed) in enumerate(self.pool)
         ])  # fmt: skip
 
-    def add(self, lane: int, running: Counts, spot: Counts) -> None:
+    def add(self, u: Lanes, lane: int, running: Counts, spot: Counts) -> None:
         """Counts (N, I) of a lane join its pool."""
-        whole = np.zeros((len(running), len(self.u.hours), len(self.u.types)), dtype=np.int64)
-        whole[:, lane] = running
-        left = np.maximum(self.u.runs[None, :] - self.u.requirement.zones * running, 0)
+        left = np.maximum(u.runs[None, :] - u.requirement.zones * running, 0)
         price = np.where(np.isfinite(self.spot[:, lane]), self.spot[:, lane], 0.0)
-        fixed = left @ self.u.leave_usd[:, lane] + spot @ price
+        fixed = left @ u.leave_usd[:, lane] + spot @ price
         old_counts, old_fixed = self.pool[lane]
         both = np.concatenate([old_counts, running]), np.concatenate([old_fixed, fixed])
         _, first = np.unique(np.concatenate([both[0], both[1][:, None]], axis=1), axis=0, return_index=True)
@@ -91,20 +94,19 @@ def charged_lanes(part: Part, duals: Floats, known: Known, until: float, rounds:
     """
     ends = Deadline(part.ends.clock, min(until, part.ends.at))
     cells = cells_of(part)
-    units = {
-        at: _charged(part, u, at, duals, known, first) for at, u in enumerate(part.units) if _is_split(part, u, duals)
-    }
     try:
+        some = [at for at, u in enumerate(part.units) if _is_split(part, u, duals)]
+        units = _all_charged(part, some, duals, known, first, ends)
         least = _others(part, duals, set(units), cells, ends)
         active = dict(units)
         for number in range(rounds):
-            tried = {at: c.charge if number == 0 else _split(c) for at, c in active.items()}
+            tried = {at: c.charge for at, c in active.items()} if number == 0 else _all_split(part.units, active, ends)
             active = _searched(part.units, active, tried, cells, ends) if active else {}
             prices = [lane_prices(part.coupling, u, duals) for u in part.units]
             for at, c in units.items():
                 least[part.offsets[at] : part.offsets[at + 1]] = c.least
                 prices[at] = c.prices(c.charge)
-            part.coupling.charge.update({c.u.s: c.charge for c in units.values()})
+            part.coupling.charge.update({part.units[at].s: c.charge for at, c in units.items()})
             yield Proven(duals, least.copy(), prices)
             if not active:
                 return
@@ -130,28 +132,52 @@ def _others(part: Part, duals: Floats, charged: set[int], cells: int, ends: Dead
     return out
 
 
-def _charged(part: Part, u: Lanes, at: int, duals: Floats, known: Known, first: bool) -> _Charged:
-    above = {t: known[at, t][0][0] for t, _ in month_lanes(u)}
-    # Covers of spot are many, and say less of where a quota is used.
-    if first and not (u.spot_room > 0).any():
-        split(part.coupling, u, duals, part.covers[u.s], cheapest, above)
+@dataclass(frozen=True)
+class _Begun:
+    """A unit before its first round: covers of two types, and the counts of known bundles by lane."""
+
+    unit: _Charged
+    covers: list[Covers]
+    known: list[tuple[Counts, Counts]]
+    is_split: bool
+
+
+def _all_charged(
+    part: Part, some: Sequence[int], duals: Floats, known: Known, first: bool, ends: Deadline
+) -> dict[int, _Charged]:
+    begun = [_begun(part, at, duals, known, first) for at in some]
+    jobs = [begun[n : n + _UNITS_OF_JOB] for n in range(0, len(begun), _UNITS_OF_JOB)]
+    return {c.at: c for own in spread(_charged, part.units, jobs, ends) for c in own}
+
+
+def _begun(part: Part, at: int, duals: Floats, known: Known, first: bool) -> _Begun:
+    u, own = part.units[at], list[tuple[Counts, Counts]]()
     charge = part.coupling.charge[u.s].copy()
     usd, spot = lane_prices(part.coupling, u, duals, np.zeros_like(charge))
-    vcpu = u.requirement.zones * np.array([c.vcpu for c in u.candidates], dtype=float)
-    scarce = -vcpu[:, None] * np.append(duals, 0.0)[part.coupling.quota_row[u.s]][:, u.months]
     nothing = (np.zeros((0, len(u.types)), dtype=np.int64), np.zeros(0))
-    out = _Charged(
-        u, usd, spot, scarce, [nothing] * len(u.hours), charge, np.full(len(u.hours), -np.inf), above
+    for k, t in enumerate(u.months):
+        j = int((u.months[:k] == t).sum())
+        bundles = [b for _, b in known[at, int(t)]]
+        own.append((np.array([b.running[j] for b in bundles]), np.array([b.spot[j] for b in bundles])))
+    unit = _Charged(
+        at, usd, spot, scarcity(part.coupling, u, duals), [nothing] * len(u.hours), charge,
+        np.full(len(u.hours), -np.inf), {t: known[at, t][0][0] for t, _ in month_lanes(u)},
     )  # fmt: skip
-    for t, lanes in month_lanes(u):
-        for j, k in enumerate(lanes):
-            own = [b for _, b in known[at, t]]
-            out.add(int(k), np.array([b.running[j] for b in own]), np.array([b.spot[j] for b in own]))
-    # Covers of two types that are cheapest as charges are now.
-    _, running, bought = cheapest(u, part.covers[u.s], *out.prices(charge))
-    for k in range(len(u.hours)):
-        out.add(k, running[k : k + 1], bought[k : k + 1])
-    return out
+    # Covers of spot are many, and say less of where a quota is used.
+    return _Begun(unit, part.covers[u.s], own, first and not bool((u.spot_room > 0).any()))
+
+
+def _charged(units: Sequence[Lanes], jobs: Sequence[_Begun], ends: Deadline) -> list[_Charged]:
+    for job in jobs:
+        ends.check()
+        c, u = job.unit, units[job.unit.at]
+        if job.is_split:
+            c.charge = better_charge(u, job.covers, (c.usd, c.spot), c.scarce, c.charge, cheapest, c.above)
+        # Covers of two types that are cheapest as charges are now.
+        _, running, bought = cheapest(u, job.covers, *c.prices(c.charge))
+        for k, (counts, spot) in enumerate(job.known):
+            c.add(u, k, np.concatenate([counts, running[k : k + 1]]), np.concatenate([spot, bought[k : k + 1]]))
+    return [job.unit for job in jobs]
 
 
 def _searched(
@@ -164,34 +190,44 @@ def _searched(
     found = price_units(units, [*active], prices, known, cells, ends, (_MARGIN_FRAC, _MOST_NEAR))
     out, offset = {}, 0
     for (at, c), charge in zip(active.items(), tried.values(), strict=True):
-        here = slice(offset, offset + len(c.u.hours))
+        here = slice(offset, offset + len(c.least))
         least, promised = found.least[here], float(known[here].sum())
-        for k in range(len(c.u.hours)):
+        for k in range(len(c.least)):
             best = [found.found[offset + k]] if offset + k in found.found else []
-            _join(c, k, [*best, *found.near.get(offset + k, [])])
+            _join(units[at], c, k, [*best, *found.near.get(offset + k, [])])
         if least.sum() > c.least.sum():
             c.least, c.charge = least, charge
         if not promised - least.sum() <= _SETTLED_FRAC * abs(promised):
             out[at] = c
-        offset += len(c.u.hours)
+        offset += len(c.least)
     return out
 
 
-def _join(c: _Charged, lane: int, found: list[Chosen]) -> None:
+def _join(u: Lanes, c: _Charged, lane: int, found: list[Chosen]) -> None:
     if not found:
         return
-    running = np.zeros((len(found), len(c.u.types)), dtype=np.int64)
+    running = np.zeros((len(found), len(u.types)), dtype=np.int64)
     spot = running.copy()
     for n, (here, as_spot) in enumerate(found):
         running[n, list(here)], spot[n, list(as_spot)] = list(here.values()), list(as_spot.values())
-    c.add(lane, running, spot)
+    c.add(u, lane, running, spot)
 
 
-def _split(c: _Charged) -> Floats:
+def _all_split(units: Sequence[Lanes], active: dict[int, _Charged], ends: Deadline) -> dict[int, Floats]:
+    own = [*active.values()]
+    jobs = [own[n : n + _UNITS_OF_JOB] for n in range(0, len(own), _UNITS_OF_JOB)]
+    charges = (charge for some in spread(_split, units, jobs, ends) for charge in some)
+    return dict(zip(active, charges, strict=True))
+
+
+def _split(units: Sequence[Lanes], some: Sequence[_Charged], ends: Deadline) -> list[Floats]:
     """The split of each month under which the pool costs most: steps of a subgradient from the best so far."""
-    out = c.charge.copy()
-    for t, lanes in month_lanes(c.u):
-        out[:, lanes] = _split_month(c, lanes, c.above[t])
+    out = []
+    for c in some:
+        ends.check()
+        out.append(c.charge.copy())
+        for t, lanes in month_lanes(units[c.at]):
+            out[-1][:, lanes] = _split_month(c, lanes, c.above[t])
     return out
 
 

@@ -48,20 +48,42 @@ def split(
 
     ``above`` is, by month, what a whole month is known to cost at these duals; else what the lanes' choices would.
     """
-    vcpu = u.requirement.zones * np.array([c.vcpu for c in u.candidates], dtype=float)
-    scarce = -vcpu[:, None] * np.append(duals, 0.0)[coupling.quota_row[u.s]]
-    months = [(int(t), np.flatnonzero(u.months == t)) for t in np.unique(u.months)]
-    ascents = {t: Ascent(scarce[:, t], coupling.charge[u.s][:, k], (above or {}).get(t, np.inf)) for t, k in months}
     free, spot = lane_prices(coupling, u, duals, np.zeros_like(coupling.charge[u.s]))
-    charged = scarce[:, u.months]
-    near = within_reach(u, pools, free, spot, charged)
+    scarce = scarcity(coupling, u, duals)
+    coupling.charge[u.s][:] = better_charge(
+        u, pools, (free, spot), scarce, coupling.charge[u.s], cheapest, above or {}, steps
+    )
+
+
+def scarcity(coupling: Coupling, u: Lanes, duals: Floats) -> Floats:
+    """(I, L) what an instance a zone is charged in all for its quota, in the month of each lane."""
+    vcpu = u.requirement.zones * np.array([c.vcpu for c in u.candidates], dtype=float)
+    return np.asarray(-vcpu[:, None] * np.append(duals, 0.0)[coupling.quota_row[u.s]][:, u.months])
+
+
+def better_charge(
+    u: Lanes,
+    pools: list[Covers],
+    prices: tuple[Floats, Floats],
+    scarce: Floats,
+    charge: Floats,
+    cheapest: Cheapest,
+    above: dict[int, float],
+    steps: int = STEPS,
+) -> Floats:
+    """(I, L) a split that proves more than ``charge``, at ``prices`` (I, L) without charges; see :func:`split`."""
+    (free, spot), now = prices, charge.copy()
+    months = [(int(t), np.flatnonzero(u.months == t)) for t in np.unique(u.months)]
+    ascents = {t: Ascent(scarce[:, k[0]], charge[:, k], above.get(t, np.inf)) for t, k in months}
+    near = within_reach(u, pools, free, spot, scarce)
     for _ in range(steps):
-        cost, running, _ = cheapest(u, near, free + charged * coupling.charge[u.s], spot)
+        cost, running, _ = cheapest(u, near, free + scarce * now, spot)
         for t, lanes in months:
             ascents[t].step(float(cost[lanes].sum()), running[lanes].T)
-            coupling.charge[u.s][:, lanes] = ascents[t].charge
+            now[:, lanes] = ascents[t].charge
     for t, lanes in months:
-        coupling.charge[u.s][:, lanes] = ascents[t].best
+        now[:, lanes] = ascents[t].best
+    return now
 
 
 class Ascent:
