@@ -18,8 +18,9 @@ from capacity.optimize._clock import Deadline, TimeIsUp
 from capacity.optimize._direct import plan_directly
 from capacity.optimize._fleet import Fleet, fleet_of
 from capacity.optimize._highs import Search, search_highs
+from capacity.optimize._least import least_usd, short_quota
 from capacity.optimize._near import nearer
-from capacity.optimize._quick import least_usd, quick_plan, short_quota
+from capacity.optimize._quick import quick_plan
 from capacity.optimize._result import Plan, Proof, solution_of
 from capacity.optimize.columns.memory import Memory
 from capacity.optimize.columns.plan import ByColumns, plan_by_columns
@@ -40,6 +41,7 @@ _SECONDS_A_PAIR, _BUILD_SHARE = 1.5e-4, 0.5
 _QUICKLY_BUILT = 1500
 
 BY_ARITHMETIC = "no search ended with a plan: one type a service, changed until the quotas were met"
+MADE_TO_FIT = "no search ended with a plan that keeps the quotas: what was found by then, changed until they were met"
 
 # What a type that holds nothing of a need is taken to hold of it, as a share of what the least one holds that does.
 _TRACE_FRAC = 1e-9
@@ -123,6 +125,9 @@ def find(problem: MixProblem, asked: Asked, memory: Memory) -> Iterator[Found]:
         proof = replace(proof, bound=max(proof.bound, direct.bound), termination=direct.termination)
         if direct.plan is not None:
             yield Found(fleet, direct.plan, proof, must_hold=direct.outcome == "found")
+    fitted = quick_plan(fleet, rough=rough) if rough is not None and asked.most_types is None else None
+    if fitted is not None:
+        yield Found(fleet, fitted, replace(proof, notes=(MADE_TO_FIT,)), must_hold=False)
     plan = quick_plan(fleet, asked.most_types)
     if plan is not None:
         yield Found(fleet, plan, replace(proof, notes=(BY_ARITHMETIC,)), must_hold=False, rough=rough)

@@ -1,6 +1,7 @@
 """A plan by arithmetic, where a search has no time to find one: one type a service, changed until quotas are met.
 
-And what any plan costs at least, by month: both take a fraction of a second for hundreds of services, no solver.
+Where a search left a choice that breaks quotas, that is what is changed. Either takes a fraction of a second for
+hundreds of services, and no solver.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from capacity.domain import Floats, Quota
 from capacity.optimize._billing import grid_shape
 from capacity.optimize._fleet import Fleet, vertical_count
+from capacity.optimize._least import in_place
 from capacity.optimize._result import Plan
 from capacity.optimize.columns._bundles import provisioned
 from capacity.optimize.columns._given import given_lanes
@@ -27,9 +29,12 @@ _FEWER = 2
 
 @dataclass
 class _Option:
-    """What a unit may run in a month: (lanes, I) counts a zone, (I,) provisioned, and what it costs on demand."""
+    """What a unit may run in a month: (lanes, I) counts a zone on demand and as spot, (I,) provisioned, and its USD
+    where no commitment covers it.
+    """
 
     running: Counts
+    spot: Counts
     provisioned: Counts
     usd: float
 
@@ -45,10 +50,11 @@ class _Month:
     choice: int = 0
 
 
-def quick_plan(fleet: Fleet, most_types: int | None = None) -> Plan | None:
+def quick_plan(fleet: Fleet, most_types: int | None = None, rough: Plan | None = None) -> Plan | None:
     """The cheapest type of each unit, changed where quotas ask for it; None where that finds no plan.
 
     At most ``most_types`` types a unit where that is given (units that ask for more keep to what they ask for).
+    ``rough`` is a choice that need not keep the quotas: where it says what a month runs, that is where changes begin.
     """
     places = _places(fleet)
     months = []
@@ -58,6 +64,8 @@ def quick_plan(fleet: Fleet, most_types: int | None = None) -> Plan | None:
             found = _month_of(fleet, u, np.flatnonzero(u.months == t), places) if u is not None else None
             if found is None:
                 return None
+            if rough is not None:
+                _begin_with(fleet, found, rough, places)
             months.append(found)
     for t in range(len(fleet.problem.months)):
         limits = np.array([q.limit - _held_vcpu(fleet, q, t) for q in fleet.problem.quotas])
@@ -68,72 +76,20 @@ def quick_plan(fleet: Fleet, most_types: int | None = None) -> Plan | None:
     return _entered(fleet, months)
 
 
-def least_usd(fleet: Fleet) -> Floats:
-    """(months,) what every plan costs at least, in USD, less what own commitments could cover at best.
-
-    A load costs no less than its dearest need at the type that holds it cheapest; what is bought covers all of it at
-    the lowest rate there is. What is owned is paid whole.
-    """
-    problem, out = fleet.problem, np.zeros(len(fleet.problem.months))
-    for s in range(len(fleet.requirements)):
-        u = lanes_of(fleet, s, range(len(problem.months)))
-        if u is not None:
-            np.add.at(out, u.months, _lane_least(u))
-    prices: dict[str, float] = {}
-    for c in (c for r in fleet.requirements for c in r.candidates):
-        prices[c.instance_type] = max(c.usd_per_hour, prices.get(c.instance_type, 0.0))
-    paid, coverable = np.zeros_like(out), np.zeros_like(out)
-    for lot in fleet.lots:
-        for owned in (fleet.commitments[k] for k in lot.active):
-            paid[lot.month] += lot.hours * owned.hourly_usd
-            if owned.product == "standard_ri":
-                coverable[lot.month] += lot.hours * owned.count * prices.get(owned.scope, 0.0)
-            else:
-                coverable[lot.month] += lot.hours * owned.hourly_usd / problem.committed_rate[owned.id]
-    lowest = min((rate for offer in fleet.offers for rate in offer.rate.values()), default=1.0)
-    least: Floats = paid + min(lowest, 1.0) * np.maximum(out - coverable, 0.0)
-    return least
-
-
-def short_quota(fleet: Fleet) -> Quota | None:
-    """A quota that is proven too small by arithmetic: its units need more vCPU of it, however they choose.
-
-    Only units all of whose types count towards the quota need any of it. None proves nothing.
-    """
-    for quota in fleet.problem.quotas:
-        need = np.zeros(len(fleet.problem.months))
-        for s, r in enumerate(fleet.requirements):
-            u = lanes_of(fleet, s, range(len(need))) if _in_place(quota, fleet, s) else None
-            vcpu = [float(c.vcpu) if c.quota_code == quota.code else 0.0 for c in u.candidates] if u else []
-            if u is None or not vcpu or min(vcpu) <= 0 or r.spot_max_frac > 0:
-                continue
-            least = _least_of(u, np.array(vcpu) * r.zones)
-            for t in np.unique(u.months):
-                need[t] += float(least[u.months == t].max())
-        if (need > quota.limit * (1 + 1e-6) + 1e-6).any():
-            return quota
-    return None
-
-
 # --- what a unit may run -----------------------------------------------------------------------------------
 
 
 def _places(fleet: Fleet) -> list[list[int]]:
     """By unit, the quotas of its account and region, by position."""
     quotas = fleet.problem.quotas
-    return [[k for k, q in enumerate(quotas) if _in_place(q, fleet, s)] for s in range(len(fleet.requirements))]
-
-
-def _in_place(quota: Quota, fleet: Fleet, s: int) -> bool:
-    r = fleet.requirements[s]
-    return (r.account_id, r.unit.region) == (quota.account_id, quota.region)
+    return [[k for k, q in enumerate(quotas) if in_place(q, fleet, s)] for s in range(len(fleet.requirements))]
 
 
 def _month_of(fleet: Fleet, u: Lanes, lanes: Counts, places: list[list[int]]) -> _Month | None:
     """None where no single type holds all (or the pinned counts do not)."""
     counts = _pinned(u, lanes) if u.fixed[lanes[0]] else None
     tried = [counts] if counts is not None else [_single(u, lanes, i, n) for i, n in _worth_trying(fleet, u, lanes)]
-    options = [o for running in tried if (o := _option(fleet, u, lanes, running)) is not None]
+    options = [o for running in tried if (o := _option(fleet, u, lanes, running, np.zeros_like(running))) is not None]
     if not options:
         return None
     kept = sorted(options, key=lambda o: o.usd)
@@ -197,17 +153,29 @@ def _alone(u: Lanes, lanes: Counts) -> Floats:
     return np.asarray(counts.max(axis=0), dtype=float)
 
 
-def _option(fleet: Fleet, u: Lanes, lanes: Counts, running: Counts) -> _Option | None:
-    nothing = np.zeros_like(running)
+def _begin_with(fleet: Fleet, m: _Month, rough: Plan, places: list[list[int]]) -> None:
+    """Choose what ``rough`` runs in the month, where that keeps all but the quotas."""
+    u, t = m.u, int(m.u.months[m.lanes[0]])
+    first = int(np.cumsum([0, *(len(r.candidates) for r in fleet.requirements)])[u.s])
+    rows, blocks = first + u.types, [u.blocks[k][0] for k in m.lanes]
+    running, spot = rough.running[rows][:, t, blocks].T, rough.spot[rows][:, t, blocks].T
+    option = None if u.fixed[m.lanes[0]] else _option(fleet, u, m.lanes, running, spot)
+    if option is not None:
+        m.options = [*m.options, option]
+        m.use, m.choice = _use(fleet, u, m.options, places), len(m.options) - 1
+
+
+def _option(fleet: Fleet, u: Lanes, lanes: Counts, running: Counts, spot: Counts) -> _Option | None:
     whole = np.zeros((len(u.hours), len(u.types)), dtype=np.int64)
-    whole[lanes] = running
-    if not u.allows(whole, np.zeros_like(whole))[lanes].all():
+    bought = whole.copy()
+    whole[lanes], bought[lanes] = running, spot
+    if not u.allows(whole, bought)[lanes].all():
         return None
-    n = provisioned(u, lanes, running, nothing, lost_demand(fleet, u, int(u.months[lanes[0]])))
+    n = provisioned(u, lanes, running, spot, lost_demand(fleet, u, int(u.months[lanes[0]])))
     if n is None:
         return None
-    usd = float(((running * u.usd[None, :]).sum(axis=1) * u.hours[lanes]).sum() + u.leave_cost(whole)[lanes].sum())
-    return _Option(running, n, usd)
+    each = running @ u.usd + spot @ np.where(np.isfinite(u.spot_usd), u.spot_usd, 0.0)
+    return _Option(running, spot, n, float(each @ u.hours[lanes] + u.leave_cost(whole)[lanes].sum()))
 
 
 def _use(fleet: Fleet, u: Lanes, options: list[_Option], places: list[list[int]]) -> Floats:
@@ -216,7 +184,8 @@ def _use(fleet: Fleet, u: Lanes, options: list[_Option], places: list[list[int]]
     for q in places[u.s]:
         code = fleet.problem.quotas[q].code
         vcpu = np.array([c.vcpu if c.quota_code == code else 0 for c in u.candidates], dtype=float)
-        out[:, q] = [u.requirement.zones * float(vcpu @ o.provisioned) for o in options]
+        spot = np.array([c.vcpu if c.spot_quota_code == code else 0 for c in u.candidates], dtype=float)
+        out[:, q] = [u.requirement.zones * float(vcpu @ o.provisioned + spot @ o.spot.max(axis=0)) for o in options]
     return out
 
 
@@ -289,7 +258,8 @@ def _more_options(fleet: Fleet, m: _Month, places: list[list[int]], most_types: 
                 found.append((float(size[i, j]), i, j, int(a[i]), int(b[i, j])))
     added = []
     for _size, i, j, a_most, b_most in sorted(found)[:_PAIRS]:
-        option = _option(fleet, u, lanes, _nested(u, lanes, (i, a_most), (j, b_most)))
+        running = _nested(u, lanes, (i, a_most), (j, b_most))
+        option = _option(fleet, u, lanes, running, np.zeros_like(running))
         added += [option] if option is not None else []
     if added:
         m.options = [*m.options, *added]
@@ -317,30 +287,13 @@ def _nested(u: Lanes, lanes: Counts, first: tuple[int, int], second: tuple[int, 
 def _entered(fleet: Fleet, months: list[_Month]) -> Plan:
     offsets = np.cumsum([0, *(len(r.candidates) for r in fleet.requirements)])
     running = np.zeros((int(offsets[-1]), *grid_shape(fleet)), dtype=np.int64)
+    spot = np.zeros_like(running)
     total = np.zeros(running.shape[:2], dtype=np.int64)
     for m in months:
         rows, option = offsets[m.u.s] + m.u.types, m.options[m.choice]
         t = int(m.u.months[m.lanes[0]])
         for k, lane in enumerate(m.lanes):
             for b in m.u.blocks[lane]:
-                running[rows, t, b] = option.running[k]
+                running[rows, t, b], spot[rows, t, b] = option.running[k], option.spot[k]
         total[rows, t] = option.provisioned
-    return Plan(running, np.zeros_like(running), total, {})
-
-
-def _lane_least(u: Lanes) -> Floats:
-    """(L,) USD that a lane costs at least, on demand or as spot, uncovered."""
-    # A spot instance is relied on for less than one.
-    spot = u.spot_usd / np.array([1.0 - c.spot_buffer_frac for c in u.candidates])
-    least = _least_of(u, np.minimum(u.usd, spot))
-    fewest = u.requirement.min_per_zone * float(np.minimum(u.usd, u.spot_usd).min(initial=math.inf))
-    return np.asarray(np.maximum(least, fewest if math.isfinite(fewest) else 0.0) * u.hours, dtype=float)
-
-
-def _least_of(u: Lanes, price: Floats) -> Floats:
-    """(L,) the linear relaxation of each lane at ``price`` (I,): the dearest of its rows."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rate = np.where(u.weight > 0, price[None, :] / u.weight, math.inf).min(axis=1, initial=math.inf)
-        by_row = np.where(u.need > 0, u.need * rate[:, None], 0.0)
-    least = by_row.max(axis=0, initial=0.0)
-    return np.asarray(np.where(np.isfinite(least), least, 0.0), dtype=float)
+    return Plan(running, spot, total, {})

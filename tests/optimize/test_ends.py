@@ -20,7 +20,8 @@ from capacity.optimize import explain_infeasible, smallest_relaxation, solve, so
 from capacity.optimize._clock import Deadline, TimeIsUp
 from capacity.optimize._cover import Lanes, cheapest_counts, lower_bounds
 from capacity.optimize._fleet import fleet_of
-from capacity.optimize._quick import least_usd, quick_plan, short_quota
+from capacity.optimize._least import least_usd, short_quota
+from capacity.optimize._quick import quick_plan
 from capacity.optimize._result import Proof, solution_of
 from capacity.optimize.check import check
 from tests.optimize.makers import SMALL, candidate, problem, quota, unit

@@ -31,6 +31,8 @@ _STARTS, _MOST_STARTS, _LOOKED_AT = 1, 3, 6
 _TOWARDS = 0.5
 # For a month whose fleets have too many parts to be bettered step by step, in every third round.
 _LARGE_SECONDS, _LARGE_ROUNDS = 0.6, 3
+# Rounds end where the relaxed choice is within this share of the gap that is asked for of what is proven already.
+_ENOUGH_SHARE = 0.25
 # Rounds end where one more betters the relaxed choice by no more than this share of the gap that is asked for.
 _SETTLED_SHARE, _WORTH_SHARE = 0.1, 0.005
 # Months that one job betters.
@@ -78,7 +80,8 @@ def better_bundles(months: Months, keys: Sequence[Key], until: float, gap_frac: 
         gain = relaxed.usd - months.relaxed.usd
         settled = months.relaxed.usd - centre_usd <= _SETTLED_SHARE * gap_frac * abs(centre_usd)
         still = gain <= _WORTH_SHARE * gap_frac * abs(centre_usd)
-        if settled and still and starts == _MOST_STARTS:
+        proven = months.relaxed.usd - part.bound <= _ENOUGH_SHARE * gap_frac * abs(part.bound)
+        if proven or (settled and still and starts == _MOST_STARTS):
             break
         starts = min(starts + int(settled or still), _MOST_STARTS)
     return centre

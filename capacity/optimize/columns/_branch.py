@@ -62,7 +62,7 @@ def search(
     Raises
     ------
     TimeIsUp
-        Where ``ends`` passes before the last batch.
+        Where ``ends`` passes before the last batch begins. One that has begun proves what it can.
     """
     ends = Deadline.never() if ends is None else ends
     count = len(problems)
@@ -70,7 +70,7 @@ def search(
     for own in _batches(problems):
         ends.check()
         batch = _Batch([problems[k] for k in own], followed, margin_frac)
-        batch.run()
+        batch.run(ends)
         out.least_usd[own] = np.minimum(batch.lowest, batch.known)
         for at, k in enumerate(own):
             best = batch.best[at]
@@ -198,13 +198,16 @@ class _Batch:
 
     # --- levels ----------------------------------------------------------------------------------------------
 
-    def run(self) -> None:
-        """Search; then ``best``, ``known`` and ``lowest`` are what was found."""
+    def run(self, ends: Deadline) -> None:
+        """Search until ``ends``; then ``best``, ``known`` and ``lowest`` are what was found."""
         nodes = self._roots()
         self.levels.append(_Level(nodes.at, np.full(len(nodes.lane), -1), nodes.lane))
         nodes = self._judged(nodes)
-        while len(nodes.lane):
+        while len(nodes.lane) and not ends.passed:
             nodes = self._next(nodes)
+        if len(nodes.lane):
+            # What is left is given up: no more than it promises is proven.
+            np.minimum.at(self.lowest, nodes.lane, nodes.usd + self._to_come(nodes))
 
     def _roots(self) -> _Nodes:
         lane = np.array([k for k, p in enumerate(self.problems) for _ in p.roots], dtype=np.int64)

@@ -131,6 +131,9 @@ class _Open:
     aim_usd: float
     deadline: float
 
+    def _ends(self) -> Deadline:
+        return Deadline(self.part.ends.clock, min(self.deadline, self.part.ends.at))
+
     def _is_enough(self) -> bool:
         relaxed = self.part.relaxed
         late = self.part.ends.clock() > self.deadline
@@ -146,7 +149,10 @@ class _Open:
             if self._is_enough():
                 return
             problems, places = problems_of(self.part.units, self.prices, self.known, set(some))
-            found = search(problems, self.part.ends, _LONGER * FOLLOWED)
+            try:
+                found = search(problems, self._ends(), _LONGER * FOLLOWED)
+            except TimeIsUp:
+                return
             for n, k in enumerate(places):
                 self._lift(k, float(found.least_usd[n]))
                 self.known[k] = min(self.known[k], found.usd[n])
