@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 from capacity.domain import MixProblem, MixSolution
-from capacity.errors import InfeasiblePlanError, NoPlanInTimeError, UsageError
-from capacity.optimize import explain_infeasible, smallest_relaxation, solve, solve_few_types
+from capacity.errors import InfeasiblePlanError, NoPlanInTimeError, PlanCheckError, UsageError
+from capacity.optimize import Memory, explain_infeasible, smallest_relaxation, solve, solve_few_types
 from capacity.optimize._clock import Deadline, TimeIsUp
 from capacity.optimize._cover import Lanes, cheapest_counts, lower_bounds
+from capacity.optimize._find import Asked, find
 from capacity.optimize._fleet import fleet_of
 from capacity.optimize._least import least_usd, short_quota
 from capacity.optimize._quick import quick_plan
@@ -28,6 +29,7 @@ from tests.optimize.makers import SMALL, candidate, problem, quota, unit
 from tests.optimize.test_solve import big_problem
 
 LIMIT = 5.0
+SPOT = "L-34B43A08"
 # What may still be asked of the clock once the limit has passed: a few questions, not one a turn of a loop.
 FEW = 60
 
@@ -165,6 +167,31 @@ def test_a_plan_by_arithmetic_takes_two_types_where_one_does_not_meet_the_quota(
     assert quick_plan(fleet_of(short)) is None
     with pytest.raises((InfeasiblePlanError, NoPlanInTimeError)):
         solve(short, time_limit_seconds=1e-3)
+
+
+@pytest.mark.parametrize("spot_frac", [0.0, 0.4])
+def test_a_choice_that_breaks_quotas_is_made_to_fit(spot_frac: float) -> None:
+    p = _small(True)
+    spot = tuple(
+        replace(
+            r, spot_max_frac=spot_frac,
+            candidates=tuple(
+                replace(c, spot_usd_per_hour=0.4 * c.usd_per_hour, spot_quota_code=SPOT) for c in r.candidates
+            ),
+        )
+        for r in p.requirements
+    )  # fmt: skip
+    p = replace(p, requirements=spot, quotas=(*p.quotas, quota(60.0 if spot_frac else math.inf, code=SPOT)))
+    asked = Asked(Deadline.never(), 60.0, 0.002, "highs", 0)
+    free = next(find(replace(p, quotas=()), asked, Memory())).plan
+    with pytest.raises(PlanCheckError):
+        solution_of(fleet_of(p), free, Proof(0.0, "", 0.0, "highs", 0.0))
+    fleet = fleet_of(p)
+    usd = []
+    for plan in (quick_plan(fleet, rough=free), quick_plan(fleet)):
+        assert plan is not None
+        usd.append(solution_of(fleet, plan, Proof(0.0, "", 0.0, "highs", 0.0)).status.objective)
+    assert usd[0] < usd[1]
 
 
 # --- types that hold nothing -------------------------------------------------------------------------------

@@ -119,6 +119,22 @@ def test_what_is_near_holds_and_a_forced_type_costs_at_least_so_much(
         assert least[i] <= with_it * (1 + 1e-9) + 1e-9
 
 
+@settings(max_examples=60)
+@given(_some_lane(), st.integers(1, 6))
+def test_a_search_that_is_cut_short_proves_no_more_than_there_is(
+    lane: tuple[Lanes, int, Floats, Floats, LaneProblem], looks: int
+) -> None:
+    u, k, usd, spot, p = lane
+    best = min((c for c, _ in _by_trying(u, k, usd, spot)), default=np.inf)
+    ticks = itertools.count()
+    found = search([p], Deadline(lambda: float(next(ticks)), looks + 0.5))
+    assert found.least_usd[0] <= best * (1 + 1e-9) + 1e-9
+    if np.isfinite(found.usd[0]):
+        running, bought = _counts(u, found.counts[0])
+        assert _usd(u, k, usd, spot, running, bought) == pytest.approx(found.usd[0], rel=1e-9)
+        assert found.usd[0] >= best * (1 - 1e-9)
+
+
 def test_ends_between_batches() -> None:
     ticks = iter(range(1000))
     ends = Deadline(lambda: float(next(ticks)), 0.5)

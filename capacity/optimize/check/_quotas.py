@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from capacity.domain import Candidate, CapacityReservation, MixProblem, Quota
@@ -31,7 +32,8 @@ def spot_quotas(plan: Plan) -> Iterator[Slack]:
 
 def _within(quota: Quota, month: str, used: float) -> Slack:
     text = f"{quota.code} in {quota.region} of {quota.account_id}, {month}: {used:g} of {quota.limit:g} vCPU"
-    return (quota.limit - used) / max(quota.limit, 1.0), text
+    # What has no limit is never near one, and infinity over infinity is no number.
+    return (quota.limit - used) / max(quota.limit, 1.0) if math.isfinite(quota.limit) else math.inf, text
 
 
 def _sites(plan: Plan, quota: Quota) -> list[Site]:
