@@ -38,7 +38,8 @@ def solve(
         The whole fleet's problem. Its order does not matter; the same problem gives the same plan.
     time_limit_seconds
         Wall time for the search, from the call. All that searches minds it, and MIPs run in a process that is ended
-        where it overruns; what was found is then rounded, or made by arithmetic, and verified.
+        where it overruns; what was found is then rounded, made to fit the quotas, or made by arithmetic, and verified.
+        Large fleets are searched by all processors that this process may use (at most four); the plan is the same.
     gap_frac
         The search ends when (objective - bound) / |objective| is at most this; only then is the status "optimal".
     solver
