@@ -17,6 +17,7 @@ def demand(plan: Plan) -> Iterator[Slack]:
 
 
 def zone_loss(plan: Plan) -> Iterator[Slack]:
+    """What is left without the zones that a unit must survive, at the utilisation allowed then, holds the demand."""
     for site, block, on_demand, spot in plan.each_block():
         r = site.requirement
         if r.zones_survived:
@@ -26,6 +27,7 @@ def zone_loss(plan: Plan) -> Iterator[Slack]:
 
 
 def further(plan: Plan) -> Iterator[Slack]:
+    """Every further resource that a block needs (memory, network, disk), in its own unit, in all zones."""
     for site, block, on_demand, spot in plan.each_block():
         for resource, need in block.further.items():
             held = site.requirement.zones * _held(site, on_demand, spot, site.further(resource, 0))
@@ -34,6 +36,7 @@ def further(plan: Plan) -> Iterator[Slack]:
 
 
 def further_zone_loss(plan: Plan) -> Iterator[Slack]:
+    """The same with the zones gone that the unit must survive."""
     for site, block, on_demand, spot in plan.each_block():
         for resource, need in block.further.items() if site.requirement.zones_survived else ():
             held = _left(site) * _held(site, on_demand, spot, site.further(resource, 1))

@@ -22,10 +22,12 @@ ON_DEMAND, SPOT = "on_demand", "spot"
 
 
 def agree(fine: bool, text: str) -> Slack:
+    """A yes or no as a slack: 0 or -1."""
     return (0.0 if fine else -1.0), text
 
 
 def near(value: float, wanted: float, text: str) -> Slack:
+    """How far a value is from what it must be, as a share of that (of 1 where it is less): 0 or below."""
     return -abs(value - wanted) / max(abs(wanted), 1.0), f"{text} is {value:g}, not {wanted:g}"
 
 

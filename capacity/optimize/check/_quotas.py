@@ -24,6 +24,7 @@ def quotas(plan: Plan) -> Iterator[Slack]:
 
 
 def spot_quotas(plan: Plan) -> Iterator[Slack]:
+    """vCPU of the most that runs as spot in a month, where a class counts spot on its own or with on demand."""
     codes = {c.spot_quota_code for r in plan.problem.requirements for c in r.candidates if c.spot_quota_code}
     for quota in plan.problem.quotas:
         for month in plan.problem.months if quota.code in codes else ():
