@@ -24,6 +24,7 @@ def within(plan: Plan) -> Iterator[Slack]:
 
 
 def minimum(plan: Plan) -> Iterator[Slack]:
+    """Instances a zone that run in every block, on demand and as spot."""
     for site, block, on_demand, spot in plan.each_block():
         count, least = float((on_demand + spot).sum()), site.requirement.min_per_zone
         yield count - least, f"{site.name} {block.month} {block.block}: {count:g} < {least}"
@@ -38,6 +39,7 @@ def maximum(plan: Plan) -> Iterator[Slack]:
 
 
 def spot_share(plan: Plan) -> Iterator[Slack]:
+    """What spot is relied on for, less its buffer for interruptions, against its share of each block's demand."""
     for site, block, _, spot in plan.each_block():
         if spot.any():
             served = site.requirement.zones * float(spot @ (site.safe * site.relied_on))
@@ -47,6 +49,7 @@ def spot_share(plan: Plan) -> Iterator[Slack]:
 
 
 def spot_types(plan: Plan) -> Iterator[Slack]:
+    """Where any spot runs, how many types it is spread over."""
     for site, block, _, spot in plan.each_block():
         if spot.any():
             types, least = np.count_nonzero(spot), site.requirement.spot_least_types
@@ -54,6 +57,7 @@ def spot_types(plan: Plan) -> Iterator[Slack]:
 
 
 def least_types(plan: Plan) -> Iterator[Slack]:
+    """How many types run where there is demand; a vertical unit has one by nature."""
     for site, block, on_demand, spot in plan.each_block():
         if block.demand > 0 and not site.requirement.vertical:
             types, least = np.count_nonzero(on_demand + spot), site.requirement.least_types
@@ -61,6 +65,7 @@ def least_types(plan: Plan) -> Iterator[Slack]:
 
 
 def vertical(plan: Plan) -> Iterator[Slack]:
+    """One type, at the count a zone that runs today (1 where none runs)."""
     for site, month, counts, _ in plan.each_month():
         r = site.requirement
         if r.vertical:

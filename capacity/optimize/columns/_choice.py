@@ -60,6 +60,7 @@ def worth_having(part: Part, slack_usd: float) -> Counts:
 
 
 def reduced_costs(table: Table, coupling: Coupling, duals: Floats) -> Floats:
+    """(columns,) USD of each at the duals: its cost less what the rows that it brings to are worth."""
     owner = np.repeat(np.arange(len(table)), np.diff(table.start))
     out: Floats = table.cost - np.bincount(owner, weights=duals[table.row] * table.value, minlength=len(table))
     return out

@@ -74,10 +74,12 @@ def any_month(name: tuple[object, ...]) -> tuple[object, ...]:
 
 
 def types_of(u: Lanes) -> tuple[str, ...]:
+    """What tells units apart whose types were narrowed: the unit and the types that it may have."""
     return (str(u.requirement.unit), *(c.instance_type for c in u.candidates))
 
 
 def remember(part: Part, memory: Memory) -> None:
+    """Keep duals, kept types, covers and the columns in use for the next solve."""
     for name, dual in zip(part.coupling.names, part.duals, strict=True):
         memory.duals[name] = memory.duals[any_month(name)] = float(dual)
     if part.relaxed is None:
@@ -103,6 +105,7 @@ def remember_bundles(part: Part, memory: Memory) -> None:
 
 
 def recall(part: Part, memory: Memory) -> None:
+    """Take over the columns, bundles and covers of units whose content is the same as in an earlier solve."""
     if not memory.columns:
         return
     for at, u in enumerate(part.units if memory.bundles else ()):

@@ -35,6 +35,7 @@ def group_of(row: Row) -> Group | None:
 
 
 def spot_possible(r: UnitRequirement) -> bool:
+    """Whether a unit may run any spot at all."""
     return r.spot_max_frac > 0 and any(c.allowed and c.spot_usd_per_hour is not None for c in r.candidates)
 
 
@@ -96,6 +97,7 @@ def conflict_words(fleet: Fleet, group: Group) -> str:
 
 
 def quota_words(quota: Quota, rest: str) -> str:
+    """A quota by code, place and vCPU, with what is to be said of it."""
     return f"quota {quota.code} in {quota.region} of account {quota.account_id}: {quota.limit:g} vCPU allowed{rest}"
 
 

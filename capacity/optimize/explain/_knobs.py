@@ -120,6 +120,7 @@ def _held(problem: MixProblem, knob: Knob) -> list[CapacityReservation]:
 
 
 def unit_of(problem: MixProblem, knob: Knob) -> UnitRequirement:
+    """The requirement that a knob of one unit turns."""
     return next(r for r in problem.requirements if str(r.unit) == knob.unit)
 
 

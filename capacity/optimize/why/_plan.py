@@ -64,6 +64,7 @@ def usage_of(fleet: Fleet, counts: Counts, without: Collection[Unit] = ()) -> Us
 def billed(
     fleet: Fleet, counts: Counts, bought: Mapping[tuple[int, int], float], without: Collection[Unit] = ()
 ) -> Bill:
+    """The bill (USD by lot) of counts and purchases, ``without`` some units."""
     return bill(fleet, usage_of(fleet, counts, without), bought)
 
 

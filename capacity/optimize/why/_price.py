@@ -44,6 +44,7 @@ class Price:
 
 
 def is_close(price: Price, fleet_usd_per_year: float) -> bool:
+    """Whether the interval of a price (USD a year) is narrow enough to be told."""
     low, high = price.low_usd_per_year, price.high_usd_per_year
     return high - low <= max(
         2 * _NOTHING_USD, _CLOSE_OF_FLEET_FRAC * fleet_usd_per_year, _CLOSE_FRAC * min(abs(low), abs(high))
@@ -65,6 +66,7 @@ def changes_nothing(price: Price) -> bool:
 
 
 def directed(low: float, high: float, direction: int) -> tuple[float, float]:
+    """(low, high) USD a year, cut to what is known of the sign: never above 0 (-1), never below (1), either (0)."""
     if direction < 0:
         return min(low, 0.0), min(high, 0.0)
     if direction > 0:
@@ -73,6 +75,7 @@ def directed(low: float, high: float, direction: int) -> tuple[float, float]:
 
 
 def words_of(move: Moved, low: float, high: float, way: Way, outcome: str) -> str:
+    """A price in a sentence: what is moved, by how much the cost changes a year, and how that is known."""
     head = f"{move.name}; {move.unit}"
     if outcome == "impossible":
         return f"{head}: no plan exists ({WAY_WORDS[way]})"

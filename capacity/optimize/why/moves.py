@@ -64,6 +64,7 @@ def objective(name: str, problem: MixProblem, rebuild: Callable[[UnitRequirement
 
 
 def with_requirement(problem: MixProblem, changed: UnitRequirement) -> MixProblem:
+    """The problem with one unit's requirement in place of what it was."""
     return replace(problem, requirements=tuple(changed if r.unit == changed.unit else r for r in problem.requirements))
 
 
