@@ -119,11 +119,10 @@ def come_up(most: int | None = None) -> None:
 
 
 def _processors() -> int:
-    """Those that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
+    """Those that this process may use: its affinity and its container's share count."""
+    from joblib import cpu_count
+
+    return int(cpu_count())
 
 
 def forget() -> None:

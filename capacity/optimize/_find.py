@@ -179,9 +179,12 @@ def _by_columns(fleet: Fleet, asked: Asked, memory: Memory, floor: Floats) -> By
     def search(lp: Any, start: dict[Any, float], left: float, gap: float) -> Search:
         return search_highs(lp, start, left, gap, asked.seed)
 
-    return plan_by_columns(
-        fleet, memory, asked.deadline.at, asked.gap_frac, search, asked.seed, asked.deadline, floor
-    )  # fmt: skip
+    try:
+        return plan_by_columns(
+            fleet, memory, asked.deadline.at, asked.gap_frac, search, asked.seed, asked.deadline, floor
+        )  # fmt: skip
+    finally:
+        _beside.forget()
 
 
 def _with_traces(fleet: Fleet) -> Fleet:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,10 +97,10 @@ def own_error(found: SeriesForecast) -> float | None:
 
 
 def worker_count(asked: int | None) -> int:
-    """Processes to use: as asked, else one a core that this process may use."""
-    if asked is not None:
-        return asked
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processes to use: as asked, else one a core that this process and its container may use."""
+    from joblib import cpu_count
+
+    return asked if asked is not None else int(cpu_count())
 
 
 @dataclass(frozen=True)
