@@ -122,7 +122,18 @@ def _unit_plan(parts: Parts, unit: Unit) -> UnitPlan:
 
 def _flags(data: UnitData, peak: SeriesForecast, need: UnitNeed | None) -> tuple[str, ...]:
     safe = need.safe.flags if need else ()
-    return tuple(dict.fromkeys([*data.flags, *peak.flags, *safe]))
+    return tuple(dict.fromkeys([*data.flags, *peak.flags, *safe, *_fewer_zones(data, need)]))
+
+
+def _fewer_zones(data: UnitData, need: UnitNeed | None) -> tuple[str, ...]:
+    """A tier may promise to survive more zones than a service could lose: it is planned for what is possible."""
+    asked, zones = data.tier.zones_survived, data.service.zones
+    if need is None or asked < zones:
+        return ()
+    return (
+        f"tier {data.tier.name} survives the loss of {asked} zone(s), the service has {zones}: planned for "
+        f"{zones - 1 or 'none'} lost; give it more zones, or a tier that asks for fewer",
+    )
 
 
 def _basis(need: UnitNeed | None) -> str:

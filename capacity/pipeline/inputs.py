@@ -22,7 +22,7 @@ from capacity.pipeline.catalog import catalogue_of
 from capacity.pipeline.freshness import freshness, refuse_stale
 from capacity.pipeline.managed import managed_rates, managed_types
 from capacity.pipeline.quality import quality
-from capacity.pipeline.reservations import reservations_of
+from capacity.pipeline.reservations import reservations_apart, reservations_of
 from capacity.plan import Freshness
 from capacity.schemas import TABLES
 from capacity.store import Store
@@ -60,6 +60,8 @@ class Inputs:
     # What points finer than an hour say of the hours, by series of demand: forecast.inside_hours.
     inside: Mapping[SeriesKey, pd.DataFrame] = field(default_factory=dict)
     reservations: tuple[CapacityReservation, ...] = ()
+    # Ids of reservations that are held and that no fleet is planned with.
+    reservations_apart: tuple[str, ...] = ()
     # All commitments that are owned, also those that no plan applies; and what the provider would have one buy.
     owned: pd.DataFrame = field(default_factory=TABLES["commitments"].empty)
     recommendations: pd.DataFrame = field(default_factory=TABLES["recommendations"].empty)
@@ -133,6 +135,7 @@ def read_inputs(config: Config, store: Store, as_of: datetime, versions: Mapping
         quality=quality(tables["usage"], cost, tables["findings"], as_of),
         inside=insides(usage, config),
         reservations=reservations_of(tables["capacity_reservations"].to_pandas(), as_of, known.types),
+        reservations_apart=reservations_apart(tables["capacity_reservations"].to_pandas(), as_of, known.types),
         owned=owned.reset_index(drop=True),
         recommendations=_advice(tables["recommendations"].to_pandas(), as_of),
         provider_forecast=_newest_forecast(tables["provider_forecast"].to_pandas(), as_of),

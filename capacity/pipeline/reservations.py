@@ -15,10 +15,8 @@ _HELD = ("active", "pending", "scheduled", "payment-pending", "assessing", "dela
 
 def reservations_of(frame: pd.DataFrame, as_of: datetime, types: Collection[str]) -> tuple[CapacityReservation, ...]:
     """What is held at ``as_of`` or later: Linux on shared tenancy, of known types, as fleets are planned."""
-    moment = pd.Timestamp(as_of)
-    rows = frame[frame["state"].isin(_HELD) & (frame["count"] > 0)]
-    rows = rows[rows["end"].isna() | (rows["end"] > moment)]
-    rows = rows[(rows["os"] == "Linux") & (rows["tenancy"] == "default") & rows["instance_type"].isin(set(types))]
+    rows = _held(frame, as_of)
+    rows = rows[_planned(rows, types)]
     return tuple(
         CapacityReservation(
             id=str(row["id"]),
@@ -32,3 +30,18 @@ def reservations_of(frame: pd.DataFrame, as_of: datetime, types: Collection[str]
         )
         for row in rows.sort_values("id").to_dict("records")
     )
+
+
+def reservations_apart(frame: pd.DataFrame, as_of: datetime, types: Collection[str]) -> tuple[str, ...]:
+    """Ids of what is held too, and no fleet is planned with: another system or tenancy, or a type that is not known."""
+    rows = _held(frame, as_of)
+    return tuple(str(i) for i in rows.loc[~_planned(rows, types), "id"].sort_values())
+
+
+def _held(frame: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
+    rows = frame[frame["state"].isin(_HELD) & (frame["count"] > 0)]
+    return rows[rows["end"].isna() | (rows["end"] > pd.Timestamp(as_of))]
+
+
+def _planned(rows: pd.DataFrame, types: Collection[str]) -> pd.Series:
+    return (rows["os"] == "Linux") & (rows["tenancy"] == "default") & rows["instance_type"].isin(set(types))

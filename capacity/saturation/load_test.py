@@ -134,19 +134,24 @@ def from_load_test(
 
 
 def _told(steps: pd.DataFrame, slo: float, instances: int, acceptable: float) -> _Steps:
-    known = steps[np.isfinite(steps["p99_ms"].astype(float)) & (steps["throughput"].astype(float) > 0)]
-    if known.empty:
+    served = steps["throughput"].astype(float) > 0
+    measured = np.isfinite(steps["p99_ms"].astype(float)) & served
+    if not measured.any():
         raise MissingDataError("from_load_test: no step has a throughput and a P99; check the load test's files")
-    by = "concurrency" if known["concurrency"].notna().all() else "throughput"
-    known = known.sort_values([by, "throughput"], kind="stable")
-    p99 = known["p99_ms"].to_numpy(dtype=float)
+    # A step in which nothing was served has no latency to tell: it is the heaviest evidence that there is.
+    known = steps[measured | ~served].assign(collapsed=~served)
+    if known["concurrency"].notna().all():
+        known = known.sort_values(["concurrency", "throughput"], kind="stable")
+    else:
+        known = known.sort_values(["collapsed", "throughput"], kind="stable")
+    p99 = np.where(known["collapsed"], math.inf, known["p99_ms"].to_numpy(dtype=float))
     good = (p99 <= slo) & (known["error_frac"].to_numpy(dtype=float) <= acceptable)
     users, rate = (known[c].to_numpy(dtype=float) / instances for c in ("concurrency", "throughput"))
     return _Steps(users, rate, p99, good, known["requests"].to_numpy(dtype=float))
 
 
 def _law(told: _Steps) -> UslFit | None:
-    usable = np.isfinite(told.users) & (told.users >= 1)
+    usable = np.isfinite(told.users) & (told.users >= 1) & (told.rate > 0)
     if len(np.unique(told.users[usable])) < _LEVELS_FOR_USL:
         return None
     return fit_usl(told.users[usable], told.rate[usable], _CONFIDENCE)
@@ -216,6 +221,7 @@ def _flags(told: _Steps, law: UslFit | None, holds: int) -> list[str]:
     found = [
         (not reached, NOT_REACHED),
         (reached and holds == 0, "no step holds: test lighter loads"),
+        (bool((told.rate <= 0).any()), "a step in which nothing was served counts as one that does not hold"),
         (bool(told.good[holds:].any()), "a heavier step holds again: the steps are not steady"),
         (0 < last < _REQUESTS_FOR_P99, f"the P99 of the last step that holds rests on {last:,.0f} requests"),
         (law is None, f"fewer than {_LEVELS_FOR_USL} levels of users: no scalability law"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,11 +14,13 @@ from hypothesis import strategies as st
 
 from capacity import catalogue, config, forecast, pipeline
 from capacity.config import NodePoolConfig, PodConfig
-from capacity.domain import InstanceType, Unit
+from capacity.domain import InstanceType, LoadBlock, Unit
 from capacity.forecast.targets import HOURS
+from capacity.pipeline.assemble import _fewer_zones
 from capacity.pipeline.mix import UnitNeed, solve_mix, tier_of
 from capacity.pipeline.mix._joint import joint_levels, on_clock, shared_days
 from capacity.pipeline.mix._nodes import Shares, allocatable, holds, too_small_for
+from capacity.pipeline.mix._pools import _safe
 from capacity.pipeline.planning import Ground
 from capacity.plan import Plan, UnitPlan
 from capacity.report.handover import karpenter
@@ -73,6 +76,34 @@ def pods_of(ground: Ground, unit: Unit, per_pod: float, least: int = 0) -> np.nd
     future = mix_kit.known_of(ground)[unit]
     hours = forecast.hourly_paths(future.mean, future.peak, ground.data[unit].shapes, ground.seed)
     return np.maximum(np.ceil(hours / per_pod - 1e-6), least)
+
+
+def test_memory_must_hold_with_the_zones_gone_too(ground: Ground) -> None:
+    shares = Shares((0.5, 0.5), (0.5, 0.5))
+    tier = next(t for t in ground.inputs.config.tiers if t.zones_survived == 1)
+    pool = next(p for p in ground.inputs.config.pools if p.name == "nodes")
+    node = ground.inputs.types["m5.4xlarge"]
+    running = {("m5.4xlarge", zone): 2 for zone in ("a", "b", "c")}
+    held = 6 * holds(node, pool, shares)[1]
+
+    def flags(needed: float) -> tuple[str, ...]:
+        blocks = (LoadBlock("2026-09", "b0", 1.0, 1.0, {"memory_gib": needed}),)
+        requests = SimpleNamespace(shares=shares)
+        return _safe(POOL, running, ground.inputs.types, pool, tier, requests, blocks).flags  # type: ignore[arg-type]
+
+    assert flags(0.6 * held) == ()
+    assert len(flags(0.8 * held)) == 1
+    assert "with 1 zone(s) lost" in flags(0.8 * held)[0]
+    assert "lost" not in flags(1.1 * held)[0]
+
+
+def test_a_tier_that_survives_more_zones_than_there_are_is_told(tmp_path: Path) -> None:
+    text = company.CONFIG.replace("    burst_factor: 1.1\n", "    burst_factor: 1.1\n    zones: 1\n")
+    ground = mix_kit.ground_of(tmp_path, text)
+    needs = mix_kit.needs_of(ground)
+    (flag,) = _fewer_zones(ground.data[WEB], needs[WEB])
+    assert "survives the loss of 1 zone(s), the service has 1: planned for none lost" in flag
+    assert _fewer_zones(ground.data[API], needs[API]) == ()
 
 
 def test_the_demand_is_the_joint_peak_of_whole_pods(ground: Ground, need: UnitNeed) -> None:

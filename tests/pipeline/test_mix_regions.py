@@ -214,3 +214,5 @@ def test_live_linux_reservations_of_planned_accounts_are_in_the_problem(tmp_path
     assert mix is not None
     assert [r.id for r in mix.problem.reservations] == ["cr-1", "cr-2"]
     assert any("cr-6" in note and "not in the plan" in note for note in mix.solution.notes)
+    # Windows and dedicated hosts are paid too: that they are left out is said.
+    assert any("cr-3, cr-7" in note and "shared hosts" in note for note in mix.solution.notes)

@@ -118,6 +118,23 @@ def test_it_is_ordered_and_grows_with_the_slo(slo: float, more: float, noise: in
     assert told.safe.mid <= told.tested_max * 1.0000001
 
 
+@pytest.mark.parametrize("p99", [math.nan, 30_000.0])
+@pytest.mark.parametrize("known_users", [True, False])
+def test_a_load_at_which_nothing_was_served_is_the_limit(p99: float, known_users: bool) -> None:
+    good = company(top=4)
+    assert not from_load_test(good, 1000.0).limit_reached
+    collapsed = steps(np.array([8.0]), np.array([0.0]), np.array([p99]), errors=1.0)
+    all_steps = pd.concat([good, collapsed], ignore_index=True)
+    if not known_users:
+        all_steps = all_steps.assign(concurrency=math.nan)
+    found = from_load_test(all_steps, 1000.0)
+    best = float(good["throughput"].max())
+    assert found.limit_reached
+    assert found.safe.mid <= best
+    assert found.safe.high == pytest.approx(best)
+    assert any("nothing was served" in flag for flag in found.flags)
+
+
 def test_what_cannot_be_concluded_is_refused() -> None:
     with pytest.raises(MissingDataError, match="no step"):
         from_load_test(company().assign(p99_ms=math.nan), 100.0)

@@ -127,6 +127,21 @@ def test_k6_stages_of_an_arrival_rate(tmp_path: Path) -> None:
     assert told.frame["concurrency"].tolist() == pytest.approx([50 * 0.020, 90 * 0.040], rel=1e-6)
 
 
+def test_a_load_that_moves_within_a_step_is_told(tmp_path: Path) -> None:
+    """k6 sets up all users of an arrival rate at once: they are constant while the rate rises."""
+    lines = []
+    for at in range(60):
+        lines.append(point("vus", START + at, 50))
+        rate = 40 + at
+        lines += [point("http_req_duration", START + at + i / rate, 20.0) for i in range(rate)]
+    path = written(tmp_path / "run.json", iter(lines))
+    assert any("no steady load; give step_seconds" in note for note in read(path, "k6").notes)
+    assert any("shorter step_seconds" in note for note in read(path, "k6", step_seconds=60).notes)
+    assert not any(
+        "no steady load" in n for n in read(path, "k6", step_seconds=20, settle_seconds=10, least_seconds=10).notes
+    )
+
+
 def summary(nested: bool, **changed: Any) -> dict[str, Any]:
     rate_key = "rate" if nested else "value"
     metrics: dict[str, Any] = {
@@ -267,6 +282,21 @@ def test_locust_history(tmp_path: Path) -> None:
     path = written(tmp_path / "run_stats_history.csv", history())
     as_planned(read(path, "locust"), errors=0.02)
     as_planned(read(path, "locust", requests=["/"]), errors=0.02)
+
+
+def test_locust_stalls_and_restarts(tmp_path: Path) -> None:
+    """In a stall no response ends for longer than the percentiles look back: N/A says nothing of the others."""
+    whole = [*history()]
+    stalled = [
+        ",".join([*cells[:6], *["N/A"] * 11, *cells[17:]]) if n in (30, 31) else ",".join(cells)
+        for n, cells in enumerate(line.split(",") for line in whole)
+    ]
+    as_planned(read(written(tmp_path / "stall.csv", iter(stalled)), "locust"), errors=0.02)
+    again = [line.split(",") for line in whole]
+    for cells in again[40:44]:
+        cells[17] = "1"
+    with pytest.raises(CorruptDataError, match="a running total falls"):
+        read(written(tmp_path / "again.csv", (",".join(c) for c in again)), "locust")
 
 
 def test_locust_asks_for_what_it_can_tell(tmp_path: Path) -> None:

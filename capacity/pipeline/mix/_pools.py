@@ -286,7 +286,14 @@ def _safe(
     cpu, memory = (sum(z[k] for z in zones.values()) for k in (0, 1))
     vcpu = sum(n * types[name].vcpu for (name, _), n in running.items())
     needed = max((b.further[MEMORY] for b in blocks), default=0.0)
-    flags = () if memory >= needed else (f"memory_gib: holds {memory:.4g}, pods request {needed:.4g} at their peak",)
+    # Where a zone is lost, it may be the one that holds most memory.
+    without = sum(sorted((z[1] for z in zones.values()), reverse=True)[tier.zones_survived :])
+    short = [("", memory), (f" with {tier.zones_survived} zone(s) lost", without)]
+    flags = tuple(
+        f"memory_gib{where}: holds {held:.4g}, pods request {needed:.4g} at their peak"
+        for where, held in short[: 1 if memory < needed else 2]
+        if held < needed
+    )
     normal, lost = cpu, sum(z[0] for z in left)
     return SafeCapacity(
         unit=unit,

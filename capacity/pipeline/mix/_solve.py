@@ -178,10 +178,19 @@ def _reservations(
     }
     held = [r for r in inputs.reservations if (r.account_id, r.region, r.instance_type) in priced]
     left = [r.id for r in inputs.reservations if r not in held]
-    if not left:
-        return tuple(held), ()
-    named = ", ".join(left[:3]) + (f" and {len(left) - 3} more" if len(left) > 3 else "")
-    return tuple(held), (f"capacity reservations that no planned service can use are not in the plan: {named}",)
+    notes = (
+        ("that no planned service can use", left),
+        ("of another system or tenancy than Linux on shared hosts, or of an unknown type,", inputs.reservations_apart),
+    )
+    return tuple(held), tuple(
+        f"capacity reservations {which} are not in the plan, nor in what it counts of quotas: {_named(ids)}"
+        for which, ids in notes
+        if ids
+    )
+
+
+def _named(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
 
 
 def _as_it_ran(problem: MixProblem, needs: Mapping[Unit, UnitNeed]) -> MixProblem:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -24,6 +25,8 @@ STEP_COLUMNS = (
 _BUCKET = math.log(1.01)
 # Below a microsecond a latency is none.
 _LEAST_MS = 1e-3
+# A step is steady where no third of it has so many times the requests of another, told from so many requests on.
+_STEADY, _COUNTED = 1.25, 100
 # Two days of seconds: a run of this length is no load test, and a file with wild time stamps is refused early.
 _MOST_SECONDS = 200_000
 
@@ -76,15 +79,35 @@ def steps(run: Run, path: Path, config: LoadTestConfig) -> tuple[pd.DataFrame, t
     if not run.seconds:
         return pd.DataFrame(columns=list(STEP_COLUMNS)), ()
     stretches = _by_time(run, config) if config.step_seconds else _by_users(run)
-    rows, left_out = [], 0
+    rows, left_out, unsteady = [], 0, list[str]()
     for users, first, last in stretches:
         begin = first + config.settle_seconds
         if last - begin < config.least_seconds:
             left_out += last + 1 - first
             continue
         rows.append(_row(run, path, users, begin, last))
+        unsteady += _unsteady(run, path, users, begin, last)
     notes = (f"{path.name}: {left_out} s of ramps and of steps too short were left out",) if left_out else ()
-    return pd.DataFrame(rows, columns=list(STEP_COLUMNS)), notes
+    return pd.DataFrame(rows, columns=list(STEP_COLUMNS)), (*notes, *unsteady)
+
+
+def _unsteady(run: Run, path: Path, users: float | None, first: int, end: int) -> list[str]:
+    """A note where the load moved within a step: k6 sets up all users of an arrival rate at once, whatever the rate."""
+    cuts = [first + (end - first) * n // 3 for n in range(4)]
+    counts = [
+        sum(sum(s.latency.values()) for at in range(a, b) if (s := run.seconds.get(at)) is not None)
+        for a, b in pairwise(cuts)
+    ]
+    rates = [n / max(b - a, 1) for n, (a, b) in zip(counts, pairwise(cuts), strict=True)]
+    if min(counts) < _COUNTED or max(rates) <= _STEADY * min(rates):
+        return []
+    of = "" if users is None else f" of {users:g} users"
+    mend = "a shorter step_seconds" if users is None else "step_seconds, if the load is a rate of arrivals"
+    where = pd.Timestamp(first, unit="s", tz="UTC").strftime("%H:%M:%S")
+    return [
+        f"{path.name}: within the step{of} from {where} requests go from {rates[0]:,.4g} to {rates[2]:,.4g}/s "
+        f"(most {max(rates):,.4g}): no steady load; give {mend}"
+    ]
 
 
 def _by_time(run: Run, config: LoadTestConfig) -> list[tuple[float | None, int, int]]:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from capacity.config import LoadTestConfig
+from capacity.domain import Floats
 from capacity.errors import UsageError
 from capacity.sources.load_tests._files import lines, number, refuse
 from capacity.sources.load_tests._names import Names
@@ -119,17 +120,23 @@ def _step(path: Path, stretch: list[tuple[int, dict[str, str]]], config: LoadTes
     totals = np.array([number(path, at, "Total Request Count", r["Total Request Count"]) for at, r in kept])
     failures = [number(path, at, "Total Failure Count", r["Total Failure Count"]) for at, r in ((a, start), (b, end))]
     count, failed = float(totals[-1] - totals[0]), failures[1] - failures[0]
-    if count < 0 or failed < 0:
+    if (np.diff(totals) < 0).any() or failed < 0:
         refuse(path, b, "a running total falls", "give the file of one run, not of several one after the other")
     told = [r for _, r in kept[1:]]
     weight = np.maximum(np.diff(totals), 1e-9)
     ms = [
-        float(np.average([_ms(path, at, r[p], p) for (at, _), r in zip(kept[1:], told, strict=True)], weights=weight))
+        _mean_ms(np.array([_ms(path, at, r[p], p) for (at, _), r in zip(kept[1:], told, strict=True)]), weight)
         for p in _PERCENTILES
     ]
     errors = min(failed / count, 1.0) if count else 1.0
     opened = pd.Timestamp(int(began), unit="s", tz="UTC")
     return (path.name, opened, users, max(count - failed, 0.0) / seconds, errors, *ms, seconds, int(count))
+
+
+def _mean_ms(ms: Floats, weight: Floats) -> float:
+    """Of the rows that tell one: in a stall of some seconds none ends, and Locust writes N/A."""
+    told = np.isfinite(ms)
+    return float(np.average(ms[told], weights=weight[told])) if told.any() else np.nan
 
 
 def _ms(path: Path, at: int, text: str, name: str) -> float:
