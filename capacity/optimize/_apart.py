@@ -10,20 +10,19 @@ from __future__ import annotations
 import atexit
 import math
 import queue
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 
 from capacity.domain import Floats
 from capacity.errors import CapacityError
-from capacity.optimize._apart_child import read, write
+from capacity.optimize._process import Process
 
 # A search may pass its limit by so much before it is ended: less than the 2 s that are promised, with what follows.
 GRACE_SECONDS = 0.6
@@ -33,8 +32,6 @@ GRACE_SECONDS = 0.6
 _WAITED = 0.05
 # No search is waited for longer: threads take no wait without an end, nor one of three centuries.
 _LONGEST_SECONDS = 366 * 86_400.0
-# What the child says once it can search.
-_READY = {"ready": True}
 
 
 @dataclass(frozen=True)
@@ -47,55 +44,14 @@ class Ended:
     values: Floats | None
 
 
-class _Child:
-    def __init__(self) -> None:
-        command = [sys.executable, "-P", str(Path(__file__).with_name("_apart_child.py"))]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        self.messages: queue.Queue[Any] = queue.Queue()
-        self.ready = threading.Event()
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        stream = cast(BinaryIO, self.process.stdout)
-        while True:
-            try:
-                message = read(stream)
-            except (OSError, ValueError, EOFError):
-                message = None
-            self.ready.set()
-            if message != _READY:
-                self.messages.put(message)
-            if message is None:
-                return
-
-    def send(self, job: Mapping[str, Any]) -> None:
-        write(cast(BinaryIO, self.process.stdin), job)
-
-    @property
-    def alive(self) -> bool:
-        return self.process.poll() is None
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
-            if stream is not None:
-                try:
-                    stream.close()
-                except OSError:
-                    continue
-
-
-_child: _Child | None = None
+_child: Process | None = None
 _lock = threading.Lock()
 
 
-def _running() -> _Child:
+def _running() -> Process:
     global _child
     if _child is None or not _child.alive:
-        _child = _Child()
+        _child = Process([sys.executable, "-P", str(Path(__file__).with_name("_apart_child.py"))])
     return _child
 
 

@@ -11,6 +11,8 @@ import threading
 from typing import Any, BinaryIO
 
 _LENGTH = struct.Struct("<Q")
+# What a child says once it can work.
+READY = {"ready": True}
 
 
 def read(stream: BinaryIO) -> Any:
@@ -109,7 +111,7 @@ def main() -> None:
     threading.Thread(target=listen, daemon=True).start()
     import highspy  # noqa: F401 (before the first search, whose clock is running)
 
-    write(out, {"ready": True})
+    write(out, READY)
     while True:
         with there:
             while not jobs:

@@ -11,18 +11,15 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import queue
-import subprocess
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, BinaryIO, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
-from capacity.optimize._apart_child import read, write
-from capacity.optimize._beside_child import READY
 from capacity.optimize._clock import Deadline
+from capacity.optimize._process import Process
 
 S = TypeVar("S")
 J = TypeVar("J")
@@ -45,58 +42,23 @@ main()
 """
 
 
-class _Helper:
-    """A process, and the lock of who talks to it."""
+class _Helper(Process):
+    """A process, what it was given to share, and the lock of who talks to it."""
 
     def __init__(self) -> None:
         command = [sys.executable, "-P", "-c", _BEGIN, json.dumps(sys.path)]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-        )  # fmt: skip
-        self.messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.ready, self.talking = threading.Event(), threading.Lock()
+        super().__init__(command, {**os.environ, "OPENBLAS_NUM_THREADS": "1"})
+        self.talking = threading.Lock()
         self.shared: Any = None
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        stream = cast(BinaryIO, self.process.stdout)
-        while True:
-            try:
-                message = read(stream)
-            except (OSError, ValueError, EOFError):
-                message = None
-            if message == READY:
-                self.ready.set()
-            else:
-                self.messages.put(message)
-            if message is None:
-                return
-
-    @property
-    def alive(self) -> bool:
-        return self.process.poll() is None
 
     def share(self, shared: Any) -> None:
         if shared is not self.shared:
-            write(cast(BinaryIO, self.process.stdin), {"shared": shared})
+            self.send({"shared": shared})
             self.shared = shared
-
-    def give(self, work: Callable[..., Any], job: Any, seconds: float) -> None:
-        write(cast(BinaryIO, self.process.stdin), {"work": work, "job": job, "seconds": seconds})
 
     def answer(self) -> dict[str, Any]:
         """The next answer, in the order of the jobs; an empty one where the process is gone."""
         return self.messages.get() or {}
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
-            try:
-                cast(BinaryIO, stream).close()
-            except OSError:
-                continue
 
 
 _helpers: list[_Helper] = []
@@ -199,7 +161,7 @@ class _Run(Generic[S, J, R]):
             helper.share(self.shared)
             while True:
                 while len(given) < self._ahead() and not self.is_over and (k := self._next()) is not None:
-                    helper.give(self.work, self.jobs[k], self.ends.left)
+                    helper.send({"work": self.work, "job": self.jobs[k], "seconds": self.ends.left})
                     given.append(k)
                 if not given:
                     return

@@ -6,11 +6,8 @@ import sys
 import threading
 from typing import Any
 
-from capacity.optimize._apart_child import read, write
+from capacity.optimize._apart_child import READY, read, write
 from capacity.optimize._clock import Deadline, TimeIsUp
-
-# What a helper says once it can work.
-READY = {"ready": True}
 
 Inbox = queue.SimpleQueue[tuple[dict[str, Any], Deadline]]
 
