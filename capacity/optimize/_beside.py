@@ -113,6 +113,14 @@ def spread(work: Callable[[S, J, Deadline], R], shared: S, jobs: Sequence[J], en
     return _Run(work, shared, jobs, ends).finish()
 
 
+def spread_out(
+    work: Callable[[S, Sequence[J], Deadline], list[R]], shared: S, items: Sequence[J], size: int, ends: Deadline
+) -> list[R]:
+    """As :func:`spread`, of items too small to be jobs: ``work`` does ``size`` of them at once, a result each."""
+    jobs = [items[n : n + size] for n in range(0, len(items), size)]
+    return [result for own in spread(work, shared, jobs, ends) for result in own]
+
+
 class _Run(Generic[S, J, R]):
     def __init__(self, work: Callable[[S, J, Deadline], R], shared: S, jobs: Sequence[J], ends: Deadline) -> None:
         self.work, self.shared, self.jobs, self.ends = work, shared, jobs, ends

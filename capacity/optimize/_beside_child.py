@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from capacity.optimize._apart_child import READY, read, write
-from capacity.optimize._clock import Deadline, TimeIsUp
+from capacity.optimize._clock import Deadline
 
 Inbox = queue.SimpleQueue[tuple[dict[str, Any], Deadline]]
 
@@ -41,7 +41,5 @@ def _answer(shared: Any, message: dict[str, Any], ends: Deadline) -> dict[str, A
     """The result of a job; without one the parent does the job itself and meets what stood in the way."""
     try:
         return {"result": message["work"](shared, message["job"], ends)}
-    except TimeIsUp:
-        return {"late": True}
     except Exception:
         return {"failed": True}

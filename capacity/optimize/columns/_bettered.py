@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from capacity.domain import Floats
-from capacity.optimize._beside import spread
+from capacity.optimize._beside import spread_out
 from capacity.optimize._clock import Deadline
 from capacity.optimize.columns._bundles import Bundle
 from capacity.optimize.columns._lanes import Counts, Lanes, lost_demand
@@ -104,24 +104,18 @@ def _round(
         # What an earlier solve left behind is bettered already.
         number = max(turn[0], int((at, t) in part.bundles))
         jobs.append(_Job((at, t), prices, lost_demand(part.fleet, u, t), known[at, t][:_LOOKED_AT], number, turn[1]))
-    some = [jobs[n : n + _MONTHS_OF_JOB] for n in range(0, len(jobs), _MONTHS_OF_JOB)]
     ends, out = Deadline(part.ends.clock, min(until, part.ends.at)), dict[Key, float]()
-    for own, found in zip(some, spread(_better, part.units, some, ends), strict=True):
-        for job, (usd, counts) in zip(own, found, strict=False):
-            out[job.key] = usd
-            for running, spot in counts:
-                join_bundle(months, job.key, running, spot)
+    found = spread_out(_better, part.units, jobs, _MONTHS_OF_JOB, ends)
+    for job, (usd, counts) in zip(jobs, found, strict=True):
+        out[job.key] = usd
+        for running, spot in counts:
+            join_bundle(months, job.key, running, spot)
     return out
 
 
 def _better(units: Sequence[Lanes], jobs: Sequence[_Job], ends: Deadline) -> list[_Bettered]:
-    """Of as many of the months as there is time for."""
-    out = []
-    for job in jobs:
-        if ends.passed:
-            break
-        out.append(_better_month(units[job.key[0]], job, ends))
-    return out
+    """Of as many of the months as there is time for; nothing of the others."""
+    return [(math.inf, []) if ends.passed else _better_month(units[job.key[0]], job, ends) for job in jobs]
 
 
 def _better_month(u: Lanes, job: _Job, ends: Deadline) -> _Bettered:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from capacity.domain import Floats
-from capacity.optimize._beside import spread
+from capacity.optimize._beside import spread_out
 from capacity.optimize._clock import Deadline, TimeIsUp
 from capacity.optimize.columns._branch import Chosen
 from capacity.optimize.columns._bundles import Bundle
@@ -146,8 +146,7 @@ def _all_charged(
     part: Part, some: Sequence[int], duals: Floats, known: Known, first: bool, ends: Deadline
 ) -> dict[int, _Charged]:
     begun = [_begun(part, at, duals, known, first) for at in some]
-    jobs = [begun[n : n + _UNITS_OF_JOB] for n in range(0, len(begun), _UNITS_OF_JOB)]
-    return {c.at: c for own in spread(_charged, part.units, jobs, ends) for c in own}
+    return {c.at: c for c in spread_out(_charged, part.units, begun, _UNITS_OF_JOB, ends)}
 
 
 def _begun(part: Part, at: int, duals: Floats, known: Known, first: bool) -> _Begun:
@@ -214,9 +213,7 @@ def _join(u: Lanes, c: _Charged, lane: int, found: list[Chosen]) -> None:
 
 
 def _all_split(units: Sequence[Lanes], active: dict[int, _Charged], ends: Deadline) -> dict[int, Floats]:
-    own = [*active.values()]
-    jobs = [own[n : n + _UNITS_OF_JOB] for n in range(0, len(own), _UNITS_OF_JOB)]
-    charges = (charge for some in spread(_split, units, jobs, ends) for charge in some)
+    charges = spread_out(_split, units, [*active.values()], _UNITS_OF_JOB, ends)
     return dict(zip(active, charges, strict=True))
 
 

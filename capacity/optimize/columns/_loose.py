@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from capacity.domain import Floats
-from capacity.optimize._beside import spread
+from capacity.optimize._beside import spread_out
 from capacity.optimize._clock import Deadline
 from capacity.optimize.columns._branch import forced
 from capacity.optimize.columns._bundles import Bundle
@@ -60,14 +60,12 @@ def searched(
 
     ``slack`` and ``may`` of the months are brought up to date.
     """
-    jobs = [some[n : n + _MONTHS_OF_JOB] for n in range(0, len(some), _MONTHS_OF_JOB)]
-    for own, found in zip(jobs, spread(_search, units, jobs, ends), strict=True):
-        for month, each in zip(own, found, strict=True):
-            if each is not None:
-                month.may, proven, counts = each
-                lifted = max(proven.least_usd - (month.known[0] - month.slack), 0.0)
-                month.slack = max(month.slack - lifted, 0.0)
-                yield month, lifted, counts
+    for month, each in zip(some, spread_out(_search, units, some, _MONTHS_OF_JOB, ends), strict=True):
+        if each is not None:
+            month.may, proven, counts = each
+            lifted = max(proven.least_usd - (month.known[0] - month.slack), 0.0)
+            month.slack = max(month.slack - lifted, 0.0)
+            yield month, lifted, counts
 
 
 def _search(units: Sequence[Lanes], some: Sequence[Loose], ends: Deadline) -> list[_Searched]:

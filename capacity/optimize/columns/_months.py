@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 
 from capacity.domain import Floats
-from capacity.optimize._beside import spread
+from capacity.optimize._beside import spread_out
 from capacity.optimize._clock import Deadline, TimeIsUp
 from capacity.optimize.columns._among import counts_among
 from capacity.optimize.columns._bettered import better_bundles
@@ -183,8 +182,7 @@ def _grow(months: Months, free: dict[Key, Bundle | None], duals: Floats) -> None
                 jobs.append(_Growing((at, t), part.covers[u.s], prices, further, scarce, own, lost))
             for b in own if (at, t) not in wanted else ():
                 months.add((at, t), b)
-    some = [jobs[n : n + _GROWN_OF_JOB] for n in range(0, len(jobs), _GROWN_OF_JOB)]
-    for job, grown in zip(jobs, chain(*spread(_grown, part.units, some, part.ends)), strict=True):
+    for job, grown in zip(jobs, spread_out(_grown, part.units, jobs, _GROWN_OF_JOB, part.ends), strict=True):
         for b in grown:
             months.add(job.key, b)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from capacity.domain import Floats
-from capacity.optimize._beside import spread
+from capacity.optimize._beside import spread_out
 from capacity.optimize._clock import Deadline
 from capacity.optimize.columns._cheapest import cheapest
 from capacity.optimize.columns._coupling import lane_prices
@@ -45,11 +45,10 @@ def narrow(part: Part, memory: Memory, scenarios: list[Floats]) -> None:
             part.kept[u.s], part.covers[u.s] = own, covers
         else:
             jobs.append(_Wanted(at, own, [] if own is not None else _sampled(part, u, scenarios)))
-    some = [jobs[n : n + _UNITS_OF_JOB] for n in range(0, len(jobs), _UNITS_OF_JOB)]
-    for wanted, found in zip(some, spread(_covered, part.units, some, part.ends), strict=True):
-        for job, (kept, covers) in zip(wanted, found, strict=True):
-            s = part.units[job.at].s
-            part.kept[s], part.covers[s] = kept, covers
+    found = spread_out(_covered, part.units, jobs, _UNITS_OF_JOB, part.ends)
+    for job, (kept, covers) in zip(jobs, found, strict=True):
+        s = part.units[job.at].s
+        part.kept[s], part.covers[s] = kept, covers
 
 
 @dataclass(frozen=True)
@@ -133,16 +132,14 @@ def widen(part: Part, duals: Floats) -> bool:
             limit = part.relaxed.lane_duals[int(offset) : int(offset) + len(u.hours)]
             limit = limit - 1e-5 * np.maximum(np.abs(limit), 1.0)
             jobs.append(_Priced(at, lane_prices(part.coupling, u, duals), limit, part.kept[u.s]))
-    some = [jobs[n : n + _UNITS_OF_JOB] for n in range(0, len(jobs), _UNITS_OF_JOB)]
-    changed = False
-    for priced_, found in zip(some, spread(_paying, part.units, some, part.ends), strict=True):
-        for job, (lanes, running, bought) in zip(priced_, found, strict=True):
-            u = part.units[job.at]
-            if not add_choices(part, [fresh_choices(part, job.at, lanes, running, bought)]):
-                continue
-            changed = True
-            part.kept[u.s] = np.union1d(part.kept[u.s], np.flatnonzero((running + bought).any(axis=0)))
-            part.covers[u.s] = covers_of(u, part.kept[u.s])
+    found, changed = spread_out(_paying, part.units, jobs, _UNITS_OF_JOB, part.ends), False
+    for job, (lanes, running, bought) in zip(jobs, found, strict=True):
+        u = part.units[job.at]
+        if not add_choices(part, [fresh_choices(part, job.at, lanes, running, bought)]):
+            continue
+        changed = True
+        part.kept[u.s] = np.union1d(part.kept[u.s], np.flatnonzero((running + bought).any(axis=0)))
+        part.covers[u.s] = covers_of(u, part.kept[u.s])
     return changed
 
 
